@@ -1,0 +1,21 @@
+"""Verbs: graph in, graph out, one pass a file."""
+
+from sparsepass.passes.constant_inputs import ConstantInputs
+from sparsepass.passes.fold_batchnorm import FoldBatchNorm
+from sparsepass.passes.fold_constants import FoldConstants
+from sparsepass.passes.fold_pad import FoldPad
+from sparsepass.passes.fold_scale import FoldScale
+from sparsepass.passes.inline_functions import InlineFunctions
+from sparsepass.passes.name_nodes import NameNodes
+from sparsepass.passes.remove_unused import RemoveUnused
+
+__all__ = [
+    "ConstantInputs",
+    "FoldBatchNorm",
+    "FoldConstants",
+    "FoldPad",
+    "FoldScale",
+    "InlineFunctions",
+    "NameNodes",
+    "RemoveUnused",
+]

@@ -1,0 +1,29 @@
+"""Questions about one value of a graph."""
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+__all__ = ["constant_array", "is_read_once", "is_standard"]
+
+
+def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
+    """Return what ``value`` always holds, or None where it is absent or may change."""
+    if value is None or value.is_graph_input():
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return (
+        None if tensor is None or tensor.dtype == ir.DataType.STRING else np.asarray(tensor.numpy())
+    )
+
+
+def is_read_once(value: ir.Value) -> bool:
+    """Tell whether one node reads ``value`` once and the caller of the model does not see it."""
+    return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def is_standard(node: ir.Node, *op_types: str) -> bool:
+    """Tell whether ``node`` is one of the standard operators ``op_types``."""
+    return node.domain in ("", "ai.onnx") and node.op_type in op_types

@@ -1,0 +1,304 @@
+"""Reading a model from whatever the caller has, and writing one without leaving half a file."""
+
+import copy
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+from onnx import SparseTensorProto, TensorProto, numpy_helper
+from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
+
+from sparsepass.errors import ModelError, UsageError
+from sparsepass.shapes import input_shapes
+from sparsepass.validation import all_graphs, check_convolutions, check_proto, element_count
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MOST_BYTES", "digest", "load", "save", "to_bytes"]
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 16 << 30
+LARGEST_PROTOBUF = (1 << 31) - 1
+# What a file of the largest size still needs for everything that is not weight data.
+STRUCTURE_ROOM = 64 << 20
+FUNCTIONS_IR = 8
+NODE_METADATA_IR = 10
+# What onnx_ir and protobuf raise on a proto that is well formed and makes no sense.
+IR_ERRORS = (ir.serde.SerdeError, ir.passes.PassError, ValueError)
+
+
+def load(
+    source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    example_inputs: tuple[Any, ...] | None = None,
+    max_bytes: int = MOST_BYTES,
+) -> ir.Model:
+    """Return ``source`` as a model of its own, checked and sorted; ``source`` is not changed.
+
+    ``shapes`` maps inputs to the sizes the plan is made for: they are checked here, and the model
+    keeps its open sizes.  ``example_inputs`` go with a ``torch.nn.Module``.  Sparse initializers are
+    made dense.  IR version and opset stay those of the source.
+
+    Raises ModelError for a file that cannot be used and UsageError for wrong arguments.
+    """
+    label = label_of(source)
+    folder = Path(source).parent if isinstance(source, str | Path) else None
+    proto = to_proto(source, label, example_inputs, max_bytes)
+    try:
+        check_proto(proto, label, folder, max_bytes)
+        make_dense(proto, label, folder, max_bytes)
+        model = ir.serde.from_proto(proto)
+        ir.external_data.set_base_dir(model.graph, folder or "")
+        TopologicalSortPass()(model)
+        check_convolutions(model.graph, label)
+        CheckerPass()(model)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{label}: a name is not UTF-8; export the model again") from error
+    except (*IR_ERRORS, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{label}: {first_line(error)}; export the model again") from error
+    input_shapes(model, shapes)
+    return model
+
+
+def save(model: ir.Model, path: str | Path) -> None:
+    """Write ``model`` to ``path``, whole or not at all.
+
+    The file appears under its name only when it is complete; an existing file, or a symbolic link,
+    is replaced.  Above 2 GiB the weights go into ``<name>.data`` beside it.  Raises UsageError where
+    the folder cannot be written.
+    """
+    path = Path(path)
+    ready = with_ir_version(model)
+    data = f"{path.name}.data" if weight_bytes(model) > LARGEST_PROTOBUF - STRUCTURE_ROOM else None
+    with staged(path) as folder:
+        if data is None:
+            (folder / path.name).write_bytes(to_bytes(ready))
+        else:
+            ir.save(ready, folder / path.name, format="protobuf", external_data=data)
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """Return ``model`` as one self-contained ONNX file; raises ModelError above 2 GiB."""
+    if weight_bytes(model) > LARGEST_PROTOBUF - STRUCTURE_ROOM:
+        raise ModelError(
+            f"{model.graph.name or 'model'}: larger than 2 GiB; save it to a file instead"
+        )
+    return self_contained(with_ir_version(model)).SerializeToString()
+
+
+def digest(model: ir.Model) -> str:
+    """Return the SHA-256 of the model's file, to tell whether two runs saw the same model."""
+    return hashlib.sha256(to_bytes(model)).hexdigest()
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def label_of(source: object) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    if isinstance(source, bytes):
+        return "model given as bytes"
+    if isinstance(source, onnx.ModelProto):
+        return f"model {source.graph.name!r}"
+    if isinstance(source, ir.Model):
+        return f"model {source.graph.name or ''!r}"
+    return f"torch module {type(source).__name__}"
+
+
+def to_proto(
+    source: object, label: str, example_inputs: tuple[Any, ...] | None, max_bytes: int
+) -> onnx.ModelProto:
+    if isinstance(source, str | Path):
+        return parse(read(Path(source), label, max_bytes), label)
+    if isinstance(source, bytes):
+        return parse(source, label)
+    if isinstance(source, onnx.ModelProto):
+        return copy.deepcopy(source)
+    if isinstance(source, ir.Model):
+        return self_contained(source)
+    return export_torch(source, label, example_inputs)
+
+
+def read(path: Path, label: str, max_bytes: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > min(max_bytes, LARGEST_PROTOBUF):
+            raise ModelError(
+                f"{label}: larger than {min(max_bytes, LARGEST_PROTOBUF)} bytes; use external data"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{label}: cannot be read ({error.strerror}); give an .onnx file"
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{label!r}: no file can have this name; give an .onnx file") from error
+
+
+def parse(content: bytes, label: str) -> onnx.ModelProto:
+    if not content:
+        raise ModelError(f"{label}: is empty; export or copy the model again")
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(content)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{label}: not an ONNX model, or truncated; export or copy it again"
+        ) from error
+    return proto
+
+
+def self_contained(model: ir.Model) -> onnx.ModelProto:
+    """Serialize a copy of ``model`` with external data taken in."""
+    inside = model.clone()
+    ir.external_data.load_to_model(inside)
+    return ir.to_proto(inside)
+
+
+def export_torch(
+    module: object, label: str, example_inputs: tuple[Any, ...] | None
+) -> onnx.ModelProto:
+    try:
+        import torch
+    except ImportError as error:
+        raise UsageError(
+            f"{label}: PyTorch is not installed; pip install 'sparsepass[torch]'"
+        ) from error
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(
+            f"{type(module).__name__} is no model; give a path, bytes, ONNX model or torch module"
+        )
+    if example_inputs is None:
+        raise UsageError(f"{label}: give example_inputs=(tensor, ...), one per argument of forward")
+    # Exported from a copy in evaluation mode: the caller's module keeps its mode.
+    program = torch.onnx.export(
+        copy.deepcopy(module).eval(), example_inputs, dynamo=True, verbose=False
+    )
+    assert program is not None
+    return program.model_proto
+
+
+def make_dense(proto: onnx.ModelProto, label: str, folder: Path | None, max_bytes: int) -> None:
+    """Turn every sparse initializer and sparse constant into a dense one, in place.
+
+    onnx_ir drops sparse initializers on reading, so this comes first.
+    """
+    for graph in all_graphs(proto):
+        for sparse in graph.sparse_initializer:
+            graph.initializer.append(dense(sparse, label, folder, max_bytes))
+        del graph.sparse_initializer[:]
+        for node in graph.node:
+            for attribute in node.attribute:
+                if (
+                    attribute.type == onnx.AttributeProto.SPARSE_TENSOR
+                    and node.op_type == "Constant"
+                ):
+                    value = dense(attribute.sparse_tensor, label, folder, max_bytes)
+                    attribute.CopyFrom(onnx.helper.make_attribute("value", value))
+
+
+def dense(
+    sparse: SparseTensorProto, label: str, folder: Path | None, max_bytes: int
+) -> TensorProto:
+    what = f"{label}: sparse tensor {sparse.values.name!r}"
+    base = str(folder or "")
+    values = numpy_helper.to_array(sparse.values, base)
+    indices = numpy_helper.to_array(sparse.indices, base)
+    dims = tuple(sparse.dims)
+    count = element_count(dims, what)
+    if count * values.itemsize > max_bytes or count >= 1 << 63:
+        raise ModelError(f"{what} is too large when dense, {list(dims)}; raise --max-bytes")
+    flat = flat_indices(indices, dims, len(values) if values.ndim == 1 else -1)
+    if flat is None:
+        raise ModelError(
+            f"{what}: indices must be sorted, without repeats, inside {list(dims)}, one per value; export again"
+        )
+    out = np.zeros(count, values.dtype)
+    out[flat] = values
+    return numpy_helper.from_array(out.reshape(dims), sparse.values.name)
+
+
+def flat_indices(
+    indices: np.ndarray[Any, Any], dims: tuple[int, ...], count: int
+) -> np.ndarray[Any, Any] | None:
+    """Return indices, shape (count,) or (count, rank), as flat ones, or None where they are wrong."""
+    if indices.dtype != np.int64 or indices.shape not in ((count,), (count, len(dims))):
+        return None
+    if indices.ndim == 2:
+        if np.any(indices < 0) or np.any(indices >= np.array(dims)):
+            return None
+        indices = np.ravel_multi_index(tuple(indices.T), dims)
+    ordered = bool(np.all(np.diff(indices) > 0))
+    inside = count == 0 or (indices[0] >= 0 and indices[-1] < np.prod(dims, dtype=np.int64))
+    return indices if ordered and inside else None
+
+
+def first_line(error: BaseException) -> str:
+    """Return one line of the cause that lies deepest."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def with_ir_version(model: ir.Model) -> ir.Model:
+    """Return ``model`` with an IR version that knows what it uses: functions, node metadata."""
+    needed = [model.ir_version]
+    if model.functions:
+        needed.append(FUNCTIONS_IR)
+    if any(node.metadata_props for node in model.graph.all_nodes()):
+        needed.append(NODE_METADATA_IR)
+    if max(needed) == model.ir_version:
+        return model
+    raised = model.clone()
+    raised.ir_version = max(needed)
+    return raised
+
+
+def weight_bytes(model: ir.Model) -> int:
+    return sum(
+        value.const_value.nbytes
+        for graph in model.graphs()
+        for value in graph.initializers.values()
+        if value.const_value is not None
+    )
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to write in; move its files to ``path``'s folder on success."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give a file name")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
+    try:
+        yield folder
+        # The data file goes first: a model that is in place has its data in place.
+        for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):
+            os.replace(part, path.parent / part.name)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}); free space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""The sizes a plan is made for.
+
+A model may leave sizes open (a dynamic batch).  The exported file keeps them open; the plan is
+made for one set of sizes, found by shape inference on a copy with fixed inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from sparsepass.errors import UsageError
+
+__all__ = ["concrete_shapes", "input_shapes", "open_shapes", "parse_shape"]
+
+Dims = tuple[int, ...]
+
+
+def parse_shape(text: str) -> tuple[str, Dims]:
+    """Read ``data:1,3,224,224`` as an input's name and sizes; raises UsageError."""
+    name, _, sizes = text.rpartition(":")
+    try:
+        dims = tuple(int(size) for size in sizes.split(","))
+    except ValueError:
+        dims = ()
+    if not name or not dims or min(dims) < 1:
+        raise UsageError(f"--shape {text!r} is not a shape; write name:1,3,224,224")
+    return name, dims
+
+
+def input_shapes(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, Dims]:
+    """Return the sizes of every tensor input: its own, those given, and 1 for an open batch.
+
+    Raises UsageError for a name that is no input, sizes that contradict the model, and open sizes
+    besides the batch that ``shapes`` does not give.
+    """
+    shapes = shapes or {}
+    inputs = {value.name or "": value for value in real_inputs(model.graph)}
+    for name in shapes:
+        if name not in inputs:
+            raise UsageError(
+                f"--shape {name}: no such input; the model has {', '.join(inputs) or 'none'}"
+            )
+    return {
+        name: fixed(name, value.shape, shapes.get(name))
+        for name, value in inputs.items()
+        if value.shape is not None or name in shapes
+    }
+
+
+def concrete_shapes(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, Dims]:
+    """Return the sizes of every value of the main graph that can be known; see ``input_shapes``."""
+    inferred = infer(
+        model, {name: ir.Shape(dims) for name, dims in input_shapes(model, shapes).items()}
+    )
+    return {
+        name: tuple(int(str(dim)) for dim in shape)
+        for name, shape in inferred.items()
+        if shape.is_static()
+    }
+
+
+def open_shapes(model: ir.Model) -> dict[str, ir.Shape]:
+    """Return the shapes of the values of the main graph with the model's own open sizes left in."""
+    return infer(model, {})
+
+
+def real_inputs(graph: ir.Graph) -> list[ir.Value]:
+    """Return the inputs that a caller has to give: those without a constant behind them."""
+    return [value for value in graph.inputs if value.name not in graph.initializers]
+
+
+def fixed(name: str, declared: ir.Shape | None, given: Sequence[int] | None) -> Dims:
+    if given is None:
+        assert declared is not None
+        dims = tuple(
+            dim if isinstance(dim, int) else 1 if axis == 0 else None
+            for axis, dim in enumerate(declared)
+        )
+        if None in dims:
+            raise UsageError(
+                f"input {name!r} has open sizes {declared}; give --shape {name}:1,3,224,224"
+            )
+        return tuple(dim for dim in dims if dim is not None)
+    clash = declared is not None and (
+        len(declared) != len(given)
+        or any(isinstance(d, int) and d != g for d, g in zip(declared, given, strict=True))
+    )
+    if clash:
+        sizes = ",".join(map(str, given))
+        raise UsageError(
+            f"--shape {name}:{sizes} contradicts the model's {declared}; change the open sizes only"
+        )
+    return tuple(given)
+
+
+def infer(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> dict[str, ir.Shape]:
+    declared = shapes_of(model.graph)
+    copy = model.clone()
+    # Recorded shapes may belong to other sizes than those asked for, so nothing but the inputs counts.
+    for node in copy.graph.all_nodes():
+        for value in node.outputs:
+            value.shape = None
+    for value in real_inputs(copy.graph):
+        value.shape = inputs.get(value.name or "", value.shape)
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(copy)
+    return {name: s for name, s in declared.items() if s.is_static()} | shapes_of(copy.graph)
+
+
+def shapes_of(graph: ir.Graph) -> dict[str, ir.Shape]:
+    values = [*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs)]
+    return {v.name: v.shape for v in values if v.name and v.shape is not None}
