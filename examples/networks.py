@@ -284,10 +284,9 @@ def probed(node: onnx.NodeProto, gain: float) -> list[onnx.NodeProto]:
 
 
 def run(model: onnx.ModelProto, batch: Array) -> list[Array]:
-    session: Any = ort.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {Builder.input.name: batch})
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs: Any = session.run(None, {Builder.input.name: batch})
+    return outputs
 
 
 def images(rng: np.random.Generator, count: int) -> Array:
