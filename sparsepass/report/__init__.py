@@ -1,0 +1,28 @@
+"""What the user reads: the report as a value, in the terminal, as JSON and as HTML."""
+
+from pathlib import Path
+
+from sparsepass.errors import UsageError
+from sparsepass.report.html import render_html
+from sparsepass.report.schema import Analysis, Report, json_schema, write_text
+from sparsepass.report.terminal import print_analysis, print_explanation, print_report
+
+__all__ = [
+    "Analysis", "Report", "json_schema", "print_analysis", "print_explanation", "print_report",
+    "render_html", "write",
+]  # fmt: skip
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the report as the suffix of ``path`` says: ``.html`` or ``.json``.
+
+    Raises UsageError for another suffix and where ``path`` cannot be written.
+    """
+    match path.suffix.lower():
+        case ".html" | ".htm":
+            write_text(path, render_html(report))
+        case ".json":
+            report.save(path)
+        case suffix:
+            found = f"the suffix {suffix!r}" if suffix else "no suffix"
+            raise UsageError(f"{path}: {found} names no report format; use .html or .json")

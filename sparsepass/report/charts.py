@@ -1,0 +1,228 @@
+"""Geometry of the charts of the HTML report; the template draws it.
+
+Bars are in percent of their row, the other charts in units of their view box.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sparsepass.report import units
+from sparsepass.report.schema import Latency, LayerReport, NetworkTime, Report
+
+__all__ = [
+    "Column", "Columns", "Point", "Scatter", "Segment", "TimeBar", "columns", "network_bars",
+    "scatters", "stacks",
+]  # fmt: skip
+
+COLUMNS_HEIGHT = 200.0
+SCATTER_WIDTH, SCATTER_HEIGHT = 420.0, 250.0
+SPEEDUP_TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+
+
+@dataclass(frozen=True)
+class TimeBar:
+    """Time of one engine; ``low`` and ``high`` are p10 and p90.  ``absent`` replaces the bar."""
+
+    label: str
+    role: str
+    value: str = ""
+    detail: str = ""
+    width: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The part of a stacked bar that belongs to one algorithm."""
+
+    algorithm: str
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One layer: the dense time behind, the time now in front, both growing from the base line."""
+
+    index: int
+    algorithm: str
+    x: float
+    width: float
+    dense: float
+    now: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """All layers in order; ``ticks`` are (height above the base line, label)."""
+
+    width: float
+    height: float
+    columns: tuple[Column, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One layer; the area of the dot grows with its dense time."""
+
+    index: int
+    algorithm: str
+    x: float
+    y: float
+    radius: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Zeros across, speed-up upwards (logarithmic); ticks are (position, label)."""
+
+    label: str
+    width: float
+    height: float
+    points: tuple[Point, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    even: float
+
+
+def network_bars(network: NetworkTime) -> tuple[TimeBar, ...]:
+    """Before, after, and every other engine."""
+    rows: list[tuple[str, str, Latency | None, str]] = [
+        ("ONNX Runtime", "before", network.before, ""),
+        ("sparsepass", "after", network.after, ""),
+    ]
+    for engine in network.engines:
+        name = f"{engine.name} {engine.version}".strip()
+        rows.append((name, "other", engine.latency, engine.absent))
+    longest = max((found.p90_ms for _, _, found, _ in rows if found is not None), default=0.0)
+    return tuple(_time_bar(*row, longest) for row in rows)
+
+
+def stacks(report: Report) -> tuple[tuple[str, str, tuple[Segment, ...]], ...]:
+    """(label, total, segments) of the dense times and of the times now, on one scale."""
+    full = max(report.dense_us, report.now_us)
+    totals = report.totals
+    dense = _stack(((total.algorithm, total.dense_us) for total in totals), full)
+    now = _stack(((total.algorithm, total.now_us) for total in totals), full)
+    return (
+        ("before", units.milliseconds(report.dense_us / 1e3), dense),
+        ("now", units.milliseconds(report.now_us / 1e3), now),
+    )
+
+
+def columns(layers: tuple[LayerReport, ...]) -> Columns:
+    """Dense time and time now of every layer."""
+    longest = max((max(layer.dense.best_us, layer.now.best_us) for layer in layers), default=0.0)
+    step = nice_step(longest)
+    top = step * max(1, math.ceil(longest / step))
+    pitch = max(9.0, 1000.0 / max(1, len(layers)))
+    scale = COLUMNS_HEIGHT / top
+    width = min(0.78 * pitch, 64.0)
+    drawn = tuple(
+        Column(
+            index=index,
+            algorithm=layer.chosen.algorithm,
+            x=round(index * pitch + (pitch - width) / 2, 2),
+            width=round(width, 2),
+            dense=round(scale * layer.dense.best_us, 2),
+            now=round(scale * layer.now.best_us, 2),
+            title=layer_title(layer),
+        )
+        for index, layer in enumerate(layers)
+    )
+    ticks = tuple(
+        (round(scale * step * i, 2), units.microseconds(step * i) if i else "0")
+        for i in range(round(top / step) + 1)
+    )
+    return Columns(round(pitch * max(1, len(layers)), 2), COLUMNS_HEIGHT, drawn, ticks)
+
+
+def scatters(layers: tuple[LayerReport, ...]) -> tuple[Scatter, ...]:
+    """Speed-up over zeros in the weights and, where samples were given, in the input."""
+    found = [_scatter("zeros in the weights", layers, lambda layer: layer.weight_zeros)]
+    if any(layer.input is not None for layer in layers):
+        found.append(_scatter("zeros in the input", layers, lambda layer: layer.input_zeros))
+    return tuple(found)
+
+
+def layer_title(layer: LayerReport) -> str:
+    """What a chart says of a layer when it is pointed at."""
+    times = f"{units.microseconds(layer.dense.best_us)} -> {units.microseconds(layer.now.best_us)}"
+    gain = units.factor(layer.speedup)
+    return f"{layer.name}\n{layer.shape}\n{layer.chosen.algorithm}: {times} us, {gain}"
+
+
+def nice_step(longest: float) -> float:
+    """The step of 1, 2 or 5 times a power of ten that cuts ``longest`` into about four."""
+    if longest <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(longest / 4))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= longest / 4 * 0.999)
+
+
+def _time_bar(label: str, role: str, found: Latency | None, absent: str, longest: float) -> TimeBar:
+    if found is None:
+        return TimeBar(label, role, absent=absent or "not measured")
+    scale = 100 / longest if longest > 0 else 0.0
+    return TimeBar(
+        label,
+        role,
+        value=units.milliseconds(found.median_ms),
+        detail=f"p10 {units.milliseconds(found.p10_ms)}, p90 {units.milliseconds(found.p90_ms)}, "
+        f"{found.runs} runs",
+        width=round(scale * found.median_ms, 2),
+        low=round(scale * found.p10_ms, 2),
+        high=round(scale * found.p90_ms, 2),
+    )
+
+
+def _stack(times: Iterable[tuple[str, float]], full: float) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    x = 0.0
+    for algorithm, time in times:
+        width = 100 * time / full if full > 0 else 0.0
+        title = f"{algorithm}: {units.milliseconds(time / 1e3)}"
+        segments.append(Segment(algorithm, round(x, 3), round(width, 3), title))
+        x += width
+    return tuple(segments)
+
+
+def _scatter(
+    label: str, layers: tuple[LayerReport, ...], zeros: Callable[[LayerReport], float | None]
+) -> Scatter:
+    low = max(0.1, min(0.5, *(layer.speedup for layer in layers), 0.5) * 0.9)
+    high = min(100.0, max(2.0, *(layer.speedup for layer in layers), 2.0) * 1.15)
+    longest = max((layer.dense.best_us for layer in layers), default=0.0)
+
+    def y(speedup: float) -> float:
+        share = math.log(min(max(speedup, low), high) / low) / math.log(high / low)
+        return round(SCATTER_HEIGHT * (1 - share), 2)
+
+    points = tuple(
+        Point(
+            index=index,
+            algorithm=layer.chosen.algorithm,
+            x=round(SCATTER_WIDTH * share, 2),
+            y=y(layer.speedup),
+            radius=round(3 + 6 * math.sqrt(layer.dense.best_us / longest), 2) if longest else 3.0,
+            title=layer_title(layer),
+        )
+        for index, layer in enumerate(layers)
+        if (share := zeros(layer)) is not None
+    )
+    return Scatter(
+        label=label,
+        width=SCATTER_WIDTH,
+        height=SCATTER_HEIGHT,
+        points=points,
+        x_ticks=tuple((SCATTER_WIDTH * i / 4, f"{25 * i}%") for i in range(5)),
+        y_ticks=tuple((y(tick), f"{tick:g}x") for tick in SPEEDUP_TICKS if low <= tick <= high),
+        even=y(1.0),
+    )

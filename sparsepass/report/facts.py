@@ -1,0 +1,34 @@
+"""The statistics of a layer as (label, value) pairs, for every face of the report."""
+
+from sparsepass.report import units
+from sparsepass.sparsity import ActivationStats, WeightStats
+
+__all__ = ["Facts", "input_facts", "weight_facts"]
+
+Facts = tuple[tuple[str, str], ...]
+
+
+def weight_facts(weight: WeightStats) -> Facts:
+    """Where the weight is sparse."""
+    return (
+        ("zeros", units.percent(1 - weight.density)),
+        ("empty filters", str(weight.empty_filters)),
+        ("empty channels", str(weight.empty_channels)),
+        ("row balance", f"{weight.row_balance:.2f}"),
+        ("kernel patterns", str(weight.patterns)),
+        *((f"fit {name}", units.percent(share)) for name, share in weight.nm.items()),
+        *((f"{name} fill", units.percent(fill)) for name, fill in weight.blocks.items()),
+        *((f"{name}% energy", f"rank {rank}") for name, rank in weight.rank_energy.items()),
+    )
+
+
+def input_facts(stats: ActivationStats) -> Facts:
+    """Where the input is sparse, over the samples."""
+    return (
+        ("zeros", units.percent(stats.zeros_mean)),
+        ("p10 to p90", f"{units.percent(stats.zeros_p10)} to {units.percent(stats.zeros_p90)}"),
+        ("dead channels", units.percent(stats.dead_channels)),
+        ("dense groups", units.percent(stats.dense_groups)),
+        ("empty groups", units.percent(stats.empty_groups)),
+        ("samples", str(stats.samples)),
+    )

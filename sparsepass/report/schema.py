@@ -1,0 +1,381 @@
+"""What a run tells its user, as a value: JSON in, JSON out.
+
+``Analysis`` is what a network looks like, ``Report`` what was made of it.  Field names carry the
+unit: ``_us`` microseconds, ``_ms`` milliseconds, ``_bytes``; shares and errors have none.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sparsepass.algorithms import DENSE
+from sparsepass.errors import UsageError
+from sparsepass.plan import Bid, Choice, Offer, Plan, Refusal
+from sparsepass.sparsity import ActivationStats, WeightStats
+
+__all__ = [
+    "AlgorithmTotal", "Analysis", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
+    "LayerReport", "LayerTime", "Machine", "ModelFile", "NetworkTime", "PassRun",
+    "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "Tensor",
+    "Verification", "json_schema", "write_text",
+]  # fmt: skip
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Tensor(_Value):
+    """A graph input; open dimensions keep their name or "?"."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    element_type: str = "float32"
+
+
+class ModelFile(_Value):
+    """The model that was read, and the size of the one that was written, if one was."""
+
+    name: str
+    digest: str
+    ir_version: int
+    opset: int
+    before_bytes: int
+    after_bytes: int | None = None
+    inputs: tuple[Tensor, ...] = ()
+
+
+class Machine(_Value):
+    """Where the times were taken or predicted for."""
+
+    cpu: str
+    isa: str
+    cores: int
+    onnxruntime: str
+    threads: int
+
+
+class PassRun(_Value):
+    """A graph pass that ran; ``changes`` counts what it changed where the pass counts."""
+
+    name: str
+    modified: bool
+    changes: int | None = None
+
+
+class Samples(_Value):
+    """The inputs that activations and errors were measured on."""
+
+    count: int
+    source: str
+    seed: int
+
+
+class ErrorBudget(_Value):
+    """Relative output errors: allowed, expected, and measured on samples the fit did not see."""
+
+    max_error: float
+    predicted: float
+    measured: float | None = None
+
+
+class SkippedNode(_Value):
+    """A convolution-like node that is no layer, and why."""
+
+    name: str
+    op_type: str
+    reason: str
+
+
+class LayerAnalysis(_Value):
+    """One layer as it came.  ``macs`` are dense multiply-adds of the whole batch."""
+
+    name: str
+    op_type: str
+    shape: str
+    macs: int
+    weight: WeightStats
+    input: ActivationStats | None = None
+
+    @property
+    def weight_zeros(self) -> float:
+        """Share of zero weights."""
+        return 1.0 - self.weight.density
+
+    @property
+    def input_zeros(self) -> float | None:
+        """Mean share of zeros in the input, or None where no samples were given."""
+        return None if self.input is None else self.input.zeros_mean
+
+
+class LayerTime(_Value):
+    """Time of one layer; measured means inside the network."""
+
+    predicted_us: float
+    measured_us: float | None = None
+
+    @property
+    def best_us(self) -> float:
+        """The best knowledge there is: measured, else predicted."""
+        return self.predicted_us if self.measured_us is None else self.measured_us
+
+
+class LayerReport(LayerAnalysis):
+    """One layer and what became of it.
+
+    ``fate`` is empty where the first choice stood, else says what verification did to it, such as
+    "returned to dense: slower than predicted".  ``epilogue`` names the ops fused into the layer.
+    """
+
+    bids: tuple[Bid, ...]
+    chosen: Choice
+    dense: LayerTime
+    now: LayerTime
+    dense_bytes: int
+    packed_bytes: int
+    epilogue: str = ""
+    fate: str = ""
+
+    @property
+    def speedup(self) -> float:
+        """Dense time over the time now."""
+        return _ratio(self.dense.best_us, self.now.best_us)
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """What could compute the layer, fastest first."""
+        offers = (bid for bid in self.bids if isinstance(bid, Offer))
+        return tuple(sorted(offers, key=lambda offer: offer.microseconds))
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What could not, in the order it was asked."""
+        return tuple(bid for bid in self.bids if isinstance(bid, Refusal))
+
+    def is_chosen(self, offer: Offer) -> bool:
+        """Whether ``offer`` is the one that was taken."""
+        taken = (self.chosen.algorithm, self.chosen.parameters)
+        return (offer.algorithm, offer.parameters) == taken
+
+
+class Latency(_Value):
+    """Time of one inference over ``runs`` runs."""
+
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    runs: int
+
+
+class Engine(_Value):
+    """Another engine on the original model; ``absent`` says why there is no latency."""
+
+    name: str
+    version: str = ""
+    latency: Latency | None = None
+    absent: str = ""
+
+
+class NetworkTime(_Value):
+    """The whole network before and after, interleaved in one process by ``command``."""
+
+    before: Latency
+    after: Latency
+    threads: int
+    batch: int
+    command: str
+    engines: tuple[Engine, ...] = ()
+
+    @property
+    def speedup(self) -> float:
+        """Median before over median after."""
+        return _ratio(self.before.median_ms, self.after.median_ms)
+
+
+class Verification(_Value):
+    """How far the outputs moved; ``tolerance`` bounds ``max_absolute_error``."""
+
+    max_absolute_error: float
+    max_relative_error: float
+    tolerance: float
+    derivation: str
+    samples: int
+    top1_agreement: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """False also where an error is NaN."""
+        return self.max_absolute_error <= self.tolerance
+
+
+class Selector(_Value):
+    """How good the predictions were, over the layers where every candidate was measured.
+
+    ``best_share`` is the share of layers whose predicted best is the measured best; ``regret`` the
+    time of the predicted plan over the best measured plan, minus one.
+    """
+
+    layers: int
+    best_share: float
+    regret: float
+
+
+class AlgorithmTotal(_Value):
+    """All layers of one algorithm together."""
+
+    algorithm: str
+    layers: int
+    dense_us: float
+    now_us: float
+
+    @property
+    def speedup(self) -> float:
+        """Dense time over the time now."""
+        return _ratio(self.dense_us, self.now_us)
+
+
+class RefusalTotal(_Value):
+    """All refusals of one algorithm; ``reason`` is the commonest of ``reasons`` different ones."""
+
+    algorithm: str
+    layers: int
+    reason: str
+    reasons: int
+
+
+class _Document(_Value):
+    """What both documents begin with, and how they are kept as files."""
+
+    version: Literal[1] = 1
+    tool: str
+    model: ModelFile
+    machine: Machine
+    samples: Samples | None = None
+    passes: tuple[PassRun, ...] = ()
+    skipped: tuple[SkippedNode, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write the document as JSON; raises UsageError where ``path`` cannot be written."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a document; raises UsageError where the file is absent or is something else."""
+        kind = cls.__name__.lower()
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"{path}: cannot be read ({error.strerror}); give a JSON {kind}"
+            ) from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            problem = first["msg"].splitlines()[0]
+            raise UsageError(
+                f"{path}: not a sparsepass {kind} of version 1 ({where}: {problem}); "
+                f"write one with --json"
+            ) from error
+
+
+class Analysis(_Document):
+    """What a network looks like: its layers and where they are sparse."""
+
+    kind: Literal["analysis"] = "analysis"
+    layers: tuple[LayerAnalysis, ...]
+
+
+class Report(_Document):
+    """What was made of a network.  Parts that were not measured are None."""
+
+    kind: Literal["report"] = "report"
+    layers: tuple[LayerReport, ...]
+    plan: Plan
+    budget: ErrorBudget | None = None
+    network: NetworkTime | None = None
+    verification: Verification | None = None
+    selector: Selector | None = None
+
+    @property
+    def dense_us(self) -> float:
+        """Time of all layers left dense."""
+        return sum(layer.dense.best_us for layer in self.layers)
+
+    @property
+    def now_us(self) -> float:
+        """Time of all layers as chosen."""
+        return sum(layer.now.best_us for layer in self.layers)
+
+    @property
+    def changed(self) -> int:
+        """Layers that got another algorithm than the reference, the first of the table."""
+        return sum(layer.chosen.algorithm != DENSE.name for layer in self.layers)
+
+    @property
+    def totals(self) -> tuple[AlgorithmTotal, ...]:
+        """One total per algorithm that was chosen, most dense time first."""
+        groups: dict[str, list[LayerReport]] = {}
+        for layer in self.layers:
+            groups.setdefault(layer.chosen.algorithm, []).append(layer)
+        totals = (_total(name, layers) for name, layers in groups.items())
+        return tuple(sorted(totals, key=lambda total: -total.dense_us))
+
+    @property
+    def refusals(self) -> tuple[RefusalTotal, ...]:
+        """One total per algorithm that refused a layer, most layers first."""
+        reasons: dict[str, Counter[str]] = {}
+        for layer in self.layers:
+            for refusal in layer.refusals:
+                reasons.setdefault(refusal.algorithm, Counter())[refusal.reason] += 1
+        totals = (_refusal_total(name, counts) for name, counts in reasons.items())
+        return tuple(sorted(totals, key=lambda total: -total.layers))
+
+    def layer(self, name: str) -> LayerReport:
+        """The layer called ``name``; raises UsageError that lists what comes near."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in self.layers]
+        near = [known for known in names if name in known] or names
+        listed = ", ".join(near[:5]) + (", ..." if len(near) > 5 else "")
+        raise UsageError(f"{self.model.name}: no layer is called {name!r}; give one of: {listed}")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a report file."""
+    return Report.model_json_schema()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text``; raises UsageError where ``path`` cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}); give another path"
+        ) from error
+
+
+def _total(name: str, layers: list[LayerReport]) -> AlgorithmTotal:
+    return AlgorithmTotal(
+        algorithm=name,
+        layers=len(layers),
+        dense_us=sum(layer.dense.best_us for layer in layers),
+        now_us=sum(layer.now.best_us for layer in layers),
+    )
+
+
+def _refusal_total(name: str, counts: Counter[str]) -> RefusalTotal:
+    return RefusalTotal(
+        algorithm=name,
+        layers=counts.total(),
+        reason=counts.most_common(1)[0][0],
+        reasons=len(counts),
+    )
+
+
+def _ratio(before: float, after: float) -> float:
+    return before / after if after > 0 else 1.0
