@@ -1,0 +1,93 @@
+"""Replace a convolution by a chain of plain convolutions of lower rank.
+
+Before: y = Conv(x, W, b).  After: h = Conv(x, W1, b1), y = Conv(h, W2, b2), and so on.  Factors
+that are spatial keep the convolution's stride, padding and dilation, the others are 1x1.  Which
+factors keep the outputs is the algorithm's business (see ``low_rank``).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+from sparsepass.passes.initializers import new_initializer
+
+from sparsepass.algorithms import Factor
+from sparsepass.errors import PlanError
+from sparsepass.graph import constant_array
+
+__all__ = ["FactorConv"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FactorConv(ir.passes.InPlacePass):
+    """Replace each named ``Conv`` by its chain of factors.
+
+    ``factors`` maps node names to chains, first factor first.  The nodes of a chain are named
+    ``<node>/factor0`` and so on, the last one writes the original output value.  A name that no
+    node has is left alone, so that a second run changes nothing.  Raises PlanError where a node is
+    no ``Conv`` or its factors do not fit together.
+    """
+
+    factors: Mapping[str, Sequence[Factor]]
+    name: ClassVar[str] = "factor-low-rank"
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite the main graph in place."""
+        found = [node for node in model.graph if node.name in self.factors]
+        for node in found:
+            chain = self.factors[node.name or ""]
+            check(node, chain)
+            rewrite(model.graph, node, chain)
+            logger.info("%s became a chain of %d", node.name, len(chain))
+        return ir.passes.PassResult(model, modified=bool(found))
+
+
+def check(node: ir.Node, chain: Sequence[Factor]) -> None:
+    weight = constant_array(node.inputs[1]) if node.op_type == "Conv" else None
+    if weight is None or node.attributes.get_int("group", 1) != 1:
+        raise PlanError(f"{node.name}: not an ungrouped Conv with a constant weight; keep it dense")
+    filters, channels, *kernel = weight.shape
+    widths = [channels, *(factor.weight.shape[0] for factor in chain)]
+    fits = len(chain) > 0 and all(
+        factor.weight.shape[1] == width
+        and factor.bias.shape == factor.weight.shape[:1]
+        and list(factor.weight.shape[2:]) == (kernel if factor.spatial else [1] * len(kernel))
+        for factor, width in zip(chain, widths, strict=False)
+    )
+    if not fits or widths[-1] != filters or sum(factor.spatial for factor in chain) != 1:
+        raise PlanError(f"{node.name}: its factors do not make the same convolution; plan it again")
+
+
+def rewrite(graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor]) -> None:
+    value = conv.inputs[0]
+    nodes: list[ir.Node] = []
+    for position, factor in enumerate(chain):
+        node = factor_node(graph, conv, value, factor, f"{conv.name}/factor{position}")
+        nodes.append(node)
+        value = node.outputs[0]
+    parameters = [parameter for parameter in conv.inputs[1:] if parameter is not None]
+    ir.convenience.replace_nodes_and_values(
+        graph, conv, [conv], nodes, conv.outputs, nodes[-1].outputs
+    )
+    for parameter in parameters:
+        if not parameter.uses() and not parameter.is_graph_output():
+            graph.initializers.pop(parameter.name or "", None)
+
+
+def factor_node(
+    graph: ir.Graph, conv: ir.Node, source: ir.Value | None, factor: Factor, name: str
+) -> ir.Node:
+    weight = new_initializer(graph, f"{name}.weight", factor.weight)
+    bias = new_initializer(graph, f"{name}.bias", factor.bias)
+    attributes = dict(conv.attributes) if factor.spatial else {}
+    node = ir.node("Conv", [source, weight, bias], attributes, name=name)
+    (output,), (original,) = node.outputs, conv.outputs
+    output.name, output.type = f"{name}.output", original.type
+    if original.shape is not None:
+        filters = factor.weight.shape[0]
+        output.shape = ir.Shape([original.shape[0], filters, *original.shape[2:]])
+    return node

@@ -1,0 +1,296 @@
+"""Samples: what the network is run on to measure activations and to prove that outputs are kept.
+
+A sample is one feed of the network, a dict from input name to array.  Images are decoded when a
+sample is asked for, arrays on disk are mapped, so a set of samples takes no memory of its own.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from sparsepass.errors import UsageError
+from sparsepass.pictures import SUFFIXES, ImageTransform
+from sparsepass.shapes import input_shapes
+
+__all__ = ["Feed", "InputSpec", "Samples", "inputs_of", "load_samples", "random_samples"]
+
+AnyArray = NDArray[Any]
+Feed = dict[str, AnyArray]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a network, with the sizes that the plan is made for."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def batch(self) -> int:
+        """Entries along the first axis that one run takes."""
+        return self.shape[0] if self.shape else 1
+
+
+def inputs_of(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
+) -> tuple[InputSpec, ...]:
+    """The inputs of ``model`` that a caller has to feed; ``shapes`` settles open sizes.
+
+    Raises UsageError for an input that is no tensor of known type and sizes; see ``input_shapes``.
+    """
+    settled = input_shapes(model, shapes)
+    fed = [value for value in model.graph.inputs if value.name not in model.graph.initializers]
+    return tuple(input_spec(value, settled.get(value.name or "")) for value in fed)
+
+
+def input_spec(value: ir.Value, shape: tuple[int, ...] | None) -> InputSpec:
+    dtype = None if value.dtype is None else np.dtype(value.dtype.numpy())
+    if dtype is None or shape is None or dtype.kind not in "fiub":
+        raise UsageError(f"input '{value.name}' is no tensor of numbers of known type and sizes")
+    return InputSpec(value.name or "", dtype, shape)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A sequence of feeds, read on demand.  ``source`` says for people where they come from."""
+
+    source: str
+    read: Callable[[int], Feed]
+    order: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> Feed:
+        """Read a sample; raises UsageError where it does not fit the network's inputs."""
+        return self.read(self.order[position])
+
+    def __iter__(self) -> Iterator[Feed]:
+        return (self.read(index) for index in self.order)
+
+    def take(self, count: int) -> Self:
+        """The first ``count`` samples, or all where there are fewer."""
+        return replace(self, order=self.order[:count])
+
+    def split(self, fraction: float) -> tuple[Self, Self]:
+        """A calibration part of about ``fraction`` of the samples and the held-out rest.
+
+        Both have at least one sample; raises UsageError where there is only one.
+        """
+        if len(self) < 2:
+            raise UsageError(f"{self.source}: one sample cannot be split; give at least 2 samples")
+        cut = min(max(round(fraction * len(self)), 1), len(self) - 1)
+        return replace(self, order=self.order[:cut]), replace(self, order=self.order[cut:])
+
+
+def load_samples(
+    source: str | Path | AnyArray | Mapping[str, AnyArray],
+    inputs: Sequence[InputSpec],
+    *,
+    limit: int | None = None,
+    transform: ImageTransform | None = None,
+    seed: int = 0,
+) -> Samples:
+    """Samples for a network with ``inputs``.
+
+    ``source`` is an .npy or .npz file, a folder of pictures (searched deep) or of .npy files, one
+    array, or a mapping from input name to array.  Arrays hold samples along the first axis, in
+    runs of the input's batch.  The samples are shuffled with ``seed`` and cut to ``limit``.
+
+    Raises UsageError, in one line, for a source that cannot be read, has no samples or does not fit
+    the inputs; what is inside a file of a folder is checked when that sample is read.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"{limit} samples were asked for; at least 1 is needed")
+    samples = open_source(source, inputs, transform or ImageTransform())
+    shuffled = np.random.default_rng(seed).permutation(len(samples))[:limit]
+    return replace(samples, order=tuple(int(index) for index in shuffled))
+
+
+def random_samples(inputs: Sequence[InputSpec], *, seed: int = 0, count: int = 8) -> Samples:
+    """``count`` samples of noise: standard normal floats, all byte values, else zeros and ones."""
+
+    def read(index: int) -> Feed:
+        rng = np.random.default_rng((seed, index))
+        return {spec.name: noise(spec, rng) for spec in inputs}
+
+    return Samples(f"random numbers, seed {seed}", read, tuple(range(count)))
+
+
+def noise(spec: InputSpec, rng: np.random.Generator) -> AnyArray:
+    if spec.dtype.kind == "f":
+        return rng.standard_normal(spec.shape).astype(spec.dtype)
+    if spec.dtype.kind == "b":
+        return rng.random(spec.shape) < 0.5
+    high = min(np.iinfo(spec.dtype).max, 255) if spec.dtype.itemsize == 1 else 1
+    return rng.integers(0, high, spec.shape, endpoint=True).astype(spec.dtype)
+
+
+def open_source(
+    source: str | Path | AnyArray | Mapping[str, AnyArray],
+    inputs: Sequence[InputSpec],
+    transform: ImageTransform,
+) -> Samples:
+    if isinstance(source, Mapping):
+        return from_arrays("samples", source, inputs)
+    if isinstance(source, np.ndarray):
+        return from_arrays("samples", {only(inputs, "an array").name: source}, inputs)
+    path = Path(source)
+    if path.is_dir():
+        return from_folder(path, inputs, transform)
+    if path.suffix not in (".npy", ".npz"):
+        raise UsageError(f"{path}: not samples; give a folder of pictures, an .npy or an .npz file")
+    loaded = load_numpy(path)
+    if not isinstance(loaded, np.ndarray) and len(inputs) == len(loaded) == 1:
+        (loaded,) = loaded.values()
+    if isinstance(loaded, np.ndarray):
+        loaded = {only(inputs, str(path)).name: loaded}
+    return from_arrays(str(path), loaded, inputs)
+
+
+def load_numpy(path: Path) -> AnyArray | dict[str, AnyArray]:
+    """An .npy file is mapped, not read."""
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+        raise UsageError(f"{path}: cannot be read ({reason}); write it with numpy") from error
+
+
+def only(inputs: Sequence[InputSpec], source: str) -> InputSpec:
+    if len(inputs) != 1:
+        names = ", ".join(spec.name for spec in inputs)
+        raise UsageError(f"{source}: the model has {len(inputs)} inputs; give an .npz with {names}")
+    return inputs[0]
+
+
+def from_arrays(
+    source: str, arrays: Mapping[str, AnyArray], inputs: Sequence[InputSpec]
+) -> Samples:
+    names = {spec.name for spec in inputs}
+    if names != set(arrays):
+        raise UsageError(
+            f"{source}: has arrays {', '.join(sorted(arrays))}; "
+            f"the model's inputs are {', '.join(sorted(names))}"
+        )
+    readers = {spec.name: array_reader(source, arrays[spec.name], spec) for spec in inputs}
+    counts = {name: count for name, (count, _) in readers.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise UsageError(f"{source}: unequal numbers of samples ({listed}); give as many of each")
+
+    def read(index: int) -> Feed:
+        return {name: one(index) for name, (_, one) in readers.items()}
+
+    return Samples(source, read, tuple(range(min(counts.values(), default=0))))
+
+
+def array_reader(
+    source: str, array: AnyArray, spec: InputSpec
+) -> tuple[int, Callable[[int], AnyArray]]:
+    """How many samples an array holds, and how to read one."""
+    batch = spec.batch
+    if array.ndim != len(spec.shape) or array.ndim == 0:
+        raise unfit(source, array, spec)
+    count, left = divmod(len(array), batch)
+    if left or not count:
+        raise UsageError(
+            f"{source}: input '{spec.name}' has {len(array)} entries along its first axis; "
+            f"give a multiple of {batch}, at least one"
+        )
+    checked(source, array[:batch], spec, finite=False)
+
+    def read(index: int) -> AnyArray:
+        part = array[index * batch : (index + 1) * batch]
+        return checked(f"{source} (sample {index})", part, spec)
+
+    return count, read
+
+
+def checked(source: str, array: AnyArray, spec: InputSpec, *, finite: bool = True) -> AnyArray:
+    """``array`` as the input wants it, or UsageError.  Floats may change width, kinds may not."""
+    if array.shape != spec.shape or array.dtype.kind != spec.dtype.kind:
+        raise unfit(source, array, spec)
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UsageError(f"{source}: input '{spec.name}' has NaN or infinite values; remove them")
+    return np.ascontiguousarray(array, spec.dtype)
+
+
+def unfit(source: str, array: AnyArray, spec: InputSpec) -> UsageError:
+    return UsageError(
+        f"{source}: {array.dtype} {shape_text(array.shape)} does not fit input '{spec.name}', "
+        f"{spec.dtype} {shape_text(spec.shape)}; convert or reshape it"
+    )
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def from_folder(folder: Path, inputs: Sequence[InputSpec], transform: ImageTransform) -> Samples:
+    spec = only(inputs, str(folder))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    arrays = [path for path in files if path.suffix == ".npy"]
+    if pictures and arrays:
+        raise UsageError(f"{folder}: has pictures and .npy files; give a folder with one kind")
+    chosen = pictures or arrays
+    count = len(chosen) // spec.batch
+    if not count:
+        raise UsageError(
+            f"{folder}: has {len(chosen)} pictures or .npy files; give at least {spec.batch}"
+        )
+    open_one = picture_reader(folder, spec, transform) if pictures else array_file_reader(spec)
+
+    def read(index: int) -> Feed:
+        batch = chosen[index * spec.batch : (index + 1) * spec.batch]
+        return {spec.name: np.concatenate([open_one(path) for path in batch])}
+
+    return Samples(str(folder), read, tuple(range(count)))
+
+
+def array_file_reader(spec: InputSpec) -> Callable[[Path], AnyArray]:
+    """One sample a file, with or without its axis of length 1 for the batch."""
+    one = replace(spec, shape=(1, *spec.shape[1:]))
+
+    def read(path: Path) -> AnyArray:
+        array = cast(AnyArray, load_numpy(path))
+        batched = array[None] if array.ndim == len(one.shape) - 1 else array
+        return checked(str(path), batched, one)
+
+    return read
+
+
+def picture_reader(
+    folder: Path, spec: InputSpec, transform: ImageTransform
+) -> Callable[[Path], AnyArray]:
+    channels = transform.channels
+    if len(spec.shape) != 4 or spec.dtype.kind != "f" or channels not in spec.shape[1::2]:
+        raise UsageError(
+            f"{folder}: {channels}-channel pictures do not fit input '{spec.name}', {spec.dtype} "
+            f"{shape_text(spec.shape)}; change the order with --image-transform or give an .npz"
+        )
+    if max(len(transform.mean), len(transform.std)) > channels:
+        raise UsageError(
+            f"{folder}: gray pictures need one mean and std; "
+            f"write --image-transform 'order=gray;mean=0;std=1'"
+        )
+    channels_last = spec.shape[1] != channels
+    height, width = spec.shape[1:3] if channels_last else spec.shape[2:4]
+
+    def read(path: Path) -> AnyArray:
+        planes = transform.read(path, height, width)
+        image = planes.transpose(1, 2, 0) if channels_last else planes
+        return np.ascontiguousarray(image[None], spec.dtype)
+
+    return read

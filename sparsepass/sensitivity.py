@@ -1,0 +1,183 @@
+"""How much the network's outputs change when one layer's output is approximated.
+
+An approximated layer is stood in for by a dense convolution with other weights, so that one
+session, whose weights are inputs, measures every candidate.
+
+The change is not proportional to the layer's error: small errors drown in the activations that
+follow.  It is measured at a few errors and interpolated (``Response``).  Errors of several layers
+are combined as if they were independent, squares add up.  That is a model for selection; what
+a plan really does to the outputs is measured before anything is written.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from sparsepass.calibration import Progress, nodes_of
+from sparsepass.layer import Array, Layer
+from sparsepass.low_rank import merged, rank_options
+from sparsepass.network import Network
+from sparsepass.samples import Samples
+from sparsepass.sparsity import Stats
+
+__all__ = ["Probe", "Response", "output_errors", "relative_error", "responses"]
+
+# Relative errors of a layer at which the outputs are measured, over the range that can be of use.
+PROBED_ERRORS = (0.03, 0.1, 0.3)
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An approximation of one convolution; ``stand_in`` makes its dense weight and bias."""
+
+    layer: Layer
+    stand_in: Callable[[], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Response:
+    """Pairs of a layer's relative error and that of the network's outputs, ascending, above 0."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def output_error(self, layer_error: float) -> float:
+        """Expected relative error of the outputs, interpolated on logarithmic scales.
+
+        Outside of the points it is proportional to the nearest one.
+        """
+        if layer_error <= 0 or not self.points:
+            return 0.0
+        errors, changes = zip(*self.points, strict=True)
+        nearest = min(max(layer_error, errors[0]), errors[-1])
+        change = math.exp(np.interp(math.log(nearest), np.log(errors), np.log(changes)))
+        return change * layer_error / nearest
+
+
+def output_errors(
+    model: ir.Model,
+    probes: Mapping[Key, Probe],
+    samples: Samples,
+    *,
+    progress: Progress = lambda done, total: None,
+    threads: int = 1,
+) -> dict[Key, float]:
+    """Measure the relative error of the network's outputs for each probe, one layer at a time.
+
+    It takes a run per probe and sample, and all samples stay in memory: give a few.
+    """
+    layers = {probe.layer.name: probe.layer for probe in probes.values()}
+    network = with_open_weights(model, layers.values(), threads)
+    exact = {k: v for layer in layers.values() for k, v in weights_of(layer).items()}
+    feeds = [{**feed, **exact} for feed in samples]
+    references = [network.run(feed) for feed in feeds]
+    errors: dict[Key, float] = {}
+    for key, probe in probes.items():
+        changed = weights_of(probe.layer, *probe.stand_in())
+        found = [network.run({**feed, **changed}) for feed in feeds]
+        errors[key] = relative_error(references, found)
+        progress(len(errors), len(probes))
+    return errors
+
+
+def relative_error(
+    references: Sequence[Mapping[str, NDArray[Any]]], found: Sequence[Mapping[str, NDArray[Any]]]
+) -> float:
+    """Root of the summed squares of the difference over those of the reference.
+
+    Sums run over all samples; of several outputs the worst counts, outputs of integers do not.
+    """
+    floating = [name for name, value in references[0].items() if value.dtype.kind == "f"]
+    return max((error_of(name, references, found) for name in floating), default=0.0)
+
+
+def error_of(
+    name: str,
+    references: Sequence[Mapping[str, NDArray[Any]]],
+    found: Sequence[Mapping[str, NDArray[Any]]],
+) -> float:
+    change = sum(energy(b[name] - a[name]) for a, b in zip(references, found, strict=True))
+    whole = sum(energy(a[name]) for a in references)
+    return math.sqrt(change / whole) if whole > 0 else (math.inf if change > 0 else 0.0)
+
+
+def energy(values: NDArray[Any]) -> float:
+    return float(np.square(values, dtype=np.float64).sum())
+
+
+def responses(
+    model: ir.Model,
+    layers: Iterable[Layer],
+    stats: Mapping[str, Stats],
+    samples: Samples,
+    *,
+    progress: Progress = lambda done, total: None,
+    threads: int = 1,
+) -> dict[str, Response]:
+    """Measure how the outputs answer to errors of each layer that has ``Stats.output``.
+
+    Each layer is replaced by its low-rank form at the ranks nearest to ``PROBED_ERRORS``.  Layer
+    errors are the expected ones: ``samples`` that were not calibrated on bring out what those hide.
+    """
+    probes: dict[tuple[str, int], Probe] = {}
+    errors: dict[tuple[str, int], float] = {}
+    for layer in layers:
+        for rank, error in probed_ranks(layer, stats[layer.name]):
+            probes[layer.name, rank] = rank_probe(layer, stats[layer.name], rank)
+            errors[layer.name, rank] = error
+    if not probes:
+        return {}
+    measured = output_errors(model, probes, samples, progress=progress, threads=threads)
+    points: dict[str, list[tuple[float, float]]] = {}
+    for key, change in measured.items():
+        if change > 0:
+            points.setdefault(key[0], []).append((errors[key], change))
+    return {name: Response(tuple(sorted(found))) for name, found in points.items()}
+
+
+def rank_probe(layer: Layer, stats: Stats, rank: int) -> Probe:
+    moments = stats.output
+    assert moments is not None
+    return Probe(layer, lambda: merged(layer, moments, rank))
+
+
+def probed_ranks(layer: Layer, stats: Stats) -> set[tuple[int, float]]:
+    if stats.output is None:
+        return set()
+    options = [(rank, error) for rank, error in rank_options(layer, stats.output) if error > 0]
+    return {
+        min(options, key=lambda option: abs(math.log(option[1] / wanted)))
+        for wanted in PROBED_ERRORS
+        if options
+    }
+
+
+def with_open_weights(model: ir.Model, layers: Iterable[Layer], threads: int) -> Network:
+    """The network with the weights and biases of ``layers`` as inputs, see ``weights_of``."""
+    copy = model.clone()
+    listed = list(layers)
+    nodes = nodes_of(copy, listed)
+    for layer in listed:
+        node = nodes[layer.name]
+        node.resize_inputs(3)
+        for position, (name, array) in enumerate(weights_of(layer).items(), start=1):
+            value = ir.val(name, ir.DataType.FLOAT, array.shape)
+            copy.graph.inputs.append(value)
+            node.replace_input_with(position, value)
+    return Network(copy, threads=threads)
+
+
+def weights_of(
+    layer: Layer, weight: Array | None = None, bias: Array | None = None
+) -> dict[str, Array]:
+    """The feed of a layer's weight inputs, its own weights by default."""
+    return {
+        f"{layer.name}/sparsepass.weight": layer.weight if weight is None else weight,
+        f"{layer.name}/sparsepass.bias": layer.bias if bias is None else bias,
+    }
