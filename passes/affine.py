@@ -35,7 +35,7 @@ class Match:
 
 
 def match_affine(after: ir.Node, source: ir.Value | None, affine: Affine) -> Match | str:
-    """Return how ``after``, which applies ``affine`` to ``source``, folds into a Conv, or a reason."""
+    """Return how ``after``, which is ``affine`` of ``source``, folds into a Conv, or a reason."""
     conv = source.producer() if source is not None else None
     if (
         source is None

@@ -6,7 +6,7 @@ a Transpose; layers are seen only where their weights are constants.
 
 import logging
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnx
@@ -112,14 +112,15 @@ def evaluate(
     node: ir.Node, inputs: dict[str, NDArray[Any]], opsets: dict[str, int]
 ) -> list[NDArray[Any]] | None:
     proto = ir.to_proto(node)
-    types = [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-             for n, a in inputs.items()]  # fmt: skip
+    types = [typed(name, array) for name, array in inputs.items()]
     results = [onnx.helper.make_empty_tensor_value_info(name) for name in proto.output if name]
     graph = onnx.helper.make_graph([proto], "constant", types, results)
     opset = onnx.helper.make_opsetid("", opsets.get("", onnx.defs.onnx_opset_version()))
     try:
-        evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=[opset]))
-        values = evaluator.run(None, inputs)
+        evaluator = cast(Any, ReferenceEvaluator)(
+            onnx.helper.make_model(graph, opset_imports=[opset])
+        )
+        values: list[Any] = evaluator.run(None, inputs)
     except (
         ArithmeticError,
         IndexError,
@@ -130,5 +131,10 @@ def evaluate(
     ) as error:
         logger.info("%s %s kept: %s", node.op_type, node.name, error)
         return None
-    arrays = [value for value in values if isinstance(value, np.ndarray)]
-    return arrays if len(arrays) == len(node.outputs) else None
+    is_array = [isinstance(value, np.ndarray) for value in values]
+    return values if all(is_array) and len(values) == len(node.outputs) else None
+
+
+def typed(name: str, array: NDArray[Any]) -> onnx.ValueInfoProto:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+    return onnx.helper.make_tensor_value_info(name, kind, array.shape)

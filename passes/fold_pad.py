@@ -69,9 +69,9 @@ def zero_pads(pad: ir.Node, rank: int) -> tuple[int, ...] | str:
     """Return what ``pad`` adds to each axis, begins then ends, or why it is not a zero Pad."""
     if pad.attributes.get_string("mode", "constant") != "constant":
         return "the Pad does not pad with a constant"
-    if "pads" in pad.attributes:
+    if (pads := pad.attributes.get_ints("pads")) is not None:
         is_zero = pad.attributes.get_float("value", 0.0) == 0.0
-        return tuple(pad.attributes.get_ints("pads")) if is_zero else "the Pad is not of zeros"
+        return tuple(pads) if is_zero else "the Pad is not of zeros"
     inputs = [*pad.inputs, None, None, None][:4]
     sizes, value, axes = (constant_array(v) for v in inputs[1:])
     known = [

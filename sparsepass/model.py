@@ -6,21 +6,22 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from onnx import SparseTensorProto, TensorProto, numpy_helper
 from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 
+from sparsepass.checks import all_graphs, check_convolutions, check_proto, element_count
 from sparsepass.errors import ModelError, UsageError
 from sparsepass.shapes import input_shapes
-from sparsepass.validation import all_graphs, check_convolutions, check_proto, element_count
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +50,8 @@ def load(
     """Return ``source`` as a model of its own, checked and sorted; ``source`` is not changed.
 
     ``shapes`` maps inputs to the sizes the plan is made for: they are checked here, and the model
-    keeps its open sizes.  ``example_inputs`` go with a ``torch.nn.Module``.  Sparse initializers are
-    made dense.  IR version and opset stay those of the source.
+    keeps its open sizes.  ``example_inputs`` go with a ``torch.nn.Module``.  Sparse initializers
+    are made dense.  IR version and opset stay those of the source.
 
     Raises ModelError for a file that cannot be used and UsageError for wrong arguments.
     """
@@ -61,7 +62,7 @@ def load(
         check_proto(proto, label, folder, max_bytes)
         make_dense(proto, label, folder, max_bytes)
         model = ir.serde.from_proto(proto)
-        ir.external_data.set_base_dir(model.graph, folder or "")
+        cast(Any, ir.external_data).set_base_dir(model.graph, folder or "")
         TopologicalSortPass()(model)
         check_convolutions(model.graph, label)
         CheckerPass()(model)
@@ -77,8 +78,8 @@ def save(model: ir.Model, path: str | Path) -> None:
     """Write ``model`` to ``path``, whole or not at all.
 
     The file appears under its name only when it is complete; an existing file, or a symbolic link,
-    is replaced.  Above 2 GiB the weights go into ``<name>.data`` beside it.  Raises UsageError where
-    the folder cannot be written.
+    is replaced.  Above 2 GiB the weights go into ``<name>.data`` beside it.  Raises UsageError
+    where the folder cannot be written.
     """
     path = Path(path)
     ready = with_ir_version(model)
@@ -87,7 +88,7 @@ def save(model: ir.Model, path: str | Path) -> None:
         if data is None:
             (folder / path.name).write_bytes(to_bytes(ready))
         else:
-            ir.save(ready, folder / path.name, format="protobuf", external_data=data)
+            cast(Any, ir).save(ready, folder / path.name, format="protobuf", external_data=data)
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -185,11 +186,10 @@ def export_torch(
     if example_inputs is None:
         raise UsageError(f"{label}: give example_inputs=(tensor, ...), one per argument of forward")
     # Exported from a copy in evaluation mode: the caller's module keeps its mode.
-    program = torch.onnx.export(
+    program = cast(Any, torch.onnx).export(
         copy.deepcopy(module).eval(), example_inputs, dynamo=True, verbose=False
     )
-    assert program is not None
-    return program.model_proto
+    return cast(onnx.ModelProto, program.model_proto)
 
 
 def make_dense(proto: onnx.ModelProto, label: str, folder: Path | None, max_bytes: int) -> None:
@@ -225,23 +225,22 @@ def dense(
     flat = flat_indices(indices, dims, len(values) if values.ndim == 1 else -1)
     if flat is None:
         raise ModelError(
-            f"{what}: indices must be sorted, without repeats, inside {list(dims)}, one per value; export again"
+            f"{what}: indices must be sorted and unique, inside {list(dims)}, one per value; "
+            "export again"
         )
     out = np.zeros(count, values.dtype)
     out[flat] = values
     return numpy_helper.from_array(out.reshape(dims), sparse.values.name)
 
 
-def flat_indices(
-    indices: np.ndarray[Any, Any], dims: tuple[int, ...], count: int
-) -> np.ndarray[Any, Any] | None:
-    """Return indices, shape (count,) or (count, rank), as flat ones, or None where they are wrong."""
+def flat_indices(indices: NDArray[Any], dims: tuple[int, ...], count: int) -> NDArray[Any] | None:
+    """Return indices, (count,) or (count, rank), as flat ones, or None where they are wrong."""
     if indices.dtype != np.int64 or indices.shape not in ((count,), (count, len(dims))):
         return None
     if indices.ndim == 2:
         if np.any(indices < 0) or np.any(indices >= np.array(dims)):
             return None
-        indices = np.ravel_multi_index(tuple(indices.T), dims)
+        indices = np.asarray(np.ravel_multi_index(tuple(indices.T), dims))
     ordered = bool(np.all(np.diff(indices) > 0))
     inside = count == 0 or (indices[0] >= 0 and indices[-1] < np.prod(dims, dtype=np.int64))
     return indices if ordered and inside else None
@@ -281,7 +280,7 @@ def weight_bytes(model: ir.Model) -> int:
 
 
 @contextmanager
-def staged(path: Path) -> Iterator[Path]:
+def staged(path: Path) -> Generator[Path]:
     """Give a folder beside ``path`` to write in; move its files to ``path``'s folder on success."""
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; give a file name")

@@ -101,7 +101,7 @@ def fixed(name: str, declared: ir.Shape | None, given: Sequence[int] | None) -> 
 def infer(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> dict[str, ir.Shape]:
     declared = shapes_of(model.graph)
     copy = model.clone()
-    # Recorded shapes may belong to other sizes than those asked for, so nothing but the inputs counts.
+    # Recorded shapes may belong to other sizes than those asked for: only the inputs count.
     for node in copy.graph.all_nodes():
         for value in node.outputs:
             value.shape = None

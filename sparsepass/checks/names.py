@@ -1,0 +1,105 @@
+"""The names of a model file: who makes each value, who reads it, and whether that ends."""
+
+import graphlib
+from collections.abc import Iterator, Sequence
+
+import onnx
+from onnx import GraphProto, NodeProto
+
+from sparsepass.checks.walk import flat, subgraphs, title
+from sparsepass.errors import ModelError
+
+__all__ = ["check_functions", "check_scope"]
+
+
+def check_scope(nodes: Sequence[NodeProto], graph: GraphProto, label: str, outer: set[str]) -> None:
+    """Check names of one graph: each value made once, nothing read that is not made, no cycle."""
+    constants = [tensor.name for tensor in graph.initializer]
+    constants += [sparse.values.name for sparse in graph.sparse_initializer]
+    inputs = [value.name for value in graph.input]
+    for kind, names in (("initializer", constants), ("input", inputs)):
+        if (name := repeated(names)) is not None:
+            raise ModelError(f"{label}: {kind} {name!r} appears twice; export the model again")
+    makers = check_nodes(nodes, {*constants, *inputs}, label, outer)
+    for value in graph.output:
+        if value.name not in {*makers, *constants, *inputs, *outer}:
+            raise ModelError(
+                f"{label}: nothing makes the output {value.name!r}; export the model again"
+            )
+
+
+def check_functions(proto: onnx.ModelProto, label: str) -> None:
+    """Check the names in every function body, and that no function calls itself."""
+    for function in proto.functions:
+        check_body(function, label)
+    functions = {(f.domain, f.name): f for f in proto.functions}
+    calls = {
+        key: [(n.domain, n.op_type) for n in flat(f.node) if (n.domain, n.op_type) in functions]
+        for key, f in functions.items()
+    }
+    try:
+        graphlib.TopologicalSorter(calls).prepare()
+    except graphlib.CycleError as error:
+        raise ModelError(
+            f"{label}: function {error.args[1][0][1]!r} calls itself; remove the call"
+        ) from None
+
+
+def check_body(function: onnx.FunctionProto, label: str) -> None:
+    makers = check_nodes(function.node, set(function.input), label, set())
+    for name in function.output:
+        if name not in makers and name not in function.input:
+            raise ModelError(
+                f"{label}: nothing makes {name!r} of function {function.name!r}; export again"
+            )
+
+
+def check_nodes(
+    nodes: Sequence[NodeProto], given: set[str], label: str, outer: set[str]
+) -> dict[str, int]:
+    """Check the nodes of one graph or function and return which node makes each value."""
+    makers: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        for name in filter(None, node.output):
+            if name in makers or name in given:
+                raise ModelError(
+                    f"{label}: value {name!r} is made twice, again by {title(node)}; rename one"
+                )
+            makers[name] = index
+    known = {*makers, *given, *outer}
+    for node in nodes:
+        for name in filter(None, node.input):
+            if name not in known:
+                raise ModelError(
+                    f"{label}: {title(node)} reads {name!r}, which nothing makes; export again"
+                )
+        for body in subgraphs(node):
+            check_scope(body.node, body, label, known)
+    order = graphlib.TopologicalSorter(
+        {
+            i: [makers[name] for name in reads(node) if name in makers]
+            for i, node in enumerate(nodes)
+        }
+    )
+    try:
+        order.prepare()
+    except graphlib.CycleError as error:
+        index = int(error.args[1][0])
+        raise ModelError(
+            f"{label}: {title(nodes[index])} depends on its own output; break the cycle"
+        ) from None
+    return makers
+
+
+def reads(node: NodeProto) -> Iterator[str]:
+    """Yield the names that ``node`` and the bodies inside it read."""
+    yield from node.input
+    for body in subgraphs(node):
+        for inner in body.node:
+            yield from reads(inner)
+        yield from (value.name for value in body.output)
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)
