@@ -36,7 +36,7 @@ def print_report(console: Console, report: Report, *, quiet: bool = False) -> No
     console.print(_headline(report))
     if not quiet:
         console.print(_context(report))
-        console.print(_layers(console, report), "", _totals(report), "", sep="\n")
+        console.print("", _layers(console, report), "", _totals(report), "", sep="\n")
         _print_refusals(console, report)
         _print_skipped(console, report)
         _print_engines(console, report)
@@ -48,7 +48,7 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
     layer = report.layer(name)
     console.print(_title(layer))
     console.print(_facts(layer))
-    console.print(_bids(layer))
+    console.print("", _bids(layer), "", sep="\n")
     why = f": {layer.chosen.reason}" if layer.chosen.reason else ""
     console.print(_styled(layer.chosen.algorithm).append(units.printable(why)))
     if layer.fate:

@@ -1,0 +1,15 @@
+from dataclasses import replace
+
+import pytest
+from sample_reports import INVENTED
+
+from sparsepass.algorithms import DENSE
+from sparsepass.report import html, terminal
+
+
+@pytest.fixture
+def invented_table(monkeypatch):
+    """A table of algorithms that stays as it is when the real one grows."""
+    table = tuple(replace(DENSE, name=name) for name in INVENTED)
+    monkeypatch.setattr(html, "ALGORITHMS", table)
+    monkeypatch.setattr(terminal, "ALGORITHMS", table)

@@ -1,0 +1,97 @@
+import io
+
+import pytest
+from rich.console import Console
+from sample_reports import analysis, predicted_report, resnet_report, tiny_report
+
+from sparsepass.errors import UsageError
+from sparsepass.report import print_analysis, print_explanation, print_report
+
+
+def printed(show, document, *args, width=80, **kwargs) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    show(console, document, *args, **kwargs)
+    lines = console.file.getvalue().splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+@pytest.mark.usefixtures("invented_table")
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_report_looks_as_agreed(width, golden):
+    golden(f"report_{width}.txt", printed(print_report, tiny_report(), width=width))
+
+
+@pytest.mark.usefixtures("invented_table")
+def test_a_dry_run_looks_as_agreed(golden):
+    golden("report_predicted.txt", printed(print_report, predicted_report()))
+
+
+@pytest.mark.usefixtures("invented_table")
+def test_the_explanation_looks_as_agreed(golden):
+    golden("explanation.txt", printed(print_explanation, tiny_report(), "/block/conv"))
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_analysis_looks_as_agreed(width, golden):
+    golden(f"analysis_{width}.txt", printed(print_analysis, analysis(), width=width))
+
+
+@pytest.mark.parametrize("width", [80, 96, 100, 140])
+def test_nothing_is_cut_in_the_columns_of_a_real_size_network(width):
+    report = resnet_report()
+
+    text = printed(print_report, report, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert all(layer.chosen.algorithm in text for layer in report.layers)
+    assert "2,310" in text
+
+
+def test_quiet_leaves_the_headline_and_the_warnings():
+    lines = printed(print_report, tiny_report(), quiet=True, width=100).splitlines()
+
+    assert lines == [
+        "0.60 ms -> 0.30 ms, 2.0x, outputs equal within 3.1e-6 (tolerance 2e-5)",
+        "warning: no profile of this machine: predictions come from another CPU; run calibrate",
+    ]
+
+
+def test_different_outputs_are_shouted():
+    found = tiny_report().verification.model_copy(update={"max_absolute_error": 0.5})
+    report = tiny_report().model_copy(update={"verification": found})
+
+    assert "OUTPUTS DIFFER by 0.5 (tolerance 2e-5)" in printed(print_report, report)
+
+
+def test_a_node_name_cannot_steer_the_terminal():
+    report = tiny_report(first="[red]\x1b[2Jx\n")
+
+    text = printed(print_report, report)
+
+    assert "\x1b" not in text
+    assert "[red]\N{REPLACEMENT CHARACTER}[2Jx\N{REPLACEMENT CHARACTER}" in text
+
+
+def test_a_terminal_without_unicode_gets_ascii():
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding="ascii"), width=80)
+
+    print_report(console, resnet_report())
+
+    console.file.flush()
+    assert b"..." in raw.getvalue()
+
+
+def test_no_color_is_honoured(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+
+    print_report(console, tiny_report(), quiet=True)
+
+    assert "\x1b[32m" not in console.file.getvalue()
+    assert "\x1b[1;32m" not in console.file.getvalue()
+
+
+def test_an_unknown_layer_is_not_explained():
+    with pytest.raises(UsageError, match="no layer is called 'nothing'"):
+        printed(print_explanation, tiny_report(), "nothing")
