@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from sparsepass.passes.initializers import new_initializer
 
-from sparsepass.graph import constant_array
+from sparsepass.graph import bodies, constant_array
 from sparsepass.shapes import open_shapes
 
 __all__ = ["FoldConstants"]
@@ -76,10 +76,7 @@ def constant_outputs(
         or any(v.is_graph_output() for v in node.outputs)
     ):
         return None
-    if any(
-        a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-        for a in node.attributes.values()
-    ):
+    if bodies(node):
         return None
     if node.op_type == "Shape":
         return shape_output(node, shapes)

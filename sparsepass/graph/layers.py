@@ -1,11 +1,12 @@
 """Find the layers of a graph: every Conv, Gemm and MatMul with a constant float weight."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
+from sparsepass.graph.fusions import fusions
 from sparsepass.graph.values import constant_array, is_standard
 from sparsepass.layer import Array, Layer
 from sparsepass.shapes import concrete_shapes, open_shapes
@@ -60,7 +61,9 @@ def layers(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None) -
             found.append(result)
         else:
             skipped.append(Skipped(node.name or "", node.op_type, result))
-    return Layers(tuple(found), tuple(skipped))
+    after = fusions(model, {layer.name for layer in found})
+    whole = tuple(replace(layer, epilogue=after[layer.name].epilogue) for layer in found)
+    return Layers(whole, tuple(skipped))
 
 
 def read_layer(

@@ -1,4 +1,4 @@
-"""Questions about one value of a graph."""
+"""Questions about one value or one node of a graph."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["constant_array", "is_read_once", "is_standard"]
+__all__ = ["bodies", "constant_array", "is_read_once", "is_standard"]
 
 
 def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
@@ -27,3 +27,14 @@ def is_read_once(value: ir.Value) -> bool:
 def is_standard(node: ir.Node, *op_types: str) -> bool:
     """Tell whether ``node`` is one of the standard operators ``op_types``."""
     return node.domain in ("", "ai.onnx") and node.op_type in op_types
+
+
+def bodies(node: ir.Node) -> list[ir.Graph]:
+    """Return the graphs that a control-flow node holds."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return found

@@ -1,0 +1,116 @@
+"""What a layer can absorb: a residual Add and an activation that nothing else needs to see."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from sparsepass.graph.values import constant_array, is_read_once, is_standard
+from sparsepass.layer import Epilogue
+from sparsepass.shapes import open_shapes
+
+__all__ = ["Fusion", "fusions"]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A layer's node, then the nodes it absorbs, in order.
+
+    ``residual`` is the other operand of an absorbed Add.  One op in the place of the last node can
+    replace them all: everything it reads is made before.
+    """
+
+    nodes: tuple[ir.Node, ...]
+    residual: ir.Value | None = None
+    epilogue: Epilogue = field(default_factory=Epilogue)
+
+    @property
+    def output(self) -> ir.Value:
+        """The value that the fused op makes."""
+        return self.nodes[-1].outputs[0]
+
+
+def fusions(model: ir.Model, names: Collection[str]) -> dict[str, Fusion]:
+    """Return what each of the layers ``names`` can absorb, in topological order.
+
+    An Add belongs to one layer: where both operands come from layers, to the later one, whose
+    residual is then ready.
+    """
+    shapes = open_shapes(model)
+    taken: set[ir.Node] = set()
+    found: dict[str, Fusion] = {}
+    for node in reversed(model.graph):
+        if node.name is not None and node.name in names:
+            fusion = match(node, shapes, taken)
+            found[node.name] = fusion
+            taken.update(fusion.nodes)
+    return dict(reversed(found.items()))
+
+
+def match(node: ir.Node, shapes: Mapping[str, ir.Shape], taken: Collection[ir.Node]) -> Fusion:
+    """Return the longest chain after ``node`` that none of ``taken`` is part of."""
+    nodes, residual = [node], None
+    follower = sole_reader(node)
+    if follower is not None and follower not in taken:
+        residual = other_operand(follower, node.outputs[0], shapes)
+        if residual is not None:
+            nodes.append(follower)
+            follower = sole_reader(follower)
+    epilogue = activation(follower, residual is not None) if follower is not None else None
+    if follower is None or epilogue is None or follower in taken:
+        return Fusion(tuple(nodes), residual, Epilogue(residual=residual is not None))
+    return Fusion((*nodes, follower), residual, epilogue)
+
+
+def sole_reader(node: ir.Node) -> ir.Node | None:
+    """Return the one node that reads the output of ``node``, if nothing else does."""
+    output = node.outputs[0]
+    if not is_read_once(output):
+        return None
+    reader = next(iter(output.uses())).node
+    return reader if reader.graph is node.graph else None
+
+
+def other_operand(
+    node: ir.Node, operand: ir.Value, shapes: Mapping[str, ir.Shape]
+) -> ir.Value | None:
+    """Return what an Add adds to ``operand``, where both are surely of one shape."""
+    if not is_standard(node, "Add"):
+        return None
+    left, right = node.inputs
+    other = right if left is operand else left
+    if other is None:
+        return None
+    own, its = shapes.get(operand.name or ""), shapes.get(other.name or "")
+    return other if own is not None and its is not None and same_shape(own, its) else None
+
+
+def same_shape(left: ir.Shape, right: ir.Shape) -> bool:
+    """Tell whether two shapes are equal for every input; sizes without a name may differ."""
+    return len(left) == len(right) and all(
+        a == b and (isinstance(a, int) or a.value is not None)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def activation(node: ir.Node, residual: bool) -> Epilogue | None:
+    """Return the epilogue that ends in ``node``, or None where that is no known activation."""
+    if is_standard(node, "Relu"):
+        return Epilogue(residual, "Relu")
+    if is_standard(node, "LeakyRelu"):
+        return Epilogue(residual, "LeakyRelu", alpha=node.attributes.get_float("alpha", 0.01))
+    if is_standard(node, "Clip"):
+        low, high = bound(node, 1, "min", -math.inf), bound(node, 2, "max", math.inf)
+        if low is not None and high is not None and low <= high:
+            return Epilogue(residual, "Clip", low=low, high=high)
+    return None
+
+
+def bound(node: ir.Node, index: int, attribute: str, default: float) -> float | None:
+    """Return a constant bound of a Clip, an input since opset 11, or None where it is computed."""
+    value = node.inputs[index] if index < len(node.inputs) else None
+    if value is None:
+        return node.attributes.get_float(attribute, default)
+    constant = constant_array(value)
+    return float(constant.item()) if constant is not None and constant.size == 1 else None

@@ -1,0 +1,147 @@
+"""Which memory layout each node would run in, for the price of changing it.
+
+ONNX Runtime runs convolutions in a layout that keeps a block of channels together (NCHWc) and
+stays in it while the operators between allow.  The rules below were found by reading the graphs
+that ONNX Runtime 1.31 makes of small models; a test repeats that.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import networkx as nx
+import onnx_ir as ir
+
+from sparsepass.graph.layers import layers
+from sparsepass.graph.values import bodies, constant_array, is_read_once, is_standard
+from sparsepass.layer import Layer
+from sparsepass.shapes import concrete_shapes
+
+__all__ = ["layout_graph"]
+
+Dims = tuple[int, ...]
+
+FLOAT_BYTES = 4
+# ONNX Runtime reads and writes channels in fours when it blocks them.
+CHANNEL_STEP = 4
+ACTIVATIONS = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Identity", "Dropout")
+# Activations that are blocked only where they are fused into the convolution before them.
+FUSED_ACTIVATIONS = ("Clip", "LeakyRelu")
+POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool")
+LINEAR_COORDINATES = ("asymmetric", "half_pixel", "align_corners")
+
+
+def layout_graph(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None, *, block: int = 16
+) -> "nx.DiGraph[str]":
+    """Return the main graph as node names, with edges for the tensors between them.
+
+    Every node has a ``kind``: "layer" (its layout depends on the choice of algorithm),
+    "transparent" (keeps the layout of its inputs, if they agree) or "nchw".  ``reads_blocked`` and
+    ``writes_blocked`` say what ONNX Runtime does with the node left to it.  Inputs and outputs of
+    the model are nodes of kind "nchw" named ``input x`` and ``output y``.  Edges carry the
+    ``value`` between their ends and its ``bytes``; a layout change is paid once per value.
+
+    ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
+    """
+    sizes = concrete_shapes(model, shapes)
+    found = {layer.name: layer for layer in layers(model, shapes).layers}
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for node in model.graph:
+        name = node.name or ""
+        reads, writes = blocked_ends(node, found.get(name), sizes, block)
+        kind = "layer" if name in found else "transparent" if reads else "nchw"
+        graph.add_node(name, kind=kind, reads_blocked=reads, writes_blocked=writes)
+    inside = {
+        inner: outer
+        for outer in model.graph
+        for body in bodies(outer)
+        for inner in body.all_nodes()
+    }
+    for value in [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]:
+        producer = value.producer()
+        source = f"input {value.name}" if producer is None else producer.name or ""
+        readers = [inside.get(use.node, use.node).name or "" for use in value.uses()]
+        if value.is_graph_output():
+            readers.append(f"output {value.name}")
+        size = FLOAT_BYTES * math.prod(sizes.get(value.name or "", (0,)))
+        add_edges(graph, source, readers, value.name or "", size)
+    return graph
+
+
+def add_edges(
+    graph: "nx.DiGraph[str]", source: str, readers: Sequence[str], value: str, size: int
+) -> None:
+    for end in (source, *readers):
+        if end not in graph:
+            graph.add_node(end, kind="nchw", reads_blocked=False, writes_blocked=False)
+    for reader in readers:
+        graph.add_edge(source, reader, value=value, bytes=size)
+
+
+def blocked_ends(
+    node: ir.Node, layer: Layer | None, sizes: Mapping[str, Dims], block: int
+) -> tuple[bool, bool]:
+    """Tell whether ONNX Runtime reads and writes blocked channels where ``node`` is left to it."""
+    if layer is not None:
+        return convolution_ends(layer, block)
+    blocked = is_transparent(node, sizes, block)
+    return blocked, blocked
+
+
+def convolution_ends(layer: Layer, block: int) -> tuple[bool, bool]:
+    if layer.op_type != "Conv" or len(layer.kernel) != 2:
+        return False, False
+    if layer.is_depthwise and layer.filters == layer.groups:
+        blocked = layer.filters % CHANNEL_STEP == 0
+        return blocked, blocked
+    per_group = layer.channels // layer.groups
+    if layer.groups > 1:
+        blocked = per_group % block == 0 and (layer.filters // layer.groups) % block == 0
+        return blocked, blocked
+    if per_group < block:
+        return False, True
+    blocked = per_group % CHANNEL_STEP == 0
+    return blocked, blocked
+
+
+def is_transparent(node: ir.Node, sizes: Mapping[str, Dims], block: int) -> bool:
+    """Tell whether ``node`` runs on blocked channels where its inputs come blocked."""
+    shapes = [sizes.get(value.name or "", ()) for value in node.inputs if value is not None]
+    if not shapes or len(shapes[0]) != 4:
+        return False
+    channels = shapes[0][1]
+    if is_standard(node, *ACTIVATIONS):
+        return True
+    if is_standard(node, *FUSED_ACTIVATIONS):
+        return follows_convolution(node)
+    if is_standard(node, *POOLS):
+        return channels % block == 0
+    if is_standard(node, "BatchNormalization"):
+        return True
+    if is_standard(node, "Add", "Sum", "Mul"):
+        computed = all(constant_array(value) is None for value in node.inputs)
+        return computed and len(set(shapes)) == 1
+    if is_standard(node, "Concat"):
+        return node.attributes.get_int("axis", 0) in (1, -3) and all(
+            len(shape) == 4 and shape[1] % block == 0 for shape in shapes
+        )
+    return is_standard(node, "Resize") and is_blocked_resize(node, shapes[0], sizes)
+
+
+def follows_convolution(node: ir.Node) -> bool:
+    source = node.inputs[0]
+    producer = source.producer() if source is not None else None
+    is_fused = source is not None and is_read_once(source)
+    return producer is not None and is_standard(producer, "Conv") and is_fused
+
+
+def is_blocked_resize(node: ir.Node, shape: Dims, sizes: Mapping[str, Dims]) -> bool:
+    """Tell whether a Resize enlarges the image by whole factors in a way that is blocked."""
+    out = sizes.get(node.outputs[0].name or "", ())
+    if len(out) != 4 or out[:2] != shape[:2] or any(b % a for a, b in zip(shape, out, strict=True)):
+        return False
+    get = node.attributes.get_string
+    coordinates = get("coordinate_transformation_mode", "half_pixel")
+    if get("mode", "nearest") == "nearest":
+        return coordinates == "asymmetric" and get("nearest_mode", "") == "floor"
+    return get("mode", "nearest") == "linear" and coordinates in LINEAR_COORDINATES
