@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import onnx_ir as ir
-from sparsepass.passes.initializers import new_initializer
 
 from sparsepass.algorithms import Factor
 from sparsepass.errors import PlanError
 from sparsepass.graph import constant_array
+from sparsepass.passes.initializers import new_initializer
 
 __all__ = ["FactorConv"]
 
