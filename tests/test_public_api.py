@@ -78,6 +78,19 @@ def test_every_public_name_exists(path):
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("package", "promised"),
+    [
+        ("sparsepass", {"Plan", "Result", "SparsepassError", "analyze", "optimize"}),
+        ("sparsepass.runtime", {"library_path", "register", "session"}),
+    ],
+)
+def test_the_packages_offer_what_the_documents_promise(package, promised):
+    module = importlib.import_module(package)
+
+    assert promised <= set(module.__all__)
+
+
 @pytest.mark.parametrize("path", NOUNS, ids=relative)
 def test_nouns_import_neither_passes_nor_runtime(path):
     assert imported_below(path, "sparsepass.passes", "sparsepass.runtime") == set()
