@@ -1,0 +1,47 @@
+// The table of micro-kernels of each instruction set.
+#ifndef SPARSEPASS_KERNELS_H_
+#define SPARSEPASS_KERNELS_H_
+
+#include "machine.h"
+#include "spmm_kernel.h"
+
+namespace sparsepass {
+
+struct KernelTable {
+  Isa isa;
+#define SP_KERNEL(name, signature) signature* name;
+#include "kernels.inc"
+#undef SP_KERNEL
+};
+
+namespace baseline {
+extern const KernelTable kernels;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const KernelTable kernels;
+}
+namespace avx512 {
+extern const KernelTable kernels;
+}
+#endif
+
+// The kernels for `isa`; null where this build has none.
+inline const KernelTable* kernels_for(Isa isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::avx512:
+      return &avx512::kernels;
+    case Isa::avx2:
+      return &avx2::kernels;
+#endif
+    case Isa::baseline:
+      return &baseline::kernels;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_KERNELS_H_

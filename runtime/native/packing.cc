@@ -1,0 +1,224 @@
+#include "packing.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace sparsepass {
+namespace {
+
+// Floats of packed input a strip may take: it shares the second-level cache (at least 512 KiB on the
+// machines of the last ten years) with the weights and the output.
+constexpr int64_t kStripFloats = 80 * 1024;
+
+// Multiplications per input element from which copying a 1x1 layer's input into panels pays: the copy
+// costs about three cycles per 16 elements, aligned and sequential loads save about a third of each
+// multiplication.
+constexpr double kPanelReuse = 12.0;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, double reuse,
+                          int64_t parts) {
+  params_ = params;
+  in_h_ = in_h;
+  in_w_ = in_w;
+  out_h_ = params.out_h(in_h);
+  out_w_ = params.out_w(in_w);
+  const bool padded = params.pad_top || params.pad_left || params.pad_bottom || params.pad_right;
+  const bool strided = params.stride_h != 1 || params.stride_w != 1;
+  const bool pointwise = params.kernel_h == 1 && params.kernel_w == 1 && !padded;
+  const int64_t most = std::numeric_limits<int32_t>::max() / 4;
+  if (in_h * in_w > most || out_h_ * out_w_ > most) return "the map is larger than 2 GiB";
+
+  const int64_t positions = out_h_ * out_w_;
+  // Floats a unit may read beyond its own position in the last channel.
+  const int64_t reach =
+      params.dilation_h * (params.kernel_h - 1) * in_w + params.dilation_w * (params.kernel_w - 1);
+  if (pointwise && reuse >= kPanelReuse) {
+    layout_ = Layout::panels;
+    pitch_ = positions;
+    plane_ = in_h * in_w;
+    const int64_t budget =
+        std::max<int64_t>(1, kStripFloats / (params.channels() * kUnit)) * kUnit;
+    add_flat_units(positions, positions, budget, parts);
+    for (const Unit& unit : units_) {
+      for (int64_t i = 0; i < kUnit; ++i) {
+        const int64_t position = std::min(unit.x + i, positions - 1);
+        lanes_.push_back(static_cast<int32_t>(position / out_w_ * params.stride_h * in_w +
+                                              position % out_w_ * params.stride_w));
+      }
+    }
+    for (Strip& strip : strips_) {
+      for (int64_t u = 0; u < strip.units; ++u) {
+        units_[strip.first_unit + u].x = static_cast<int32_t>(u * params.channels() * kUnit);
+      }
+      strip_floats_ = std::max(strip_floats_, strip.units * params.channels() * kUnit);
+    }
+  } else if (!padded && !strided && in_h * in_w - reach >= kUnit) {
+    layout_ = Layout::in_place;
+    pitch_ = pointwise ? positions : in_w;
+    plane_ = in_h * in_w;
+    const int64_t span = pointwise ? positions : (out_h_ - 1) * in_w + out_w_;
+    const int64_t budget =
+        std::max<int64_t>(4 * kUnit, kStripFloats / params.channels() / kUnit * kUnit);
+    add_flat_units(span, in_h * in_w - reach - kUnit, budget, parts);
+  } else {
+    layout_ = Layout::planes;
+    init_planes();
+    const int64_t planes = params.channels() * static_cast<int64_t>(phases_.size());
+    const int64_t row_floats = planes * pitch_;
+    int64_t rows = std::max<int64_t>(4, kStripFloats / row_floats - shift_h_);
+    rows = std::min(rows, out_h_);
+    int64_t count = ceil_div(out_h_, rows);
+    if (count > 1) count = std::min(out_h_, ceil_div(count, parts) * parts);
+    rows = ceil_div(out_h_, count);
+    // Planes start at different cache sets, and have room for what the last row shares.
+    plane_ = ceil_div((rows + shift_h_) * pitch_ + kUnit, kUnit) * kUnit;
+    if (plane_ / kUnit % 2 == 0) plane_ += kUnit;
+    strip_floats_ = planes * plane_ + 2 * kUnit;
+    if (planes * plane_ > most) return "the padded input is larger than 2 GiB";
+    for (int64_t row = 0; row < out_h_; row += rows) {
+      const int64_t height = std::min(rows, out_h_ - row);
+      const int64_t first = static_cast<int64_t>(units_.size());
+      add_units(height, row * out_w_);
+      strips_.push_back({first, static_cast<int64_t>(units_.size()) - first, row, height});
+    }
+  }
+  return "";
+}
+
+void Packing::init_planes() {
+  const ConvParams& p = params_;
+  phase_of_.assign(p.stride_h * p.stride_w, -1);
+  int64_t shift_w = 0;
+  for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
+    for (int64_t kw = 0; kw < p.kernel_w; ++kw) {
+      const int64_t row = kh * p.dilation_h, column = kw * p.dilation_w;
+      shift_h_ = std::max(shift_h_, row / p.stride_h);
+      shift_w = std::max(shift_w, column / p.stride_w);
+      int64_t& phase = phase_of_[row % p.stride_h * p.stride_w + column % p.stride_w];
+      if (phase >= 0) continue;
+      phase = static_cast<int64_t>(phases_.size());
+      phases_.push_back({row % p.stride_h, column % p.stride_w, 0, 0});
+    }
+  }
+  // Packed column j of a phase holds input column j * stride + phase - pad_left.
+  const int64_t needed = out_w_ + shift_w;
+  int64_t least_zeros = needed, most_used = 0;
+  for (Phase& phase : phases_) {
+    const int64_t before = std::max<int64_t>(0, p.pad_left - phase.column);
+    phase.zeros = std::min(needed, ceil_div(before, p.stride_w));
+    const int64_t last = in_w_ - 1 + p.pad_left - phase.column;
+    const int64_t end = last < 0 ? 0 : std::min(needed, last / p.stride_w + 1);
+    phase.elements = std::max<int64_t>(0, end - phase.zeros);
+    least_zeros = std::min(least_zeros, phase.zeros);
+    most_used = std::max(most_used, phase.zeros + phase.elements);
+  }
+  pitch_ = std::max<int64_t>(std::max(most_used, needed - least_zeros), out_w_);
+}
+
+// Units over `positions` of the rows of a whole map, cut into strips of about `budget` positions; no
+// unit starts behind `x_limit`, so that none reads behind the end of the tensor.
+void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget, int64_t parts) {
+  add_units(ceil_div(positions, pitch_), 0);
+  for (Unit& unit : units_) {
+    const int64_t back = unit.x - x_limit;
+    if (back <= 0) continue;
+    unit.x = static_cast<int32_t>(x_limit);
+    if (pitch_ == positions) {
+      // Computes some outputs of the unit before it once more: cheaper than keeping them out.
+      unit.y = unit.x;
+      unit.mask = 0xFFFFu;
+    } else {
+      unit.mask = unit.mask << back & 0xFFFFu;
+      has_gaps_ = true;
+    }
+  }
+  const int64_t count = static_cast<int64_t>(units_.size());
+  int64_t strips = ceil_div(count * kUnit, budget);
+  if (strips > 1) strips = ceil_div(strips, parts) * parts;
+  // Two units at least: the last two may write the same outputs, so one thread must own both.
+  strips = std::max<int64_t>(1, std::min(strips, count / 2));
+  for (int64_t s = 0; s < strips; ++s) {
+    const int64_t first = s * count / strips;
+    strips_.push_back({first, (s + 1) * count / strips - first, 0, 0});
+  }
+}
+
+// Units over `rows` rows of `pitch_` positions whose first `out_w_` (all, where the map is flat) are
+// outputs, written from `y` on.
+void Packing::add_units(int64_t rows, int64_t y) {
+  const int64_t valid = std::min(pitch_, pitch_ == out_h_ * out_w_ ? pitch_ : out_w_);
+  const int64_t end = (rows - 1) * pitch_ + valid;
+  for (int64_t x = 0; x < end; x += kUnit) {
+    uint32_t mask = 0;
+    int64_t first = -1;
+    for (int64_t i = 0; i < kUnit && x + i < end; ++i) {
+      const int64_t row = (x + i) / pitch_, column = (x + i) % pitch_;
+      if (column >= valid) continue;
+      if (first < 0) first = y + row * valid + column;
+      mask |= 1u << i;
+    }
+    if (!mask) continue;
+    if (mask & (mask + 1)) has_gaps_ = true;
+    units_.push_back({static_cast<int32_t>(x), static_cast<int32_t>(first), mask});
+  }
+}
+
+int64_t Packing::tap_offset(int64_t channel, int64_t row, int64_t column) const {
+  const ConvParams& p = params_;
+  if (layout_ == Layout::panels) return channel * kUnit;
+  const int64_t r = row * p.dilation_h, c = column * p.dilation_w;
+  if (layout_ == Layout::in_place) return channel * plane_ + r * in_w_ + c;
+  const int64_t phase = phase_of_[r % p.stride_h * p.stride_w + c % p.stride_w];
+  return (channel * static_cast<int64_t>(phases_.size()) + phase) * plane_ +
+         r / p.stride_h * pitch_ + c / p.stride_w;
+}
+
+void Packing::pack(const float* image, const Strip& strip, int64_t first, int64_t last,
+                   float* packed, const KernelTable& kernels) const {
+  const int64_t map = in_h_ * in_w_;
+  if (layout_ == Layout::panels) {
+    for (int64_t u = 0; u < strip.units; ++u) {
+      const int32_t* lane = &lanes_[(strip.first_unit + u) * kUnit];
+      const bool contiguous = lane[kUnit - 1] - lane[0] == kUnit - 1;
+      kernels.copy_panels(image + first * map, map, last - first, lane, contiguous,
+                          packed + (u * params_.channels() + first) * kUnit);
+    }
+    return;
+  }
+  for (int64_t c = first; c < last; ++c) {
+    for (size_t f = 0; f < phases_.size(); ++f) {
+      const Phase& phase = phases_[f];
+      float* plane = packed + (c * static_cast<int64_t>(phases_.size()) + static_cast<int64_t>(f)) * plane_;
+      for (int64_t r = 0; r < strip.rows + shift_h_; ++r, plane += pitch_) {
+        const int64_t row = (strip.first_row + r) * params_.stride_h + phase.row - params_.pad_top;
+        const bool inside = row >= 0 && row < in_h_;
+        pack_row(inside ? image + c * map + row * in_w_ : nullptr, phase, plane, kernels);
+      }
+      std::memset(plane, 0, kUnit * sizeof(float));
+    }
+  }
+  if (last == params_.channels()) {
+    std::memset(packed + strip_floats_ - 2 * kUnit, 0, 2 * kUnit * sizeof(float));
+  }
+}
+
+void Packing::pack_row(const float* image_row, const Phase& phase, float* row,
+                       const KernelTable& kernels) const {
+  if (!image_row) {
+    std::memset(row, 0, static_cast<size_t>(pitch_) * sizeof(float));
+    return;
+  }
+  for (int64_t j = 0; j < phase.zeros; ++j) row[j] = 0.0f;
+  const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
+  if (phase.elements > 0) {
+    kernels.copy_rows(image_row + column, params_.stride_w, phase.elements, row + phase.zeros);
+  }
+  for (int64_t j = phase.zeros + phase.elements; j < pitch_; ++j) row[j] = 0.0f;
+}
+
+}  // namespace sparsepass

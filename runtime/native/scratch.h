@@ -1,0 +1,56 @@
+// Working memory for tasks that run at the same time, one slot each, reused from task to task.
+#ifndef SPARSEPASS_SCRATCH_H_
+#define SPARSEPASS_SCRATCH_H_
+
+#include <cstdint>
+#include <mutex>
+#include <condition_variable>
+#include <vector>
+
+#include "conv.h"
+
+namespace sparsepass {
+
+class ScratchSlots {
+ public:
+  // `count` slots of `floats` floats, aligned to 64 bytes.  More tasks than slots wait for each other.
+  ScratchSlots(Host& host, int64_t count, int64_t floats) {
+    const int64_t size = (floats + 15) / 16 * 16;
+    float* memory = size ? static_cast<float*>(host.scratch(count * size * sizeof(float))) : nullptr;
+    for (int64_t i = count - 1; i >= 0; --i) free_.push_back(memory + i * size);
+  }
+
+  // Holds one slot while it lives.
+  class Lease {
+   public:
+    explicit Lease(ScratchSlots& slots) : slots_(slots) {
+      std::unique_lock<std::mutex> lock(slots_.mutex_);
+      slots_.returned_.wait(lock, [&] { return !slots_.free_.empty(); });
+      data_ = slots_.free_.back();
+      slots_.free_.pop_back();
+    }
+    ~Lease() {
+      {
+        const std::lock_guard<std::mutex> lock(slots_.mutex_);
+        slots_.free_.push_back(data_);
+      }
+      slots_.returned_.notify_one();
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    float* data() const { return data_; }
+
+   private:
+    ScratchSlots& slots_;
+    float* data_;
+  };
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<float*> free_;
+};
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_SCRATCH_H_

@@ -1,0 +1,322 @@
+// Weight-sparse convolution: packed input times kept weights (arXiv 1911.09723, arXiv 1608.01409).
+//
+// What depends on the size of the map (packing, distances, generated code) is a Program, made when a
+// size is first seen and kept for the next runs.
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "algorithms.h"
+#include "kernels.h"
+#include "packing.h"
+#include "payload.h"
+#include "scratch.h"
+#include "spmm_code.h"
+
+namespace sparsepass {
+namespace {
+
+// Programs kept per layer: networks see few sizes, and each program holds the packed weight.
+constexpr size_t kMostPrograms = 4;
+
+// Multiply-adds of one piece of generated code where it runs over many units: with about 11 bytes of code
+// each, it stays in an instruction cache of 32 KiB.
+constexpr int64_t kPieceMultiplies = 1300;
+// Units from which cutting code into pieces pays for storing accumulators between them.
+constexpr int64_t kManyUnits = 32;
+
+// Work below which another thread costs more than it takes off, in multiply-adds.
+constexpr double kSmallWork = 256 * 1024;
+
+struct Program {
+  int64_t in_h, in_w;
+  bool residual;
+  Packing packing;
+  SpmmCode code;
+  bool generated = false;
+  // Row-wise kernels only.
+  std::vector<int64_t> row_start;
+  std::vector<Entry> entries;
+};
+
+// Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
+class Spmm : public Conv {
+ public:
+  Spmm(const ConvParams& params, const Weight& weight, const float* bias, const Epilogue& epilogue,
+       const KernelTable& kernels, bool generate)
+      : params_(params),
+        weight_(weight),
+        epilogue_(epilogue),
+        kernels_(kernels),
+        generate_(generate),
+        kept_(weight.count - std::count(weight.values, weight.values + weight.count, 0.0f)),
+        bias_(bias, bias + params.filters) {}
+
+  void run(const Operands& o, Host& host) const override;
+
+  size_t packed_bytes() const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    size_t bytes = 0;
+    for (const auto& program : programs_) {
+      bytes += program->code.bytes() + program->entries.size() * sizeof(Entry);
+    }
+    return bytes;
+  }
+
+ private:
+  // One part of a run: blocks [first_block, last_block) over one strip of one image.
+  struct Part {
+    const float* x;         // what the units count from
+    const float* residual;  // of the image, null: none
+    float* y;               // of the image
+    const Strip* strip;
+    int64_t first_block, last_block;
+  };
+
+  SparseRows rows() const;
+  std::shared_ptr<const Program> program(const Operands& o, int64_t parts) const;
+  std::shared_ptr<Program> make_program(const Operands& o, int64_t parts) const;
+  int64_t blocks(const Program& program) const;
+  void compute(const Program& program, const Part& part, int64_t y_stride, float* partial) const;
+  void run_strips(const Program& program, const Operands& o, Host& host, bool parallel) const;
+  void run_blocks(const Program& program, const Operands& o, Host& host) const;
+
+  ConvParams params_;
+  Weight weight_;
+  Epilogue epilogue_;
+  const KernelTable& kernels_;
+  bool generate_;
+  int64_t kept_;
+  std::vector<float> bias_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::shared_ptr<const Program>> programs_;  // most recently used last
+};
+
+// The non-zero weights by output channel.
+SparseRows Spmm::rows() const {
+  const int64_t taps = params_.taps();
+  const int64_t kernel = params_.kernel_h * params_.kernel_w;
+  const int64_t group_rows = params_.filters / params_.groups;
+  SparseRows rows;
+  rows.rows = params_.filters;
+  rows.row_start.assign(params_.filters + 1, 0);
+  rows.tap.reserve(kept_);
+  rows.value.reserve(kept_);
+  for (int64_t i = 0; i < weight_.count; ++i) {
+    if (weight_.values[i] == 0.0f) continue;
+    const int64_t flat = weight_.indices ? weight_.indices[i] : i;
+    const int64_t row = flat / taps;
+    const int64_t first_channel = row / group_rows * params_.channels_per_group;
+    rows.tap.push_back(static_cast<int32_t>(first_channel * kernel + flat % taps));
+    rows.value.push_back(weight_.values[i]);
+    ++rows.row_start[row + 1];
+  }
+  for (int64_t r = 0; r < rows.rows; ++r) rows.row_start[r + 1] += rows.row_start[r];
+  return rows;
+}
+
+std::shared_ptr<const Program> Spmm::program(const Operands& o, int64_t parts) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = std::find_if(programs_.begin(), programs_.end(), [&](const auto& p) {
+    return p->in_h == o.in_h && p->in_w == o.in_w && p->residual == (o.residual != nullptr);
+  });
+  if (found != programs_.end()) {
+    std::rotate(found, found + 1, programs_.end());
+    return programs_.back();
+  }
+  if (programs_.size() == kMostPrograms) programs_.erase(programs_.begin());
+  programs_.push_back(make_program(o, parts));
+  return programs_.back();
+}
+
+std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) const {
+  auto program = std::make_shared<Program>();
+  program->in_h = o.in_h;
+  program->in_w = o.in_w;
+  program->residual = o.residual != nullptr;
+  const int64_t kernel = params_.kernel_h * params_.kernel_w;
+  const int64_t taps = params_.channels() * kernel;
+  const std::string error =
+      program->packing.init(
+      params_, o.in_h, o.in_w, static_cast<double>(kept_) / static_cast<double>(taps), parts);
+  if (!error.empty()) throw std::length_error(error);
+  std::vector<int64_t> offset(taps);
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    const int64_t at = tap % kernel;
+    offset[tap] = program->packing.tap_offset(tap / kernel, at / params_.kernel_w,
+                                              at % params_.kernel_w);
+  }
+  const std::vector<Strip>& strips = program->packing.strips();
+  int64_t units = 0, longest = 0;
+  for (const Strip& strip : strips) {
+    units += strip.units;
+    longest = std::max(longest, strip.units);
+  }
+  SparseRows weight = rows();
+  if (generate_) {
+    SpmmCodeOptions options;
+    options.epilogue = epilogue_;
+    options.residual = program->residual;
+    options.gaps = program->packing.has_gaps();
+    options.y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
+    options.most_multiplies = longest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
+    program->generated =
+        program->code.generate(kernels_.isa, weight, bias_.data(), offset, options);
+    if (program->generated) program->code.set_units(program->packing.units(), units);
+  }
+  if (!program->generated) {
+    for (size_t e = 0; e < weight.tap.size(); ++e) {
+      const int64_t distance = offset[weight.tap[e]];
+      if (distance > INT32_MAX) throw std::length_error("the input is larger than 8 GiB");
+      program->entries.push_back({weight.value[e], static_cast<int32_t>(distance)});
+    }
+    program->row_start = std::move(weight.row_start);
+  }
+  return program;
+}
+
+int64_t Spmm::blocks(const Program& program) const {
+  return program.generated ? static_cast<int64_t>(program.code.blocks().size()) : params_.filters;
+}
+
+void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
+                   float* partial) const {
+  const Strip& strip = *part.strip;
+  const Unit* units = program.packing.units();
+  if (program.generated) {
+    for (int64_t b = part.first_block; b < part.last_block; ++b) {
+      program.code.run(program.code.blocks()[b], units, strip.first_unit, strip.units, part.x,
+                       part.residual, part.y, partial);
+    }
+    return;
+  }
+  const int64_t skipped = part.first_block * y_stride;
+  for (int64_t u = 0; u < strip.units; u += kMostUnits) {
+    SpmmTile tile;
+    tile.x = part.x;
+    tile.entries = program.entries.data();
+    tile.row_start = program.row_start.data() + part.first_block;
+    tile.bias = bias_.data() + part.first_block;
+    tile.residual = part.residual ? part.residual + skipped : nullptr;
+    tile.y = part.y + skipped;
+    tile.rows = part.last_block - part.first_block;
+    tile.y_stride = y_stride;
+    tile.units = units + strip.first_unit + u;
+    tile.count = std::min(kMostUnits, strip.units - u);
+    tile.epilogue = epilogue_;
+    kernels_.spmm_tile(tile);
+  }
+}
+
+void Spmm::run(const Operands& o, Host& host) const {
+  if (o.batch == 0) return;
+  const std::shared_ptr<const Program> kept = program(o, host.threads());
+  const Program& program = *kept;
+  const double work = static_cast<double>(o.batch) * params_.out_h(o.in_h) *
+                      params_.out_w(o.in_w) * static_cast<double>(kept_);
+  const int64_t strips = o.batch * static_cast<int64_t>(program.packing.strips().size());
+  if (host.threads() == 1 || work < kSmallWork) {
+    run_strips(program, o, host, false);
+  } else if (strips % host.threads() == 0 || strips > 4 * host.threads() || blocks(program) == 1) {
+    run_strips(program, o, host, true);
+  } else {
+    run_blocks(program, o, host);
+  }
+}
+
+// Every task packs a strip and computes all of its outputs.
+void Spmm::run_strips(const Program& program, const Operands& o, Host& host, bool parallel) const {
+  const Packing& packing = program.packing;
+  const std::vector<Strip>& strips = packing.strips();
+  const int64_t per_image = static_cast<int64_t>(strips.size());
+  const int64_t count = o.batch * per_image;
+  const int64_t in_size = params_.channels() * o.in_h * o.in_w;
+  const int64_t y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
+  int64_t longest = 0;
+  for (const Strip& strip : strips) longest = std::max(longest, strip.units);
+  const int64_t packed_floats = (packing.strip_floats() + kUnit - 1) / kUnit * kUnit;
+  const int64_t partial_floats = longest * program.code.partial_floats();
+  ScratchSlots slots(host, parallel ? std::min<int64_t>(host.threads(), count) : 1,
+                     packed_floats + partial_floats);
+  const auto task = [&](int64_t index) {
+    const ScratchSlots::Lease scratch(slots);
+    const int64_t image = index / per_image;
+    const Strip& strip = strips[index % per_image];
+    const float* x = o.x + image * in_size;
+    if (packing.layout() != Layout::in_place) {
+      packing.pack(x, strip, 0, params_.channels(), scratch.data(), kernels_);
+      x = scratch.data();
+    }
+    const int64_t at = image * params_.filters * y_stride;
+    compute(program, {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, 0, blocks(program)},
+            y_stride, scratch.data() + packed_floats);
+  };
+  if (parallel) {
+    host.parallel_for(count, task);
+  } else {
+    for (int64_t index = 0; index < count; ++index) task(index);
+  }
+}
+
+// Tasks share the packed input of an image, and each computes some of its output channels.
+void Spmm::run_blocks(const Program& program, const Operands& o, Host& host) const {
+  const Packing& packing = program.packing;
+  const int64_t in_size = params_.channels() * o.in_h * o.in_w;
+  const int64_t y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
+  const int64_t total = blocks(program);
+  const int64_t tasks = std::min<int64_t>(total, 2 * host.threads());
+  const int64_t packers = std::min<int64_t>(params_.channels(), host.threads());
+  int64_t longest = 0;
+  for (const Strip& strip : packing.strips()) longest = std::max(longest, strip.units);
+  float* packed = static_cast<float*>(host.scratch(packing.strip_floats() * sizeof(float)));
+  ScratchSlots slots(host, std::min<int64_t>(tasks, host.threads()),
+                     longest * program.code.partial_floats());
+  for (int64_t image = 0; image < o.batch; ++image) {
+    const int64_t at = image * params_.filters * y_stride;
+    for (const Strip& strip : packing.strips()) {
+      const float* x = o.x + image * in_size;
+      if (packing.layout() != Layout::in_place) {
+        host.parallel_for(packers, [&](int64_t p) {
+          packing.pack(x, strip, p * params_.channels() / packers,
+                       (p + 1) * params_.channels() / packers, packed, kernels_);
+        });
+        x = packed;
+      }
+      host.parallel_for(tasks, [&](int64_t t) {
+        const ScratchSlots::Lease scratch(slots);
+        compute(program,
+                {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, t * total / tasks,
+                 (t + 1) * total / tasks},
+                y_stride, scratch.data());
+      });
+    }
+  }
+}
+
+std::unique_ptr<Conv> make(const ConvParams& params, const Weight& weight, const float* bias,
+                           const Epilogue& epilogue, const KernelTable& kernels, bool generate,
+                           std::string* error) {
+  *error = check_params(params);
+  if (error->empty()) *error = check_weight(params, weight);
+  if (!error->empty()) return nullptr;
+  return std::make_unique<Spmm>(params, weight, bias, epilogue, kernels, generate);
+}
+
+}  // namespace
+
+std::unique_ptr<Conv> make_spmm(const ConvParams& params, const Weight& weight, const float* bias,
+                                const Epilogue& epilogue, const KernelTable& kernels,
+                                std::string* error) {
+  return make(params, weight, bias, epilogue, kernels, true, error);
+}
+
+std::unique_ptr<Conv> make_spmm_rows(const ConvParams& params, const Weight& weight,
+                                     const float* bias, const Epilogue& epilogue,
+                                     const KernelTable& kernels, std::string* error) {
+  return make(params, weight, bias, epilogue, kernels, false, error);
+}
+
+}  // namespace sparsepass

@@ -1,0 +1,93 @@
+// Generated code for weight-sparse convolution.
+//
+// For a block of output channels, every kept weight becomes one fused multiply-add whose accumulator is
+// fixed in the instruction: no index is loaded, an input vector is loaded once for all channels of the
+// block that use it, and accumulators never leave their registers (the idea of arXiv 2101.07948;
+// the values stay in memory, so that code and weights stream side by side).
+#ifndef SPARSEPASS_SPMM_CODE_H_
+#define SPARSEPASS_SPMM_CODE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "code_buffer.h"
+#include "conv.h"
+#include "machine.h"
+#include "spmm_kernel.h"
+
+namespace sparsepass {
+
+// Kept weights by output channel: row r owns [row_start[r], row_start[r + 1]), ordered by tap; `tap`
+// counts over all input channels, so that equal taps of two rows read the same input.
+struct SparseRows {
+  int64_t rows;
+  std::vector<int64_t> row_start;
+  std::vector<int32_t> tap;
+  std::vector<float> value;
+};
+
+struct SpmmCodeOptions {
+  Epilogue epilogue;
+  bool residual;      // the call adds one
+  bool gaps;          // units may keep other lanes than their first ones
+  int64_t y_stride;   // floats from one output channel to the next
+  int64_t most_multiplies;  // of one piece of code, so that it stays in the instruction cache
+};
+
+// A block of output channels: its pieces of code run one after the other over the same units.
+struct SpmmBlock {
+  int64_t first_row, rows;
+  std::vector<size_t> pieces;  // index into SpmmCode's pieces
+};
+
+class SpmmCode {
+ public:
+  // Rows a block has at most, 0 where `isa` has no code generator.
+  static int64_t block_rows(Isa isa);
+
+  // `offset[tap]` is the distance in floats from a unit's input.  False where the distances do not
+  // fit into an instruction or the system forbids generated code.
+  bool generate(Isa isa, const SparseRows& weight, const float* bias,
+                const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
+
+  // Prepares what the code needs to know of each unit.
+  void set_units(const Unit* units, int64_t count);
+
+  const std::vector<SpmmBlock>& blocks() const { return blocks_; }
+  // Floats of `partial` per unit.
+  int64_t partial_floats() const { return partial_floats_; }
+  size_t bytes() const { return code_.bytes() + weights_.size() * sizeof(float); }
+
+  // Runs a block over units [first, first + count): `x` is the packed input the units count from,
+  // `y` and `residual` the image's first output; `partial` holds partial_floats() * count floats.
+  void run(const SpmmBlock& block, const Unit* units, int64_t first, int64_t count, const float* x,
+           const float* residual, float* y, float* partial) const;
+
+ private:
+  struct Piece {
+    size_t code, weights;
+  };
+  // What AVX2 code reads of a unit: lane moves and lane masks, and where the upper half goes (at bytes
+  // 0, 64 and 128).
+  struct LaneMoves {
+    int32_t from[kUnit], keep[kUnit];
+    int64_t upper_bytes;
+  };
+
+  template <class Writer>
+  bool generate_with(const SparseRows& weight, const float* bias,
+                     const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
+
+  Isa isa_ = Isa::baseline;
+  int64_t y_stride_ = 0;
+  int64_t partial_floats_ = 0;
+  CodeBuffer code_;
+  std::vector<float> weights_;
+  std::vector<Piece> pieces_;
+  std::vector<SpmmBlock> blocks_;
+  std::vector<LaneMoves> lane_moves_;
+};
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_SPMM_CODE_H_

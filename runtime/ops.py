@@ -1,0 +1,157 @@
+"""The custom ops of the domain ``ai.sparsepass``: names, signatures and function bodies.
+
+Every op is an ONNX function, so that a runtime without the native library runs its body, made of
+standard ops; with the library registered, the kernel runs instead.  Function bodies cannot branch
+on attributes, so each fused epilogue has an op name of its own: a stem such as ``SparseConv``,
+then ``Add`` where a residual is added, then the activation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+import onnx.parser
+
+from sparsepass.layer import Activation, Epilogue
+
+__all__ = [
+    "ACTIVATIONS", "DOMAIN", "OLDEST_SPARSE_OPSET", "STEMS", "VERSION", "Stem",
+    "activation_attributes", "all_ops", "function", "shape_attributes",
+]  # fmt: skip
+
+DOMAIN = "ai.sparsepass"
+VERSION = 1
+
+ACTIVATIONS: tuple[Activation, ...] = ("", "Relu", "Clip", "LeakyRelu")
+
+
+@dataclass(frozen=True)
+class Stem:
+    """A convolution algorithm as an op: its inputs between ``X`` and ``B``.
+
+    A ``sparse`` stem takes its weight as values and flat indices, another as the dense tensor ``W``.
+    """
+
+    name: str
+    sparse: bool
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("values", "indices") if self.sparse else ("W",)
+
+
+STEMS: tuple[Stem, ...] = (Stem("SparseConv", sparse=True),)
+
+# The oldest opset in which a function body can rebuild a dense weight (ConstantOfShape).
+OLDEST_SPARSE_OPSET = 9
+
+CONV_ATTRIBUTES = ("strides", "pads", "dilations", "group")
+
+def all_ops() -> Iterator[tuple[Stem, Epilogue]]:
+    """Every op there is: stems times epilogues, in the order in which the library registers them."""
+    for stem in STEMS:
+        for residual in (False, True):
+            for activation in ACTIVATIONS:
+                yield stem, Epilogue(residual, activation)
+
+
+def function(stem: Stem, epilogue: Epilogue, opset: int) -> onnx.FunctionProto:
+    """The function of an op, with a body in the default domain's ``opset``.
+
+    ``opset`` is that of the model: ONNX wants both to agree.
+    """
+    inputs = ("X", *stem.inputs, "B", *(("R",) if epilogue.residual else ()))
+    attributes = (
+        *(shape_attributes(opset) if stem.sparse else ()),
+        *CONV_ATTRIBUTES,
+        *activation_attributes(epilogue.activation, opset),
+    )
+    conv = ", ".join(
+        f"{name}: {'int' if name == 'group' else 'ints'} = @{name}" for name in CONV_ATTRIBUTES
+    )
+    lines = (
+        *(_dense_weight(opset) if stem.sparse else ()),
+        f"S = Conv <{conv}> (X, W, B)",
+        "Z = Add (S, R)" if epilogue.residual else "Z = Identity (S)",
+        *_activation(epilogue.activation, opset),
+    )
+    body = "\n".join(_without_identities(lines))
+    return onnx.parser.parse_function(
+        f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n'
+        f"{stem.name}{epilogue.suffix} <{', '.join(attributes)}> ({', '.join(inputs)}) => (Y)\n"
+        f"{{\n{body}\n}}"
+    )
+
+
+def shape_attributes(opset: int) -> tuple[str, ...]:
+    """The attributes that carry the shape of a sparse weight.
+
+    ``w_shape`` is a list of integers because shape inference of a custom op cannot read constants.
+    Constant takes such a list from opset 12 on; before, ``w_dims`` holds it once more as a tensor.
+    """
+    return ("w_shape",) if opset >= 12 else ("w_shape", "w_dims")
+
+
+def activation_attributes(activation: Activation, opset: int) -> tuple[str, ...]:
+    """The attributes that carry an activation's parameters.
+
+    The bounds of Clip are floats, and in opset 11, whose Clip takes them as inputs and whose
+    Constant takes no float, ``min_value`` and ``max_value`` hold them once more as tensors.
+    """
+    match activation:
+        case "Clip":
+            return ("min", "max", "min_value", "max_value") if opset == 11 else ("min", "max")
+        case "LeakyRelu":
+            return ("alpha",)
+        case _:
+            return ()
+
+
+def _dense_weight(opset: int) -> tuple[str, ...]:
+    """Lines that rebuild the dense weight; a runtime folds them when it loads the model."""
+    constant = "value_ints: ints = @w_shape" if opset >= 12 else "value: tensor = @w_dims"
+    scatter = "ScatterElements" if opset >= 11 else "Scatter"
+    return (
+        f"shape = Constant <{constant}> ()",
+        "size = ReduceProd <keepdims = 1> (shape)",
+        "zeros = ConstantOfShape (size)",
+        f"flat = {scatter} (zeros, indices, values)",
+        "W = Reshape (flat, shape)",
+    )
+
+
+def _activation(activation: Activation, opset: int) -> tuple[str, ...]:
+    """Lines from ``Z``, the sum before the activation, to ``Y``."""
+    match activation:
+        case "":
+            return ("Y = Identity (Z)",)
+        case "Relu":
+            return ("Y = Relu (Z)",)
+        case "LeakyRelu":
+            return ("Y = LeakyRelu <alpha: float = @alpha> (Z)",)
+        case "Clip" if opset < 11:
+            return ("Y = Clip <min: float = @min, max: float = @max> (Z)",)
+        case "Clip":
+            low, high = (
+                ("value_float: float = @min", "value_float: float = @max")
+                if opset >= 12
+                else ("value: tensor = @min_value", "value: tensor = @max_value")
+            )
+            return (
+                f"low = Constant <{low}> ()",
+                f"high = Constant <{high}> ()",
+                "Y = Clip (Z, low, high)",
+            )
+
+
+def _without_identities(lines: tuple[str, ...]) -> list[str]:
+    """Drop ``A = Identity (B)`` lines: the value before them takes the name ``A``."""
+    kept: list[str] = []
+    for line in lines:
+        target, _, source = line.partition(" = Identity ")
+        if source and kept:
+            name = source.strip("()")
+            kept[-1] = kept[-1].replace(f"{name} = ", f"{target} = ", 1)
+        else:
+            kept.append(line)
+    return kept

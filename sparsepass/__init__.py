@@ -1,0 +1,1 @@
+"""Make convolutional networks fast on CPUs: the algorithm that each layer's sparsity deserves."""

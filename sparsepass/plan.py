@@ -1,0 +1,90 @@
+"""The Plan: which algorithm each layer gets, and why.  A value: JSON in, JSON out.
+
+Field order is the order of the file, so that two plans can be compared with ``diff``.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sparsepass.errors import PlanError
+
+__all__ = ["Bid", "Choice", "Offer", "Plan", "Refusal"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Offer(_Value):
+    """An algorithm that can compute a layer: predicted microseconds and relative output error.
+
+    ``measured`` is microseconds inside the network, where that was measured.  ``error`` is the
+    expected relative error of the layer's output (0 for exact algorithms).
+    """
+
+    kind: Literal["offer"] = "offer"
+    algorithm: str
+    parameters: dict[str, int] = Field(default_factory=dict)
+    predicted: float
+    measured: float | None = None
+    error: float = 0.0
+
+    @property
+    def microseconds(self) -> float:
+        """The best knowledge there is: measured, else predicted."""
+        return self.predicted if self.measured is None else self.measured
+
+
+class Refusal(_Value):
+    """An algorithm that cannot compute a layer, and the reason, a short phrase."""
+
+    kind: Literal["refusal"] = "refusal"
+    algorithm: str
+    reason: str
+
+
+Bid = Offer | Refusal
+
+
+class Choice(_Value):
+    """The algorithm of one layer; ``parameters`` are the algorithm's own, such as a rank."""
+
+    layer: str
+    algorithm: str
+    parameters: dict[str, int] = Field(default_factory=dict)
+    reason: str = ""
+
+
+class Plan(_Value):
+    """One choice per layer.  Layers that are not named stay dense."""
+
+    version: Literal[1] = 1
+    tool: str
+    machine: str
+    threads: int = Field(ge=1)
+    max_error: float = Field(default=0.0, ge=0.0)
+    choices: tuple[Choice, ...]
+
+    def choice(self, layer: str) -> Choice | None:
+        """The choice for ``layer``, or None where the plan does not name it."""
+        return next((c for c in self.choices if c.layer == layer), None)
+
+    def save(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Read a plan; raises PlanError where the file is absent or is not a plan."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PlanError(f"{path}: cannot be read ({error.strerror}); give a plan file") from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not text"}
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise PlanError(
+                f"{path}: not a sparsepass plan ({where}: {first['msg']}); save one with --save-plan"
+            ) from error
