@@ -1,0 +1,302 @@
+// The register tiles of the dense matrix product, and the copies that lower a convolution to it.
+#include "../gemm_kernel.h"
+
+#include "../simd.h"
+#include "../vector_shuffle.h"
+
+namespace sparsepass {
+namespace SPARSEPASS_ISA {
+namespace {
+
+#if SPARSEPASS_LANES == 16  // 32 vector registers
+constexpr int kTileFilters = 8;
+constexpr int kTileColumns = 14;
+#else  // 16 vector registers
+constexpr int kTileFilters = 4;
+constexpr int kTileColumns = 6;
+#endif
+constexpr int kMostVectors = 3;
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Completes `count` neighbouring sums of one filter and stores them.
+inline void finish(const GemmJob& job, vf sum, int64_t filter, int64_t column, int64_t count) {
+  int64_t at = filter * job.out_stride + column;
+  bool whole = count >= kLanes;
+  if (job.accumulate) sum += whole ? load(job.out + at) : load_first(job.out + at, count);
+  if (job.bias != nullptr) {
+    sum += splat(job.bias[filter]);
+    if (job.residual != nullptr) {
+      sum += whole ? load(job.residual + at) : load_first(job.residual + at, count);
+    }
+    vf zero = {};
+    sum = sum >= zero ? sum : sum * splat(job.epilogue.slope);
+    sum = min(splat(job.epilogue.high), max(splat(job.epilogue.low), sum));
+  }
+  if (whole) {
+    store(job.out + at, sum);
+  } else {
+    store_first(job.out + at, sum, count);
+  }
+}
+
+void finish_columns(const GemmJob& job, const vf* tile, int filters, int vectors, int64_t filter,
+                    int64_t column) {
+  for (int f = 0; f < filters; ++f) {
+    for (int v = 0; v < vectors; ++v, ++tile) {
+      int64_t from = column + v * kLanes;
+      finish(job, *tile, filter + f, from, job.columns - from);
+    }
+  }
+}
+
+// Transposes `columns` columns of one block of filters, `step` vectors apart, and completes them.
+void finish_filters(const GemmJob& job, const vf* tile, int columns, int step, int64_t filter,
+                    int64_t column) {
+  int64_t filters = smaller(kLanes, job.filters - filter);
+  for (int n = 0; n < columns; n += kLanes) {
+    vf rows[kLanes];
+    for (int i = 0; i < kLanes; ++i) rows[i] = n + i < columns ? tile[(n + i) * step] : vf{};
+    transpose(rows);
+    for (int64_t f = 0; f < filters; ++f) finish(job, rows[f], filter + f, column + n, columns - n);
+  }
+}
+
+// One register tile, vectors along columns: kFilters filters from `filter` on, whose weights are
+// neighbours in one block, by kVectors vectors from `column` on.
+template <int kFilters, int kVectors>
+void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
+  vf sums[kFilters][kVectors];
+  for (int f = 0; f < kFilters; ++f) {
+    for (int v = 0; v < kVectors; ++v) sums[f][v] = vf{};
+  }
+  const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
+  const float* row = job.panel + column;
+  // Both counts are at least one.  A loop that may be empty makes GCC keep the sums in memory.
+  int64_t o = 0;
+  do {
+    int64_t i = 0;
+    do {
+      const float* from = row + job.window_offset[i];
+      vf x[kVectors];
+      for (int v = 0; v < kVectors; ++v) x[v] = load(from + v * kLanes);
+      for (int f = 0; f < kFilters; ++f) {
+        vf w = splat(weight[f]);
+        for (int v = 0; v < kVectors; ++v) sums[f][v] = fma(w, x[v], sums[f][v]);
+      }
+      weight += kLanes;
+    } while (++i < job.window);
+    row += job.panel_stride;
+  } while (++o < job.panel_rows);
+  if (job.bias == nullptr && !job.accumulate && column + kVectors * kLanes <= job.columns) {
+    float* out = job.out + filter * job.out_stride + column;
+    for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
+      for (int v = 0; v < kVectors; ++v) store(out + v * kLanes, sums[f][v]);
+    }
+    return;
+  }
+  vf tile[kFilters * kVectors];
+  for (int f = 0; f < kFilters; ++f) {
+    for (int v = 0; v < kVectors; ++v) tile[f * kVectors + v] = sums[f][v];
+  }
+  finish_columns(job, tile, kFilters, kVectors, filter, column);
+}
+
+template <int kVectors>
+void strip_of_columns(const GemmJob& job, int64_t column) {
+  int64_t filter = 0;
+  for (; filter + kTileFilters <= job.filters; filter += kTileFilters) {
+    tile_of_columns<kTileFilters, kVectors>(job, filter, column);
+  }
+  for (; filter + 4 <= job.filters; filter += 4) tile_of_columns<4, kVectors>(job, filter, column);
+  for (; filter + 2 <= job.filters; filter += 2) tile_of_columns<2, kVectors>(job, filter, column);
+  for (; filter < job.filters; ++filter) tile_of_columns<1, kVectors>(job, filter, column);
+}
+
+void multiply_columns(const GemmJob& job) {
+  int64_t column = 0;
+  while (column < job.columns) {
+    int64_t vectors = (job.columns - column + kLanes - 1) / kLanes;
+    // Four are two and two: one vector alone keeps the multipliers waiting for loads.
+    if (vectors == 1) {
+      strip_of_columns<1>(job, column);
+      column += kLanes;
+    } else if (vectors == 2 || vectors == 4) {
+      strip_of_columns<2>(job, column);
+      column += 2 * kLanes;
+    } else {
+      strip_of_columns<kMostVectors>(job, column);
+      column += kMostVectors * kLanes;
+    }
+  }
+}
+
+// One register tile, vectors along filters: kBlocks blocks of filters from `filter` on by kColumns
+// columns, transposed when it is stored.
+template <int kColumns, int kBlocks>
+void tile_of_filters(const GemmJob& job, int64_t filter, int64_t column) {
+  vf sums[kColumns][kBlocks];
+  for (int n = 0; n < kColumns; ++n) {
+    for (int b = 0; b < kBlocks; ++b) sums[n][b] = vf{};
+  }
+  const float* weight = job.weight + filter / kLanes * job.weight_stride;
+  const float* row = job.panel + column;
+  // Both counts are at least one.  A loop that may be empty makes GCC keep the sums in memory.
+  int64_t o = 0;
+  do {
+    int64_t i = 0;
+    do {
+      const float* from = row + job.window_offset[i];
+      vf w[kBlocks];
+      for (int b = 0; b < kBlocks; ++b) w[b] = load(weight + b * job.weight_stride);
+      for (int n = 0; n < kColumns; ++n) {
+        vf x = splat(from[n]);
+        for (int b = 0; b < kBlocks; ++b) sums[n][b] = fma(x, w[b], sums[n][b]);
+      }
+      weight += kLanes;
+    } while (++i < job.window);
+    row += job.panel_stride;
+  } while (++o < job.panel_rows);
+  vf tile[kColumns * kBlocks];
+  for (int n = 0; n < kColumns; ++n) {
+    for (int b = 0; b < kBlocks; ++b) tile[n * kBlocks + b] = sums[n][b];
+  }
+  for (int b = 0; b < kBlocks; ++b) {
+    finish_filters(job, tile + b, kColumns, kBlocks, filter + b * kLanes, column);
+  }
+}
+
+using FiltersTile = void (*)(const GemmJob&, int64_t, int64_t);
+
+template <int kBlocks>
+FiltersTile filters_tile(int64_t columns) {
+  static constexpr FiltersTile tiles[] = {
+      tile_of_filters<1, kBlocks>,  tile_of_filters<2, kBlocks>,  tile_of_filters<3, kBlocks>,
+      tile_of_filters<4, kBlocks>,  tile_of_filters<5, kBlocks>,  tile_of_filters<6, kBlocks>,
+#if SPARSEPASS_LANES == 16
+      tile_of_filters<7, kBlocks>,  tile_of_filters<8, kBlocks>,  tile_of_filters<9, kBlocks>,
+      tile_of_filters<10, kBlocks>, tile_of_filters<11, kBlocks>, tile_of_filters<12, kBlocks>,
+      tile_of_filters<13, kBlocks>, tile_of_filters<14, kBlocks>,
+#endif
+  };
+  return tiles[columns - 1];
+}
+
+void multiply_filters(const GemmJob& job) {
+  int64_t parts = (job.columns + kTileColumns - 1) / kTileColumns;
+  for (int64_t filter = 0; filter < job.filters;) {
+    int64_t blocks = job.filters - filter > kLanes ? 2 : 1;
+    for (int64_t part = 0; part < parts; ++part) {
+      int64_t column = job.columns * part / parts;
+      int64_t columns = job.columns * (part + 1) / parts - column;
+      FiltersTile tile = blocks == 2 ? filters_tile<2>(columns) : filters_tile<1>(columns);
+      tile(job, filter, column);
+    }
+    filter += blocks * kLanes;
+  }
+}
+
+// dst[j] = src[j * stride].
+inline void copy_strided(const float* src, int64_t stride, int64_t count, float* dst) {
+  int64_t j = 0;
+  if (stride == 1) {
+    for (; j + kLanes <= count; j += kLanes) store(dst + j, load(src + j));
+    if (j < count) store_first(dst + j, load_first(src + j, count - j), count - j);
+    return;
+  }
+  if (stride == 2) {
+    // The last vector would read one element past the last one needed.
+    for (; j + kLanes < count; j += kLanes) {
+      vf a = load(src + 2 * j), b = load(src + 2 * j + kLanes);
+      unzip(a, b);
+      store(dst + j, a);
+    }
+  }
+  for (; j < count; ++j) dst[j] = src[j * stride];
+}
+
+inline void zero(float* dst, int64_t count) {
+  for (int64_t j = 0; j < count; ++j) dst[j] = 0;
+}
+
+// Output positions [begin, end) of a row of which kernel column `j` reads input elements, not padding.
+struct Span {
+  int64_t begin, end;
+};
+
+Span inside(const LowerJob& job, int64_t j) {
+  const ConvParams& p = *job.params;
+  int64_t shift = p.pad_left - j * p.dilation_w;
+  int64_t begin = shift > 0 ? (shift + p.stride_w - 1) / p.stride_w : 0;
+  int64_t last = job.in_w - 1 + shift;
+  int64_t end = last < 0 ? 0 : smaller(job.out_w, last / p.stride_w + 1);
+  return {smaller(begin, job.out_w), larger(end, 0)};
+}
+
+// What kernel column `j` reads in input row `in_y`, for output positions [first, last) of a row.
+inline void lower_row(const LowerJob& job, const float* plane, int64_t in_y, int64_t j, Span span,
+                      int64_t first, int64_t last, float* dst) {
+  const ConvParams& p = *job.params;
+  int64_t begin = smaller(last, larger(span.begin, first));
+  int64_t end = smaller(last, span.end);
+  if (in_y < 0 || in_y >= job.in_h || end <= begin) return zero(dst, last - first);
+  zero(dst, begin - first);
+  const float* src = plane + in_y * job.in_w + begin * p.stride_w - p.pad_left + j * p.dilation_w;
+  copy_strided(src, p.stride_w, end - begin, dst + (begin - first));
+  zero(dst + (end - first), last - end);
+}
+
+}  // namespace
+
+int64_t gemm_lanes() { return kLanes; }
+
+void gemm(const GemmJob& job) {
+  if (job.lanes == GemmLanes::columns) {
+    multiply_columns(job);
+  } else {
+    multiply_filters(job);
+  }
+}
+
+void lower_im2col(const LowerJob& job) {
+  const ConvParams& p = *job.params;
+  float* panel = job.panel;
+  for (int64_t c = 0; c < job.channels; ++c) {
+    const float* plane = job.x + c * job.in_h * job.in_w;
+    for (int64_t i = 0; i < p.kernel_h; ++i) {
+      for (int64_t j = 0; j < p.kernel_w; ++j, panel += job.panel_stride) {
+        Span span = inside(job, j);
+        int64_t y = job.first_column / job.out_w, x = job.first_column % job.out_w;
+        for (int64_t n = 0; n < job.columns; ++y, x = 0) {
+          int64_t last = smaller(job.out_w, x + job.columns - n);
+          int64_t in_y = y * p.stride_h - p.pad_top + i * p.dilation_h;
+          lower_row(job, plane, in_y, j, span, x, last, panel + n);
+          n += last - x;
+        }
+      }
+    }
+  }
+}
+
+void lower_mec(const LowerJob& job) {
+  const ConvParams& p = *job.params;
+  int64_t first_row = job.first_column / job.out_w * p.stride_h - p.pad_top;
+  float* panel = job.panel;
+  for (int64_t c = 0; c < job.channels; ++c) {
+    const float* plane = job.x + c * job.in_h * job.in_w;
+    for (int64_t j = 0; j < p.kernel_w; ++j, panel += job.panel_stride) {
+      Span span = inside(job, j);
+      float* dst = panel;
+      for (int64_t phase = 0; phase < p.stride_h; ++phase) {
+        for (int64_t row = 0; row < job.phase_rows; ++row, dst += job.out_w) {
+          int64_t in_y = first_row + row * p.stride_h + phase;
+          lower_row(job, plane, in_y, j, span, 0, job.out_w, dst);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace SPARSEPASS_ISA
+}  // namespace sparsepass

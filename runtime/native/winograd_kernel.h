@@ -1,0 +1,52 @@
+// Signatures of the transforms of Winograd convolution F(m x m, 3 x 3).
+//
+// A tile is (m + 2) x (m + 2) input elements, or as many transformed values ("positions", row by
+// row), or m x m outputs.  A job is about some neighbouring tiles of one tile row; vectors run along
+// tiles.
+#ifndef SPARSEPASS_WINOGRAD_KERNEL_H_
+#define SPARSEPASS_WINOGRAD_KERNEL_H_
+
+#include <cstdint>
+
+#include "conv.h"
+
+namespace sparsepass {
+
+// out[position * position_stride + channel * channel_stride + tile] = (B^T d B)[position].
+struct WinogradInput {
+  const float* x;  // first of `channels` planes of in_h * in_w
+  int64_t in_h, in_w, channels;
+  int64_t first_y, first_x;  // input position of the first tile's corner; padding is outside
+  int64_t tiles;
+  const float* zeros;  // in_w zeros
+  float* rows;         // memory for m + 2 rows of row_stride floats, a multiple of 16
+  int64_t row_stride;  // at least winograd_row_floats(m, tiles)
+  float* out;
+  int64_t position_stride, channel_stride;
+};
+using WinogradInputKernel = void(const WinogradInput& job);
+
+// Tiles are read in units of the widest vector; a row begins anywhere in its first vector.
+constexpr int64_t winograd_row_floats(int64_t m, int64_t tiles) {
+  return (tiles + 15) / 16 * 16 * m + 48;
+}
+
+// y = epilogue(A^T sums A + bias (+ residual)), for `filters` planes plane_stride apart.  Of the
+// tiles' outputs, `rows` rows and `columns` columns lie inside the map.  Vectors of sums are read
+// whole: 15 floats past the last tile are readable.
+struct WinogradOutput {
+  const float* sums;
+  int64_t position_stride, filter_stride;
+  int64_t filters, tiles;
+  float* y;               // output of the first tile's corner
+  const float* residual;  // null: none; laid out as y
+  int64_t out_w, plane_stride;
+  int64_t rows, columns;
+  const float* bias;
+  Epilogue epilogue;
+};
+using WinogradOutputKernel = void(const WinogradOutput& job);
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_WINOGRAD_KERNEL_H_
