@@ -61,11 +61,17 @@ bench: setup $(BENCHED:%=$(DEMO)/%.onnx) ## time the example networks against ev
 	  && $(BIN)/sparsepass bench $(DEMO)/$$network.onnx $(DEMO)/$$network.sparse.onnx || exit 1; \
 	done
 
-sanitize: setup ## run the native tests under AddressSanitizer and UBSan
-	$(BIN)/cmake -S runtime -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	  -DSPARSEPASS_SANITIZE=ON
-	$(BIN)/cmake --build build/sanitize
-	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+# A second environment: the package built as a wheel with sanitizers, the dependencies of .venv.
+sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
+	$(BIN)/python -m venv --clear --without-pip build/sanitize/venv
+	$(BIN)/pip --python build/sanitize/venv/bin/python install --no-deps \
+	  --config-settings cmake.define.SPARSEPASS_SANITIZE=ON \
+	  --config-settings build-dir=build/sanitize/cmake .
+	echo $(CURDIR)/.venv/lib/python*/site-packages \
+	  > "$$(echo build/sanitize/venv/lib/python*/site-packages)/dependencies.pth"
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
+	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' tests/runtime
 
 clean: ## remove everything that make created
 	rm -rf .venv build
