@@ -9,6 +9,7 @@ Runtime runs the standard operators that every custom operator carries as its fu
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnxruntime as ort
@@ -46,7 +47,7 @@ def largest_difference(
     stock = stock_session(path, threads)
     feed = feed or noise(stock)
     pairs = zip(fast.run(None, feed), stock.run(None, feed), strict=True)
-    return max(float(np.abs(a - b).max()) for a, b in pairs)
+    return max(float(np.abs(cast(Array, a) - cast(Array, b)).max()) for a, b in pairs)
 
 
 def main() -> None:
