@@ -6,6 +6,7 @@ from sparsepass.passes.fold_constants import FoldConstants
 from sparsepass.passes.fold_pad import FoldPad
 from sparsepass.passes.fold_scale import FoldScale
 from sparsepass.passes.inline_functions import InlineFunctions
+from sparsepass.passes.lower_convolutions import LowerConvolutions, Replacement
 from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 
@@ -16,6 +17,8 @@ __all__ = [
     "FoldPad",
     "FoldScale",
     "InlineFunctions",
+    "LowerConvolutions",
     "NameNodes",
     "RemoveUnused",
+    "Replacement",
 ]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from sparsepass.passes.initializers import new_initializer
 
 from sparsepass.graph import constant_array, is_read_once, is_standard
 from sparsepass.layer import Array
+from sparsepass.passes.initializers import new_initializer
 
 __all__ = ["Affine", "Match", "match_affine", "rewrite_affine"]
 

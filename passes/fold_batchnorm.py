@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from sparsepass.passes.affine import Affine, Match, match_affine, rewrite_affine
 
 from sparsepass.graph import constant_array, is_standard
+from sparsepass.passes.affine import Affine, Match, match_affine, rewrite_affine
 
 __all__ = ["FoldBatchNorm"]
 

@@ -14,9 +14,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
-from sparsepass.passes.initializers import new_initializer
 
 from sparsepass.graph import bodies, constant_array
+from sparsepass.passes.initializers import new_initializer
 from sparsepass.shapes import open_shapes
 
 __all__ = ["FoldConstants"]

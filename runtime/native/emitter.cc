@@ -22,6 +22,21 @@ void Emitter::lea(Register to, Register base, Register index) {
   byte((index & 7) << 3 | (base & 7));
 }
 
+void Emitter::mov_stack_argument(Register to) {  // mov to, [rsp + 8]
+  byte(0x48 | (to >= 8 ? 4 : 0));
+  byte(0x8B);
+  byte(0x44 | (to & 7) << 3);
+  byte(0x24);
+  byte(8);
+}
+
+void Emitter::prefetch(Memory m) {  // prefetcht1 [m]
+  if (m.base >= 8) byte(0x41);
+  byte(0x0F);
+  byte(0x18);
+  address(2, m, 1);
+}
+
 void Emitter::move_to_mask(int k, Register from) {  // kmovw k, r32
   byte(0xC4);
   byte(0xE1 & ~((from >= 8) << 5));

@@ -11,7 +11,9 @@
 
 namespace sparsepass {
 
-enum Register : int { rax = 0, rcx = 1, rdx = 2, rsi = 6, rdi = 7, r8 = 8, r9 = 9, r10 = 10 };
+enum Register : int {
+  rax = 0, rcx = 1, rdx = 2, rsi = 6, rdi = 7, r8 = 8, r9 = 9, r10 = 10, r11 = 11
+};
 
 struct Memory {
   Register base;
@@ -27,6 +29,10 @@ class Emitter {
   void add(Register r, int32_t value);
   void mov(Register to, Memory from);
   void lea(Register to, Register base, Register index);
+  // The first argument behind those in registers.
+  void mov_stack_argument(Register to);
+  // Asks for the cache line at m to come into the second-level cache.
+  void prefetch(Memory m);
   void move_to_mask(int k, Register from);
   void shift_right(Register r, int bits);
 

@@ -83,7 +83,7 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     for (int64_t row = 0; row < out_h_; row += rows) {
       const int64_t height = std::min(rows, out_h_ - row);
       const int64_t first = static_cast<int64_t>(units_.size());
-      add_units(height, row * out_w_);
+      add_units(height, out_w_, row * out_w_);
       strips_.push_back({first, static_cast<int64_t>(units_.size()) - first, row, height});
     }
   }
@@ -123,12 +123,13 @@ void Packing::init_planes() {
 // Units over `positions` of the rows of a whole map, cut into strips of about `budget` positions; no
 // unit starts behind `x_limit`, so that none reads behind the end of the tensor.
 void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget, int64_t parts) {
-  add_units(ceil_div(positions, pitch_), 0);
+  const bool flat = pitch_ == positions;
+  add_units(ceil_div(positions, pitch_), flat ? positions : out_w_, 0);
   for (Unit& unit : units_) {
     const int64_t back = unit.x - x_limit;
     if (back <= 0) continue;
     unit.x = static_cast<int32_t>(x_limit);
-    if (pitch_ == positions) {
+    if (flat) {
       // Computes some outputs of the unit before it once more: cheaper than keeping them out.
       unit.y = unit.x;
       unit.mask = 0xFFFFu;
@@ -148,10 +149,8 @@ void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget,
   }
 }
 
-// Units over `rows` rows of `pitch_` positions whose first `out_w_` (all, where the map is flat) are
-// outputs, written from `y` on.
-void Packing::add_units(int64_t rows, int64_t y) {
-  const int64_t valid = std::min(pitch_, pitch_ == out_h_ * out_w_ ? pitch_ : out_w_);
+// Units over `rows` rows of `pitch_` positions whose first `valid` are outputs, written from `y` on.
+void Packing::add_units(int64_t rows, int64_t valid, int64_t y) {
   const int64_t end = (rows - 1) * pitch_ + valid;
   for (int64_t x = 0; x < end; x += kUnit) {
     uint32_t mask = 0;
@@ -184,7 +183,8 @@ void Packing::pack(const float* image, const Strip& strip, int64_t first, int64_
   if (layout_ == Layout::panels) {
     for (int64_t u = 0; u < strip.units; ++u) {
       const int32_t* lane = &lanes_[(strip.first_unit + u) * kUnit];
-      const bool contiguous = lane[kUnit - 1] - lane[0] == kUnit - 1;
+      bool contiguous = true;
+      for (int64_t i = 1; i < kUnit; ++i) contiguous &= lane[i] == lane[0] + i;
       kernels.copy_panels(image + first * map, map, last - first, lane, contiguous,
                           packed + (u * params_.channels() + first) * kUnit);
     }

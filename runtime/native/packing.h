@@ -56,7 +56,7 @@ class Packing {
 
   void init_planes();
   void add_flat_units(int64_t positions, int64_t x_limit, int64_t budget, int64_t parts);
-  void add_units(int64_t rows, int64_t y);
+  void add_units(int64_t rows, int64_t valid, int64_t y);
   void pack_row(const float* image_row, const Phase& phase, float* row,
                 const KernelTable& kernels) const;
 

@@ -162,6 +162,7 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
     options.residual = program->residual;
     options.gaps = program->packing.has_gaps();
     options.y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
+    options.units = longest;
     options.most_multiplies = longest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
     program->generated =
         program->code.generate(kernels_.isa, weight, bias_.data(), offset, options);
@@ -241,6 +242,7 @@ void Spmm::run_strips(const Program& program, const Operands& o, Host& host, boo
   const int64_t partial_floats = longest * program.code.partial_floats();
   ScratchSlots slots(host, parallel ? std::min<int64_t>(host.threads(), count) : 1,
                      packed_floats + partial_floats);
+  if (program.generated) program.code.prefetch(program.code.blocks().front());
   const auto task = [&](int64_t index) {
     const ScratchSlots::Lease scratch(slots);
     const int64_t image = index / per_image;
@@ -287,6 +289,7 @@ void Spmm::run_blocks(const Program& program, const Operands& o, Host& host) con
       }
       host.parallel_for(tasks, [&](int64_t t) {
         const ScratchSlots::Lease scratch(slots);
+        if (program.generated) program.code.prefetch(program.code.blocks()[t * total / tasks]);
         compute(program,
                 {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, t * total / tasks,
                  (t + 1) * total / tasks},

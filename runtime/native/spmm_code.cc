@@ -16,7 +16,12 @@ namespace {
 constexpr Register kX = rdi, kWeights = rsi, kY = rdx, kResidual = rcx, kPartial = r8, kUnitInfo = r9;
 using Function = void(__attribute__((sysv_abi)) *)(const float* x, const float* weights, float* y,
                                                   const float* residual, float* partial,
-                                                  uint64_t unit);
+                                                  uint64_t unit, const uint8_t* next);
+// Where the slice of the next piece begins that a call asks for.
+constexpr Register kNext = r11;
+constexpr size_t kLine = 64;
+// Bytes of code and weights per multiply-add, about, for planning prefetches.
+constexpr int64_t kMultiplyBytes = 15;
 
 // Walks the stream of weights, in the order in which the code reads them.  The register points into
 // the middle of a window that one-byte displacements reach.
@@ -24,9 +29,6 @@ template <class Emit, int kWindow>
 class WeightStream {
  public:
   WeightStream(Emit& emit, std::vector<float>& weights) : emit_(emit), weights_(weights) {}
-
-  // Starts a piece of code, whose register points into the middle of its first window.
-  void restart() { used_ = 0; }
 
   // Appends a value and returns its address.
   Memory next(float value) {
@@ -205,6 +207,17 @@ std::vector<Multiply> by_tap(const SparseRows& weight, int64_t first, int64_t ro
 
 #if defined(__x86_64__)
 
+// What one piece computes: multiplies [begin, end) of `rows` channels.
+struct SpmmCode::PieceContent {
+  const Multiply *begin, *end;
+  int rows;
+  const float* bias;  // null: goes on from the piece before
+  bool is_last;       // of its block: applies the epilogue
+  int64_t lines;      // of the next piece that a call asks for
+  const std::vector<int64_t>* offset;
+  const SpmmCodeOptions* options;
+};
+
 int64_t SpmmCode::block_rows(Isa isa) {
   return isa == Isa::avx512 ? Avx512Writer::kRows : isa == Isa::avx2 ? Avx2Writer::kRows : 0;
 }
@@ -220,11 +233,61 @@ bool SpmmCode::generate(Isa isa, const SparseRows& weight, const float* bias,
   return generate_with<Avx2Writer>(weight, bias, offset, options);
 }
 
+// Appends a piece to `image` and returns where it lies.
+template <class Writer>
+SpmmCode::Piece SpmmCode::write_piece(const PieceContent& content, std::vector<uint8_t>* image) {
+  std::vector<float> weights;
+  Writer writer(weights);
+  const SpmmCodeOptions& options = *content.options;
+  if (content.lines) writer.emit.mov_stack_argument(kNext);
+  for (int r = 0; r < content.rows; ++r) {
+    if (content.bias) {
+      writer.begin(r, content.bias[r]);
+    } else {
+      writer.resume(r);
+    }
+  }
+  const int64_t count = content.end - content.begin;
+  int64_t asked = 0;
+  int32_t loaded = -1;
+  for (int64_t i = 0; i < count; ++i) {
+    const Multiply& multiply = content.begin[i];
+    if (multiply.tap != loaded) {
+      loaded = multiply.tap;
+      writer.load_input(static_cast<int32_t>((*content.offset)[loaded] * 4));
+    }
+    for (; asked * count < i * content.lines; ++asked) {
+      writer.emit.prefetch({kNext, static_cast<int32_t>(asked * kLine)});
+    }
+    writer.multiply_add(multiply.row, multiply.value);
+  }
+  if (content.is_last) {
+    writer.open_epilogue(options);
+    for (int r = 0; r < content.rows; ++r) {
+      writer.finish(r, static_cast<int32_t>(r * options.y_stride * 4), options);
+    }
+  } else {
+    for (int r = 0; r < content.rows; ++r) writer.suspend(r);
+  }
+  writer.emit.ret();
+
+  Piece piece = {};
+  piece.code = image->size();
+  piece.slice = static_cast<size_t>(content.lines) * kLine;
+  image->insert(image->end(), writer.emit.data(), writer.emit.data() + writer.emit.size());
+  image->resize((image->size() + kLine - 1) / kLine * kLine, 0xCC);
+  piece.weights = image->size() + Writer::kWindow / 2 * sizeof(float);
+  const uint8_t* values = reinterpret_cast<const uint8_t*>(weights.data());
+  image->insert(image->end(), values, values + weights.size() * sizeof(float));
+  image->resize((image->size() + kLine - 1) / kLine * kLine, 0xCC);
+  return piece;
+}
+
 template <class Writer>
 bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
                              const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
-  Writer writer(weights_);
   const int64_t count = (weight.rows + Writer::kRows - 1) / Writer::kRows;
+  std::vector<uint8_t> image;
   for (int64_t b = 0; b < count; ++b) {
     const int64_t first = b * weight.rows / count;
     const int rows = static_cast<int>((b + 1) * weight.rows / count - first);
@@ -232,41 +295,36 @@ bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
     const int64_t total = static_cast<int64_t>(multiplies.size());
     const int64_t split =
         std::max<int64_t>(1, (total + options.most_multiplies / 2) / options.most_multiplies);
-    SpmmBlock block = {first, rows, {}};
+    SpmmBlock block = {first, rows, pieces_.size(), pieces_.size() + split};
     for (int64_t s = 0; s < split; ++s) {
-      block.pieces.push_back(pieces_.size());
-      pieces_.push_back({writer.emit.size(), weights_.size()});
-      writer.stream.restart();
-      for (int r = 0; r < rows; ++r) {
-        if (s == 0) {
-          writer.begin(r, bias[first + r]);
-        } else {
-          writer.resume(r);
-        }
-      }
-      int32_t loaded = -1;
-      for (int64_t m = s * total / split; m < (s + 1) * total / split; ++m) {
-        if (multiplies[m].tap != loaded) {
-          loaded = multiplies[m].tap;
-          writer.load_input(static_cast<int32_t>(offset[loaded] * 4));
-        }
-        writer.multiply_add(multiplies[m].row, multiplies[m].value);
-      }
-      if (s + 1 < split) {
-        for (int r = 0; r < rows; ++r) writer.suspend(r);
-      } else {
-        writer.open_epilogue(options);
-        for (int r = 0; r < rows; ++r) {
-          writer.finish(r, static_cast<int32_t>(r * y_stride_ * 4), options);
-        }
-      }
-      writer.emit.ret();
+      PieceContent content = {};
+      content.begin = multiplies.data() + s * total / split;
+      content.end = multiplies.data() + (s + 1) * total / split;
+      content.rows = rows;
+      content.bias = s == 0 ? bias + first : nullptr;
+      content.is_last = s + 1 == split;
+      content.offset = &offset;
+      content.options = &options;
+      // Pieces are about as long as their neighbours.
+      const int64_t bytes = total / split * kMultiplyBytes;
+      content.lines = bytes / static_cast<int64_t>(kLine) / options.units + 1;
+      pieces_.push_back(write_piece<Writer>(content, &image));
     }
     if (split > 1) partial_floats_ = std::max<int64_t>(partial_floats_, rows * kUnit);
-    blocks_.push_back(std::move(block));
+    blocks_.push_back(block);
   }
-  weights_.shrink_to_fit();
-  return code_.load(writer.emit.data(), writer.emit.size());
+  for (size_t p = 0; p < pieces_.size(); ++p) {
+    pieces_[p].next = pieces_[(p + 1) % pieces_.size()].code;
+  }
+  return code_.load(image.data(), image.size());
+}
+
+void SpmmCode::prefetch(const SpmmBlock& block) const {
+  const Piece& first = pieces_[block.first_piece];
+  const size_t end = block.first_piece + 1 < pieces_.size() ? first.next : code_.bytes();
+  for (size_t at = first.code; at < end; at += kLine) {
+    __builtin_prefetch(code_.data() + at, 0, 2);
+  }
 }
 
 void SpmmCode::set_units(const Unit* units, int64_t count) {
@@ -289,14 +347,14 @@ void SpmmCode::set_units(const Unit* units, int64_t count) {
 
 void SpmmCode::run(const SpmmBlock& block, const Unit* units, int64_t first, int64_t count,
                    const float* x, const float* residual, float* y, float* partial) const {
-  const int64_t window = isa_ == Isa::avx512 ? Avx512Writer::kWindow : Avx2Writer::kWindow;
   float* rows = y + block.first_row * y_stride_;
   const float* added = residual ? residual + block.first_row * y_stride_ : nullptr;
-  for (const size_t index : block.pieces) {
-    const Piece& piece = pieces_[index];
+  for (size_t p = block.first_piece; p < block.last_piece; ++p) {
+    const Piece& piece = pieces_[p];
     const auto function = reinterpret_cast<Function>(
         reinterpret_cast<uintptr_t>(code_.data() + piece.code));
-    const float* weights = weights_.data() + piece.weights + window / 2;
+    const float* weights = reinterpret_cast<const float*>(code_.data() + piece.weights);
+    const uint8_t* next = code_.data() + piece.next;
     for (int64_t u = first; u < first + count; ++u) {
       const Unit& unit = units[u];
       uint64_t info;
@@ -307,7 +365,8 @@ void SpmmCode::run(const SpmmBlock& block, const Unit* units, int64_t first, int
         info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
       }
       function(x + unit.x, weights, rows + unit.y, added ? added + unit.y : nullptr,
-               partial + (u - first) * partial_floats_, info);
+               partial + (u - first) * partial_floats_, info, next);
+      next += piece.slice;
     }
   }
 }
@@ -320,6 +379,7 @@ bool SpmmCode::generate(Isa, const SparseRows&, const float*, const std::vector<
   return false;
 }
 void SpmmCode::set_units(const Unit*, int64_t) {}
+void SpmmCode::prefetch(const SpmmBlock&) const {}
 void SpmmCode::run(const SpmmBlock&, const Unit*, int64_t, int64_t, const float*, const float*,
                    float*, float*) const {}
 

@@ -32,12 +32,14 @@ struct SpmmCodeOptions {
   bool gaps;          // units may keep other lanes than their first ones
   int64_t y_stride;   // floats from one output channel to the next
   int64_t most_multiplies;  // of one piece of code, so that it stays in the instruction cache
+  int64_t units;            // over which a piece usually runs
 };
 
-// A block of output channels: its pieces of code run one after the other over the same units.
+// A block of output channels: its pieces of code, [first_piece, last_piece), run one after the other
+// over the same units.
 struct SpmmBlock {
   int64_t first_row, rows;
-  std::vector<size_t> pieces;  // index into SpmmCode's pieces
+  size_t first_piece, last_piece;
 };
 
 class SpmmCode {
@@ -56,7 +58,10 @@ class SpmmCode {
   const std::vector<SpmmBlock>& blocks() const { return blocks_; }
   // Floats of `partial` per unit.
   int64_t partial_floats() const { return partial_floats_; }
-  size_t bytes() const { return code_.bytes() + weights_.size() * sizeof(float); }
+  size_t bytes() const { return code_.bytes(); }
+
+  // Asks for the first piece of a block.
+  void prefetch(const SpmmBlock& block) const;
 
   // Runs a block over units [first, first + count): `x` is the packed input the units count from,
   // `y` and `residual` the image's first output; `partial` holds partial_floats() * count floats.
@@ -64,8 +69,11 @@ class SpmmCode {
            const float* residual, float* y, float* partial) const;
 
  private:
+  // Code, then the weights it reads.  While a piece runs over its units it asks for the next one, a slice
+  // per unit: a network's code exceeds every cache, and nothing else fetches code ahead.
   struct Piece {
-    size_t code, weights;
+    size_t code, weights, next;
+    size_t slice;  // bytes of the next piece asked for by one call
   };
   // What AVX2 code reads of a unit: lane moves and lane masks, and where the upper half goes (at bytes
   // 0, 64 and 128).
@@ -74,6 +82,10 @@ class SpmmCode {
     int64_t upper_bytes;
   };
 
+  struct PieceContent;
+
+  template <class Writer>
+  static Piece write_piece(const PieceContent& content, std::vector<uint8_t>* image);
   template <class Writer>
   bool generate_with(const SparseRows& weight, const float* bias,
                      const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
@@ -82,7 +94,6 @@ class SpmmCode {
   int64_t y_stride_ = 0;
   int64_t partial_floats_ = 0;
   CodeBuffer code_;
-  std::vector<float> weights_;
   std::vector<Piece> pieces_;
   std::vector<SpmmBlock> blocks_;
   std::vector<LaneMoves> lane_moves_;

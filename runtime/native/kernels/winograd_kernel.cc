@@ -106,10 +106,12 @@ void transform_rows(const WinogradInput& job, const float* plane, const Window& 
     bool inside = y >= 0 && y < job.in_h;
     from[i] = (inside ? plane + y * job.in_w : job.zeros) + (job.first_x + window.begin);
   }
-  int64_t count = window.end - window.begin;
+  int64_t count = window.end - window.begin, plane_stride = job.in_h * job.in_w;
   for (int64_t x = 0; x < count; x += kLanes) {
     float* to = window.rows + window.begin + x;
     vf d[kTile], v[kTile];
+    // The next channel is a plane away: out of reach of the processor's own prefetching.
+    for (int i = 0; i < kTile; ++i) __builtin_prefetch(from[i] + x + plane_stride);
     if (x + kLanes <= count) {
       for (int i = 0; i < kTile; ++i) d[i] = load(from[i] + x);
     } else {
@@ -187,7 +189,9 @@ void transform_output_tiles(const WinogradOutput& job) {
         for (int j = 0; j < kOut; ++j) {
           int64_t x = tile * kOut + j * kLanes;
           if (x < job.columns) {
-            finish(job, y[j], bias, f * job.plane_stride + i * job.out_w + x, job.columns - x);
+            int64_t at = f * job.plane_stride + i * job.out_w + x;
+            __builtin_prefetch(job.y + at + job.plane_stride, 1);
+            finish(job, y[j], bias, at, job.columns - x);
           }
         }
       }

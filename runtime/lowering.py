@@ -1,0 +1,81 @@
+"""What a layer needs to become a custom op: name, constants and attributes, and function bodies."""
+
+import numpy as np
+import onnx_ir as ir
+
+from sparsepass.algorithms import Algorithm, Packed
+from sparsepass.layer import Layer
+from sparsepass.passes import Replacement
+from sparsepass.runtime.ops import (
+    DOMAIN,
+    OLDEST_SPARSE_OPSET,
+    STEMS,
+    activation_attributes,
+    all_ops,
+    function,
+    shape_attributes,
+)
+
+__all__ = ["add_functions", "refuse_opset", "replacement"]
+
+METADATA_KEY = "ai.sparsepass.algorithm"
+
+
+def refuse_opset(algorithm: Algorithm, opset: int) -> str | None:
+    """The reason why a model of ``opset`` cannot carry the algorithm's op, or None."""
+    stem = next((stem for stem in STEMS if stem.name == algorithm.op), None)
+    if stem is not None and stem.sparse and opset < OLDEST_SPARSE_OPSET:
+        return f"opset {opset}: the op's function body needs {OLDEST_SPARSE_OPSET}"
+    return None
+
+
+def replacement(layer: Layer, algorithm: Algorithm, packed: Packed, opset: int) -> Replacement:
+    """The op that computes ``layer`` by ``algorithm``; a 1-D layer is given height 1."""
+    stem = next(stem for stem in STEMS if stem.name == algorithm.op)
+    one_dimensional = len(layer.kernel) == 1
+    values: dict[str, int | float | list[int] | ir.TensorProtocol] = {
+        "strides": spatial(layer.strides, 1, one_dimensional),
+        "dilations": spatial(layer.dilations, 1, one_dimensional),
+        "pads": [0, layer.pads[0], 0, layer.pads[1]] if one_dimensional else list(layer.pads),
+        "group": layer.groups,
+        "alpha": layer.epilogue.alpha,
+        "min": layer.epilogue.low,
+        "max": layer.epilogue.high,
+        "min_value": ir.tensor(np.float32(layer.epilogue.low)),
+        "max_value": ir.tensor(np.float32(layer.epilogue.high)),
+    }
+    if stem.sparse:
+        shape = [*layer.weight.shape[:2], *spatial(layer.kernel, 1, one_dimensional)]
+        values |= {"w_shape": shape, "w_dims": ir.tensor(np.array(shape, np.int64))}
+    names = (
+        *(shape_attributes(opset) if stem.sparse else ()),
+        "strides",
+        "pads",
+        "dilations",
+        "group",
+        *activation_attributes(layer.epilogue.activation, opset),
+    )
+    return Replacement(
+        domain=DOMAIN,
+        op_type=stem.name + layer.epilogue.suffix,
+        constants=(*packed.inputs, ("bias", layer.bias)),
+        attributes={name: values[name] for name in names},
+        rank=len(layer.kernel),
+        metadata={METADATA_KEY: algorithm.name},
+    )
+
+
+def spatial(values: tuple[int, ...], height: int, one_dimensional: bool) -> list[int]:
+    return [height, *values] if one_dimensional else list(values)
+
+
+def add_functions(model: ir.Model) -> None:
+    """Give ``model`` the function body of each custom op that it uses."""
+    used = {node.op_type for node in model.graph if node.domain == DOMAIN}
+    opset = model.opset_imports[""]
+    for stem, epilogue in all_ops():
+        if stem.name + epilogue.suffix in used:
+            body = ir.serde.deserialize_function(function(stem, epilogue, opset))
+            model.functions[body.identifier()] = body
+
+

@@ -1,0 +1,75 @@
+// Signatures of the micro-kernels of the activation-sparse convolutions CPO and CPS.
+//
+// Channels are taken in chunks.  A position of a chunk is pixel * chunk_channels + channel; a word
+// of the encoding holds a position, or a group of kGroup positions, modulo 2^16.  One output pixel
+// reads runs of adjacent pixels, so the distance from the first position of a run is exact.
+#ifndef SPARSEPASS_ACTIVATION_KERNEL_H_
+#define SPARSEPASS_ACTIVATION_KERNEL_H_
+
+#include <cstdint>
+
+#include "conv.h"
+
+namespace sparsepass {
+
+// Adjacent channels of one pixel that share a word of the CPS encoding.
+constexpr int64_t kGroup = 16;
+
+// Most channels in a chunk, a multiple of kGroup.
+constexpr int64_t kMostChunkChannels = 64;
+
+// Entries that an encoder may overwrite past the end of each array of a chunk.
+constexpr int64_t kEncodingSlack = 16;
+
+// One chunk of an encoded image.  Pixel p owns values [value_start[p], value_start[p + 1]) and, with
+// CPS, groups [group_start[p], group_start[p + 1]).
+struct EncodedChunk {
+  float* values;
+  uint32_t* value_start;
+  uint16_t* index;        // CPO: the position of each value
+  uint32_t* groups;       // CPS: number of the group above, mask of its non-zeros in the low half
+  uint32_t* group_start;  // CPS
+};
+
+// Encodes `channels` planes of `pixels` values as one chunk of chunk_channels.
+struct EncodeJob {
+  const float* x;
+  int64_t channels, pixels, chunk_channels;
+  EncodedChunk out;
+};
+using EncodeKernel = void(const EncodeJob& job);
+
+// Adds `chunks` chunks to the sums of `pixels` output pixels from first_pixel on.  Sums are
+// (pixel, block); the weight of a chunk is (kernel_h, kernel_w, chunk_channels, block).  Where `start`
+// is not null the sums begin with its block instead of what they hold.
+struct WalkJob {
+  const ConvParams* params;
+  int64_t in_h, in_w, out_w;
+  const EncodedChunk* chunk;
+  const float* const* weight;
+  int64_t chunks, chunk_channels;
+  const float* start;
+  float* sums;
+  int64_t first_pixel, pixels, block;
+};
+using WalkKernel = void(const WalkJob& job);
+
+// y[f * plane + p] = epilogue(sums[p * block + f] (+ residual)) for pixels p and filters f.
+struct FinishJob {
+  const float* sums;
+  const float* residual;  // null: none; laid out as y
+  float* y;
+  int64_t pixels, plane, filters, block;
+  Epilogue epilogue;
+};
+using FinishKernel = void(const FinishJob& job);
+
+// How many of `count` values are not zero.
+using CountNonzerosKernel = int64_t(const float* x, int64_t count);
+
+// The floats in a block when `filters` filters are divided into blocks.
+using BlockSizeKernel = int64_t(int64_t filters);
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_ACTIVATION_KERNEL_H_
