@@ -34,6 +34,7 @@ MOST_BYTES = 16 << 30
 LARGEST_PROTOBUF = (1 << 31) - 1
 # What a file of the largest size still needs for everything that is not weight data.
 STRUCTURE_ROOM = 64 << 20
+SMALL_BYTES = 1 << 16
 FUNCTIONS_IR = 8
 NODE_METADATA_IR = 10
 # What onnx_ir and protobuf raise on a proto that is well formed and makes no sense.
@@ -63,9 +64,10 @@ def load(
         make_dense(proto, label, folder, max_bytes)
         model = ir.serde.from_proto(proto)
         cast(Any, ir.external_data).set_base_dir(model.graph, folder or "")
+        take_in_small_tensors(model)
         TopologicalSortPass()(model)
-        check_convolutions(model.graph, label)
         CheckerPass()(model)
+        check_convolutions(model.graph, label)
     except UnicodeDecodeError as error:
         raise ModelError(f"{label}: a name is not UTF-8; export the model again") from error
     except (*IR_ERRORS, onnx.checker.ValidationError) as error:
@@ -244,6 +246,18 @@ def flat_indices(indices: NDArray[Any], dims: tuple[int, ...], count: int) -> ND
     ordered = bool(np.all(np.diff(indices) > 0))
     inside = count == 0 or (indices[0] >= 0 and indices[-1] < np.prod(dims, dtype=np.int64))
     return indices if ordered and inside else None
+
+
+def take_in_small_tensors(model: ir.Model) -> None:
+    """Read small constants from external data now, large ones stay mapped until they are used.
+
+    onnx_ir hands small constants to onnx for checking and shape inference, without their folder.
+    """
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes <= SMALL_BYTES:
+                value.const_value = ir.tensor(tensor.numpy().copy(), tensor.dtype, tensor.name)
 
 
 def first_line(error: BaseException) -> str:

@@ -15,6 +15,9 @@ __all__ = ["concrete_shapes", "input_shapes", "open_shapes", "parse_shape"]
 
 Dims = tuple[int, ...]
 
+REPEATING = ("ConstantOfShape", "Expand", "Range", "Tile")
+LONGEST_VECTOR = 1024
+
 
 def parse_shape(text: str) -> tuple[str, Dims]:
     """Read ``data:1,3,224,224`` as an input's name and sizes; raises UsageError."""
@@ -107,8 +110,30 @@ def infer(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> dict[str, ir.Shape
             value.shape = None
     for value in real_inputs(copy.graph):
         value.shape = inputs.get(value.name or "", value.shape)
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(copy)
+    run_inference(copy, data_prop=False)
+    if not has_long_vector(copy.graph):
+        run_inference(copy, data_prop=True)
     return {name: s for name, s in declared.items() if s.is_static()} | shapes_of(copy.graph)
+
+
+def run_inference(model: ir.Model, *, data_prop: bool) -> None:
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)(model)
+
+
+def has_long_vector(graph: ir.Graph) -> bool:
+    """Tell whether a node may repeat a number so often that onnx runs out of time or memory.
+
+    Data propagation in onnx 1.23 writes every element of a vector out, whatever its length.
+    """
+    outputs = [node.outputs[0] for node in graph.all_nodes() if node.op_type in REPEATING]
+    return any(
+        value.shape is None
+        or (
+            len(value.shape) == 1
+            and not (value.shape.is_static() and value.shape.numpy()[0] <= LONGEST_VECTOR)
+        )
+        for value in outputs
+    )
 
 
 def shapes_of(graph: ir.Graph) -> dict[str, ir.Shape]:
