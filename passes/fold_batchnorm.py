@@ -49,8 +49,8 @@ def match(norm: ir.Node) -> Match | str:
         return "its statistics are read"
     parameters = [constant_array(value) for value in norm.inputs[1:]]
     known = [array.astype(np.float64) for array in parameters if array is not None]
-    if len(known) != 4:
-        return "a parameter is not constant"
+    if len(known) != 4 or len({array.shape for array in known}) != 1:
+        return "a parameter is not constant or does not fit the others"
     return match_affine(
         norm, norm.inputs[0], as_affine(known, norm.attributes.get_float("epsilon", 1e-5))
     )

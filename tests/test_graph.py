@@ -10,6 +10,7 @@ from sparsepass.graph import fusions, layers, layout_graph
 from sparsepass.layer import Epilogue
 from sparsepass.model import load, to_bytes
 from sparsepass.passes import (
+    CompactChannels,
     ConstantInputs,
     FoldBatchNorm,
     FoldConstants,
@@ -140,7 +141,7 @@ def test_an_open_batch_is_dynamic_and_a_fixed_one_is_not():
         ("(float[7, 2] x) => (float y) { [n] y = Gemm<transA = 1>(x, w) }", (7, 5), "transA"),
         ("(float[2, 3, 7] x) => (float y) { [n] y = MatMul(x, w) }", (2, 7, 5), "3 axes"),
         ("(float[2, 7] x) => (float y) { [n] y = MatMul(w, x) }", (5, 2), "weight is not constant"),
-        ("(float[1, 7, 5, 5] x) => (float y) { [n] y = ConvTranspose(x, w) }", (7, 5, 3, 3), "transp"),
+        ("(float[1, 7, 5, 5] x) => (float y) { [n] y = ConvTranspose(x, w) }", (7, 5, 3, 3), "tra"),
     ],
 )  # fmt: skip
 def test_what_is_no_layer_is_skipped_with_a_reason(text, weight, reason):
@@ -373,7 +374,8 @@ def test_a_real_network_keeps_its_outputs_and_shows_all_its_layers(shared, name,
     before = to_bytes(model)
     steps = (
         InlineFunctions(), ConstantInputs(), NameNodes(), RemoveUnused(),
-        FoldConstants(), FoldPad(), FoldBatchNorm(), FoldScale(), RemoveUnused(),
+        FoldConstants(), FoldPad(), FoldBatchNorm(), FoldScale(),
+        CompactChannels(), RemoveUnused(),
     )  # fmt: skip
 
     for step in steps:

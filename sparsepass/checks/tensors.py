@@ -13,6 +13,8 @@ from sparsepass.errors import ModelError
 
 __all__ = ["check_tensor", "element_count"]
 
+MOST_AXES = 32
+
 
 def element_count(dims: Iterable[int], what: str) -> int:
     """Return the product of ``dims``; raises ModelError, naming ``what``, where one is negative."""
@@ -25,6 +27,8 @@ def element_count(dims: Iterable[int], what: str) -> int:
 def check_tensor(tensor: TensorProto, label: str, folder: Path | None, room: int) -> int:
     """Check one tensor and return its size in bytes, at most ``room``."""
     what = f"{label}: tensor {tensor.name!r}"
+    if len(tensor.dims) > MOST_AXES:
+        raise ModelError(f"{what} has {len(tensor.dims)} axes, NumPy takes {MOST_AXES}; reshape it")
     count = element_count(tensor.dims, what)
     try:
         kind = ir.DataType(tensor.data_type)
