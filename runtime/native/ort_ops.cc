@@ -126,13 +126,15 @@ class NodeReader {
     return data;
   }
   std::string node_name() const {
-    char name[256] = "";
-    size_t size = sizeof(name);
-    if (ort::Status* status = api_.KernelInfo_GetNodeName()(info_, name, &size)) {
+    size_t size = 0;
+    ort::Status* status = api_.KernelInfo_GetNodeName()(info_, nullptr, &size);
+    std::string name(size, 0);
+    if (!status) status = api_.KernelInfo_GetNodeName()(info_, &name[0], &size);
+    if (status) {
       api_.ReleaseStatus()(status);
       return "";
     }
-    return name;
+    return name.c_str();
   }
 
  private:

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numeric>
+
+#include "payload.h"
 
 namespace sparsepass {
 namespace {
@@ -78,8 +81,10 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     // Planes start at different cache sets, and have room for what the last row shares.
     plane_ = ceil_div((rows + shift_h_) * pitch_ + kUnit, kUnit) * kUnit;
     if (plane_ / kUnit % 2 == 0) plane_ += kUnit;
-    strip_floats_ = planes * plane_ + 2 * kUnit;
-    if (planes * plane_ > most) return "the padded input is larger than 2 GiB";
+    if (!multiply(planes, plane_, &strip_floats_) || strip_floats_ > most) {
+      return "the padded input is larger than 2 GiB";
+    }
+    strip_floats_ += 2 * kUnit;
     for (int64_t row = 0; row < out_h_; row += rows) {
       const int64_t height = std::min(rows, out_h_ - row);
       const int64_t first = static_cast<int64_t>(units_.size());
@@ -92,19 +97,17 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
 
 void Packing::init_planes() {
   const ConvParams& p = params_;
-  phase_of_.assign(p.stride_h * p.stride_w, -1);
-  int64_t shift_w = 0;
-  for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
-    for (int64_t kw = 0; kw < p.kernel_w; ++kw) {
-      const int64_t row = kh * p.dilation_h, column = kw * p.dilation_w;
-      shift_h_ = std::max(shift_h_, row / p.stride_h);
-      shift_w = std::max(shift_w, column / p.stride_w);
-      int64_t& phase = phase_of_[row % p.stride_h * p.stride_w + column % p.stride_w];
-      if (phase >= 0) continue;
-      phase = static_cast<int64_t>(phases_.size());
-      phases_.push_back({row % p.stride_h, column % p.stride_w, 0, 0});
+  // Taps of the same phase are stride / gcd(stride, dilation) apart.
+  row_phases_ = std::min(p.kernel_h, p.stride_h / std::gcd(p.stride_h, p.dilation_h));
+  column_phases_ = std::min(p.kernel_w, p.stride_w / std::gcd(p.stride_w, p.dilation_w));
+  for (int64_t row = 0; row < row_phases_; ++row) {
+    for (int64_t column = 0; column < column_phases_; ++column) {
+      phases_.push_back(
+          {row * p.dilation_h % p.stride_h, column * p.dilation_w % p.stride_w, 0, 0});
     }
   }
+  shift_h_ = (p.kernel_h - 1) * p.dilation_h / p.stride_h;
+  const int64_t shift_w = (p.kernel_w - 1) * p.dilation_w / p.stride_w;
   // Packed column j of a phase holds input column j * stride + phase - pad_left.
   const int64_t needed = out_w_ + shift_w;
   int64_t least_zeros = needed, most_used = 0;
@@ -172,7 +175,7 @@ int64_t Packing::tap_offset(int64_t channel, int64_t row, int64_t column) const 
   if (layout_ == Layout::panels) return channel * kUnit;
   const int64_t r = row * p.dilation_h, c = column * p.dilation_w;
   if (layout_ == Layout::in_place) return channel * plane_ + r * in_w_ + c;
-  const int64_t phase = phase_of_[r % p.stride_h * p.stride_w + c % p.stride_w];
+  const int64_t phase = row % row_phases_ * column_phases_ + column % column_phases_;
   return (channel * static_cast<int64_t>(phases_.size()) + phase) * plane_ +
          r / p.stride_h * pitch_ + c / p.stride_w;
 }

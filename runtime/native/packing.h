@@ -66,8 +66,8 @@ class Packing {
   int64_t pitch_ = 0;
   int64_t shift_h_ = 0;  // rows a packed plane has beyond its output rows
   int64_t plane_ = 0;    // floats from one plane (or channel, in place) to the next
-  std::vector<Phase> phases_;
-  std::vector<int64_t> phase_of_;  // (row, column) modulo the strides -> index into phases_, or -1
+  int64_t row_phases_ = 1, column_phases_ = 1;
+  std::vector<Phase> phases_;  // (row phase, column phase)
   std::vector<int32_t> lanes_;     // panels: input positions of each unit's lanes
   std::vector<Strip> strips_;
   std::vector<Unit> units_;
