@@ -1,8 +1,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from golden import golden, pytest_addoption  # noqa: F401
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+# The same examples every time; `make sanitize` takes the short profile.
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("short", derandomize=True, deadline=None, max_examples=8)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """Statistics of activations and of outputs, against numpy on the same values."""
 
 import numpy as np
-import onnx.parser
 import onnx_ir as ir
 import pytest
 
+from models_in_text import model_of
 from sparsepass.calibration import POSITIONS, calibrate
 from sparsepass.errors import ModelError
 from sparsepass.graph import layers
@@ -22,12 +22,6 @@ NETWORK = """
     }
 """
 SHAPES = {"w1": (24, 3, 3, 3), "b1": (24,), "w2": (16, 24, 1, 1), "w3": (10, 16)}
-
-
-def model_of(text, **arrays):
-    proto = onnx.parser.parse_model(text)
-    proto.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in arrays.items())
-    return ir.from_proto(proto)
 
 
 def network(size=6, scale=1.0):

@@ -1,10 +1,9 @@
 """What an approximated layer does to the outputs of the network."""
 
 import numpy as np
-import onnx.parser
-import onnx_ir as ir
 import pytest
 
+from models_in_text import model_of
 from sparsepass.calibration import calibrate
 from sparsepass.graph import layers
 from sparsepass.samples import inputs_of, random_samples
@@ -19,12 +18,6 @@ NETWORK = """
         [conv2] y = Conv<pads = [1, 1, 1, 1]>(r, w)
     }
 """
-
-
-def model_of(text, **arrays):
-    proto = onnx.parser.parse_model(text)
-    proto.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in arrays.items())
-    return ir.from_proto(proto)
 
 
 def network():

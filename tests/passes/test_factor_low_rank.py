@@ -1,11 +1,11 @@
 """Convolutions become chains; the outputs stay those of the factors' product."""
 
 import numpy as np
-import onnx.parser
 import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common import CheckerPass
 
+from models_in_text import model_of
 from sparsepass.algorithms import Factor
 from sparsepass.errors import PlanError
 from sparsepass.network import Network
@@ -21,12 +21,6 @@ GROUPED = """
     <ir_version: 8, opset_import: ["": 17]>
     g (float[1, 4, 9, 9] x) => (float[1, 6, 9, 9] y) { [conv] y = Conv<group = 2>(x, w) }
 """
-
-
-def model_of(text, **arrays):
-    proto = onnx.parser.parse_model(text)
-    proto.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in arrays.items())
-    return ir.from_proto(proto)
 
 
 def exact_problem():
