@@ -1,5 +1,6 @@
 """Verbs: graph in, graph out, one pass a file."""
 
+from sparsepass.passes.compact_channels import CompactChannels
 from sparsepass.passes.constant_inputs import ConstantInputs
 from sparsepass.passes.fold_batchnorm import FoldBatchNorm
 from sparsepass.passes.fold_constants import FoldConstants
@@ -11,6 +12,7 @@ from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 
 __all__ = [
+    "CompactChannels",
     "ConstantInputs",
     "FoldBatchNorm",
     "FoldConstants",
