@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sparsepass.graph import constant_array, is_standard
+from sparsepass.graph import clip_bounds, constant_array, is_standard
 from sparsepass.layer import Array
 from sparsepass.passes.initializers import new_initializer
 from sparsepass.shapes import open_shapes
@@ -153,19 +153,11 @@ def after_unary(node: ir.Node, known: Floats) -> Floats | None:
     if node.op_type == "LeakyRelu":
         return np.where(known < 0, known * node.attributes.get_float("alpha", 0.01), known)
     if node.op_type == "Clip":
-        low, high = bound(node, 1, "min", -np.inf), bound(node, 2, "max", np.inf)
-        return None if low is None or high is None else np.clip(known, low, high)
+        bounds = clip_bounds(node)
+        return None if bounds is None else np.clip(known, *bounds)
     if node.op_type == "AveragePool" and is_padded(node):
         return np.where(known == 0, known, np.nan)
     return known
-
-
-def bound(node: ir.Node, index: int, attribute: str, default: float) -> float | None:
-    value = node.inputs[index] if index < len(node.inputs) else None
-    if value is None:
-        return node.attributes.get_float(attribute, default)
-    constant = constant_array(value)
-    return float(constant.item()) if constant is not None and constant.size == 1 else None
 
 
 # --- what can go ---------------------------------------------------------------------------------

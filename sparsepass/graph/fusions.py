@@ -1,12 +1,11 @@
 """What a layer can absorb: a residual Add and an activation that nothing else needs to see."""
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from sparsepass.graph.values import constant_array, is_read_once, is_standard
+from sparsepass.graph.values import clip_bounds, is_read_once, is_standard
 from sparsepass.layer import Epilogue
 from sparsepass.shapes import open_shapes
 
@@ -101,16 +100,7 @@ def activation(node: ir.Node, residual: bool) -> Epilogue | None:
     if is_standard(node, "LeakyRelu"):
         return Epilogue(residual, "LeakyRelu", alpha=node.attributes.get_float("alpha", 0.01))
     if is_standard(node, "Clip"):
-        low, high = bound(node, 1, "min", -math.inf), bound(node, 2, "max", math.inf)
-        if low is not None and high is not None and low <= high:
-            return Epilogue(residual, "Clip", low=low, high=high)
+        bounds = clip_bounds(node)
+        if bounds is not None and bounds[0] <= bounds[1]:
+            return Epilogue(residual, "Clip", low=bounds[0], high=bounds[1])
     return None
-
-
-def bound(node: ir.Node, index: int, attribute: str, default: float) -> float | None:
-    """Return a constant bound of a Clip, an input since opset 11, or None where it is computed."""
-    value = node.inputs[index] if index < len(node.inputs) else None
-    if value is None:
-        return node.attributes.get_float(attribute, default)
-    constant = constant_array(value)
-    return float(constant.item()) if constant is not None and constant.size == 1 else None

@@ -1,12 +1,13 @@
 """Questions about one value or one node of a graph."""
 
+import math
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["bodies", "constant_array", "is_read_once", "is_standard"]
+__all__ = ["bodies", "clip_bounds", "constant_array", "is_read_once", "is_standard"]
 
 
 def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
@@ -38,3 +39,18 @@ def bodies(node: ir.Node) -> list[ir.Graph]:
         elif attribute.type == ir.AttributeType.GRAPHS:
             found.extend(attribute.as_graphs())
     return found
+
+
+def clip_bounds(node: ir.Node) -> tuple[float, float] | None:
+    """Return the bounds of a Clip, infinite where it has none, or None where one is computed."""
+    low, high = bound(node, 1, "min", -math.inf), bound(node, 2, "max", math.inf)
+    return None if low is None or high is None else (low, high)
+
+
+def bound(node: ir.Node, index: int, attribute: str, default: float) -> float | None:
+    """Return one bound, which is an input since opset 11 and was an attribute before."""
+    value = node.inputs[index] if index < len(node.inputs) else None
+    if value is None:
+        return node.attributes.get_float(attribute, default)
+    constant = constant_array(value)
+    return float(constant.item()) if constant is not None and constant.size == 1 else None
