@@ -2,7 +2,7 @@
 
 from sparsepass.passes.compact_channels import CompactChannels
 from sparsepass.passes.constant_inputs import ConstantInputs
-from sparsepass.passes.factor_low_rank import FactorConv
+from sparsepass.passes.factor_low_rank import FactorLowRank
 from sparsepass.passes.fold_batchnorm import FoldBatchNorm
 from sparsepass.passes.fold_constants import FoldConstants
 from sparsepass.passes.fold_pad import FoldPad
@@ -15,7 +15,7 @@ from sparsepass.passes.remove_unused import RemoveUnused
 __all__ = [
     "CompactChannels",
     "ConstantInputs",
-    "FactorConv",
+    "FactorLowRank",
     "FoldBatchNorm",
     "FoldConstants",
     "FoldPad",

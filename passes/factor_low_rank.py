@@ -17,13 +17,13 @@ from sparsepass.errors import PlanError
 from sparsepass.graph import constant_array
 from sparsepass.passes.initializers import new_initializer
 
-__all__ = ["FactorConv"]
+__all__ = ["FactorLowRank"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FactorConv(ir.passes.InPlacePass):
+class FactorLowRank(ir.passes.InPlacePass):
     """Replace each named ``Conv`` by its chain of factors.
 
     ``factors`` maps node names to chains, first factor first.  The nodes of a chain are named

@@ -77,5 +77,3 @@ def add_functions(model: ir.Model) -> None:
         if stem.name + epilogue.suffix in used:
             body = ir.serde.deserialize_function(function(stem, epilogue, opset))
             model.functions[body.identifier()] = body
-
-

@@ -47,6 +47,7 @@ OLDEST_SPARSE_OPSET = 9
 
 CONV_ATTRIBUTES = ("strides", "pads", "dilations", "group")
 
+
 def all_ops() -> Iterator[tuple[Stem, Epilogue]]:
     """Every op there is: stems times epilogues, in the order in which the library registers them."""
     for stem in STEMS:

@@ -4,21 +4,31 @@ A row is the only place that names an algorithm.  Selection, rewriting, the repo
 documentation and the tests all loop over ``ALGORITHMS``; adding a row is the whole job.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsepass.layer import Array, Layer
+from sparsepass.layer import Array, Epilogue, Layer
 from sparsepass.low_rank import output_factors, rank_options
 from sparsepass.sparsity import Stats
 
 __all__ = [
     "ALGORITHMS", "DENSE", "Algorithm", "Factor", "Lowering", "Option", "Packed", "Work", "algorithm",
+    "dense_work",
 ]  # fmt: skip
+
+# Lanes of the vectors that work is counted in: a unit of our kernels, a block of ONNX Runtime's.
+LANES = 16
+# Outputs that a dense kernel keeps in registers: pixels by filters (MLAS, blocked layout).
+DENSE_PIXELS, DENSE_FILTERS = 6, 64
+# Filters that share an input vector in generated code, multiply-adds of one piece of it, and bytes
+# of code and weight per multiply-add (runtime/native/spmm.cc, spmm_code.h).
+SPARSE_FILTERS, PIECE_MACS, CODE_BYTES = 28, 1300, 15
 
 Numerics = Literal["reference", "rounding", "bounded", "lossy"]
 
@@ -35,8 +45,10 @@ class Lowering(Enum):
 class Work:
     """What an algorithm does to a layer, counted, not timed.
 
-    ``macs`` are multiply-adds performed, bytes are what has to move once, ``nodes`` how many
-    nodes of the graph do it.
+    ``macs`` are useful multiply-adds, ``idle_macs`` those that vector lanes do for nothing at the
+    edges of the map; ``moves`` are loads, stores and turns of the inner loop around them, in
+    vectors of ``LANES``.  Bytes are what has to move once, ``copied_bytes`` what is rearranged
+    before; ``nodes`` is how many nodes of the graph do it.
     """
 
     macs: float
@@ -44,15 +56,23 @@ class Work:
     output_bytes: float
     weight_bytes: float
     nodes: int = 1
+    idle_macs: float = 0.0
+    moves: float = 0.0
+    copied_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
 class Option:
-    """One setting of an algorithm for one layer: its work and its relative output error."""
+    """One setting of an algorithm for one layer: its work and its relative output error.
+
+    ``chain`` holds the dense layers that it becomes, where it becomes several; only the shapes of
+    their weights count.
+    """
 
     work: Work
     parameters: Mapping[str, int] = field(default_factory=dict)
     error: float = 0.0
+    chain: tuple[Layer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,12 +116,35 @@ def never(layer: Layer, stats: Stats) -> str | None:
 
 
 def dense_work(layer: Layer) -> Work:
+    filters = round_up(layer.filters // layer.groups, LANES) * layer.groups
+    performed = layer.batch * layer.pixels * filters * layer.taps
+    tiles = layer.batch * row_tiles(layer) * layer.taps
     return Work(
         macs=layer.macs,
-        input_bytes=4 * layer.input_size,
+        input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * layer.weight.size,
+        idle_macs=0 if layer.is_depthwise else performed - layer.macs,
+        moves=tiles * layer.groups * math.ceil(filters / layer.groups / DENSE_FILTERS),
     )
+
+
+def row_tiles(layer: Layer) -> int:
+    """Turns that a dense kernel makes over the map: DENSE_PIXELS outputs each, one at padded edges."""
+    if layer.is_pointwise:
+        return math.ceil(layer.pixels / DENSE_PIXELS)
+    width = layer.output_spatial[-1]
+    edges = min(width, layer.pads[len(layer.kernel) - 1] + layer.pads[-1])
+    return layer.pixels // width * (math.ceil((width - edges) / DENSE_PIXELS) + edges)
+
+
+def read_bytes(layer: Layer) -> int:
+    """Bytes of the maps that a layer reads: its input, and what its epilogue adds."""
+    return 4 * (layer.input_size + (layer.output_size if layer.epilogue.residual else 0))
+
+
+def round_up(value: int, step: int) -> int:
+    return -(-value // step) * step
 
 
 def dense_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
@@ -116,31 +159,52 @@ def keep(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> None:
 
 
 def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
+    if layer.op_type != "Conv":
+        return "not a convolution"
     if len(layer.kernel) > 2:
         return "3-D convolution"
     if layer.is_depthwise:
         return "depthwise: no channel to skip"
-    if stats.weight.density > MOST_SPMM_DENSITY:
-        return f"only {1 - stats.weight.density:.0%} of the weights are zero"
+    if stats.weight.density == 1:
+        return "no weight is zero"
     return None
 
 
-# Above this density the row-wise product does more work than a dense kernel on any machine: each
-# kept weight costs at least one load and one multiply-add against one multiply-add (algorithms.md 2.4).
-MOST_SPMM_DENSITY = 0.6
-
-
 def spmm_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    kept = float(np.count_nonzero(layer.weight))
-    return (
-        Option(
-            Work(
-                macs=layer.batch * layer.pixels * kept,
-                input_bytes=4 * layer.input_size,
-                output_bytes=4 * layer.output_size,
-                weight_bytes=8 * kept,
-            )
-        ),
+    return (Option(spmm_work(layer)),)
+
+
+def spmm_work(layer: Layer) -> Work:
+    kept = int(np.count_nonzero(layer.weight))
+    units = layer.batch * sparse_units(layer)
+    blocks = math.ceil(layer.filters / SPARSE_FILTERS)
+    pieces = max(blocks, math.ceil(kept / PIECE_MACS))
+    copied = not layer.is_pointwise or max(layer.strides) > 1 or kept >= 12 * layer.channels
+    return Work(
+        macs=layer.batch * layer.pixels * kept,
+        input_bytes=read_bytes(layer),
+        output_bytes=4 * layer.output_size,
+        weight_bytes=CODE_BYTES * kept,
+        idle_macs=(LANES * units - layer.batch * layer.pixels) * kept,
+        moves=units * (loads(layer) + layer.filters + 2 * SPARSE_FILTERS * (pieces - blocks)),
+        copied_bytes=4 * layer.input_size if copied else 0,
+    )
+
+
+def sparse_units(layer: Layer) -> int:
+    """Vectors of outputs of one image: rows share their padding, so that they follow each other."""
+    width = layer.output_spatial[-1]
+    rows = layer.pixels // width
+    padding = 0 if layer.is_pointwise else max(layer.pads)
+    return math.ceil(rows * (width + padding) / LANES)
+
+
+def loads(layer: Layer) -> int:
+    """Input vectors loaded for one unit: every tap that some filter of a block keeps."""
+    mask = (layer.weight != 0).reshape(layer.groups, -1, layer.taps)
+    return sum(
+        int(np.count_nonzero(mask[:, first : first + SPARSE_FILTERS].any(axis=1)))
+        for first in range(0, mask.shape[1], SPARSE_FILTERS)
     )
 
 
@@ -171,7 +235,7 @@ def refuse_low_rank(layer: Layer, stats: Stats) -> str | None:
 def low_rank_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
     assert stats.output is not None
     return tuple(
-        Option(low_rank_work(layer, rank), {"rank": rank}, error)
+        Option(low_rank_work(layer, rank), {"rank": rank}, error, low_rank_chain(layer, rank))
         for rank, error in rank_options(layer, stats.output)
     )
 
@@ -180,11 +244,30 @@ def low_rank_work(layer: Layer, rank: int) -> Work:
     between = 4 * layer.batch * layer.pixels * rank
     return Work(
         macs=layer.batch * layer.pixels * rank * (layer.taps + layer.filters),
-        input_bytes=4 * layer.input_size + between,
+        input_bytes=read_bytes(layer) + between,
         output_bytes=4 * layer.output_size + between,
         weight_bytes=4 * rank * (layer.taps + layer.filters),
         nodes=2,
     )
+
+
+def low_rank_chain(layer: Layer, rank: int) -> tuple[Layer, Layer]:
+    """The two dense layers of rank ``rank``, with weights that are shapes without memory."""
+    axes = len(layer.kernel)
+    zero = np.zeros((), np.float32)
+    first = replace(
+        layer,
+        weight=np.broadcast_to(zero, (rank, *layer.weight.shape[1:])),
+        bias=np.broadcast_to(zero, (rank,)),
+        epilogue=Epilogue(),
+    )
+    second = replace(
+        layer,
+        kernel=(1,) * axes, strides=(1,) * axes, dilations=(1,) * axes, pads=(0,) * 2 * axes,
+        input_spatial=layer.output_spatial,
+        weight=np.broadcast_to(zero, (layer.filters, rank, *[1] * axes)),
+    )  # fmt: skip
+    return first, second
 
 
 def pack_low_rank(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> tuple[Factor, ...]:

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
 
-__all__ = ["Bid", "Choice", "Offer", "Plan", "Refusal"]
+__all__ = ["PLAN_KEY", "Bid", "Choice", "Offer", "Plan", "Refusal"]
+
+# Under this key of its metadata an optimized model carries its plan.
+PLAN_KEY = "ai.sparsepass.plan"
 
 
 class _Value(BaseModel):

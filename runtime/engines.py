@@ -1,0 +1,68 @@
+"""Other engines to compare with: one row each, used where they are installed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ENGINES", "Engine"]
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine: its distribution's name, and what makes a run of a model file out of it.
+
+    ``load(path, feed, threads)`` returns a function that runs one inference; it raises whatever the
+    engine raises where it cannot take the model.
+    """
+
+    name: str
+    distribution: str
+    load: Callable[[Path, Mapping[str, Any], int], Run]
+
+    @property
+    def version(self) -> str | None:
+        """The installed version, or None."""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:
+            return None
+
+
+def load_openvino(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
+    """OpenVINO at its latency settings, in float32 as the others."""
+    core: Any = import_module("openvino").Core()
+    model = core.read_model(str(path))
+    names = [value.get_any_name() for value in model.inputs]
+    model.reshape({name: list(feed[name].shape) for name in names})
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+        },
+    )
+    request = compiled.create_infer_request()
+    inputs = {name: feed[name] for name in names}
+    return lambda: request.infer(inputs)
+
+
+def load_deepsparse(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
+    """DeepSparse with as many cores as the others have threads."""
+    deepsparse: Any = import_module("deepsparse")
+    inputs = list(feed.values())
+    engine = deepsparse.compile_model(str(path), batch_size=inputs[0].shape[0], num_cores=threads)
+    return lambda: engine.run(inputs)
+
+
+ENGINES: tuple[Engine, ...] = (
+    Engine("OpenVINO", "openvino", load_openvino),
+    Engine("DeepSparse", "deepsparse", load_deepsparse),
+)

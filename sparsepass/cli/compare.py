@@ -1,0 +1,112 @@
+"""Commands that compare two models: ``verify`` and ``bench``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+
+from sparsepass.cli.console import output, progress_bars
+from sparsepass.cli.options import (
+    ImageTransformText,
+    ModelPath,
+    Quiet,
+    SamplesPath,
+    Seed,
+    Shapes,
+    Threads,
+    read_shapes,
+    read_transform,
+)
+from sparsepass.pipeline.bench import Row, compare_engines
+from sparsepass.pipeline.certify import certify
+from sparsepass.report.markdown import table
+
+__all__ = ["bench", "verify"]
+
+OptimizedPath = Annotated[
+    Path | None,
+    typer.Argument(help="What 'optimize' made of it.", show_default=False),
+]
+
+
+def verify(
+    model: ModelPath,
+    optimized: Annotated[
+        Path, typer.Argument(help="What 'optimize' made of it.", show_default=False)
+    ],
+    samples: SamplesPath = None,
+    image_transform: ImageTransformText = None,
+    shape: Shapes = None,
+    threads: Threads = 1,
+    max_error: Annotated[
+        float | None,
+        typer.Option(
+            "--max-error",
+            min=0.0,
+            help="Allowed relative error. Default: what the plan in the file was made for.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Prove that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
+    with progress_bars(quiet) as progress:
+        proofs = certify(
+            model,
+            optimized,
+            samples=samples,
+            image_transform=read_transform(image_transform),
+            shapes=read_shapes(shape),
+            threads=threads,
+            max_error=max_error,
+            seed=seed,
+            progress=progress,
+        )
+    for name, proof in proofs.items():
+        agreement = (
+            "" if proof.top1_agreement is None else f", top-1 agreement {proof.top1_agreement:.1%}"
+        )
+        output.print(
+            f"{name}: outputs equal within {proof.max_absolute_error:.3g} "
+            f"(allowed {proof.tolerance:.3g}) on {proof.samples} samples{agreement}",
+            highlight=False,
+        )
+
+
+def bench(
+    model: ModelPath,
+    optimized: OptimizedPath = None,
+    threads: Threads = 1,
+    shape: Shapes = None,
+    samples: SamplesPath = None,
+    image_transform: ImageTransformText = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to time, about, for all engines together.")
+    ] = 10.0,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the times as JSON.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Time MODEL in plain ONNX Runtime, OPTIMIZED with our library, and MODEL in other engines.
+
+    All run in this process, in turn. Without OPTIMIZED, MODEL is taken for an optimized file.
+    """
+    with progress_bars(quiet) as progress:
+        rows = compare_engines(
+            model,
+            optimized or model,
+            threads=threads,
+            shapes=read_shapes(shape),
+            samples=samples,
+            image_transform=read_transform(image_transform),
+            seconds=seconds,
+            seed=seed,
+            progress=progress,
+        )
+    if json:
+        json.write_bytes(TypeAdapter(list[Row]).dump_json(rows, indent=2))
+    output.print(table([row.cells() for row in rows]), markup=False, highlight=False)

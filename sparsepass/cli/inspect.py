@@ -1,0 +1,112 @@
+"""Commands that look and write nothing: ``analyze``, ``explain`` and ``info``."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import onnx
+import onnxruntime
+import typer
+from rich.table import Table
+
+from sparsepass.algorithms import ALGORITHMS
+from sparsepass.cli.console import output, progress_bars
+from sparsepass.cli.options import (
+    ImageTransformText,
+    JsonFile,
+    ModelPath,
+    ProfileFile,
+    Quiet,
+    SamplesPath,
+    Seed,
+    Shapes,
+    Threads,
+    read_shapes,
+    read_transform,
+)
+from sparsepass.pipeline import analyze as run_analyze
+from sparsepass.pipeline import optimize as run_optimize
+from sparsepass.pipeline.assemble import tool_name
+from sparsepass.profile import MachineProfile, cpu_name, find
+from sparsepass.report import Report, print_analysis, print_explanation
+from sparsepass.runtime.library import instruction_set, library_path, registered_ops
+
+__all__ = ["analyze", "explain", "info"]
+
+
+def analyze(
+    model: ModelPath,
+    samples: SamplesPath = None,
+    image_transform: ImageTransformText = None,
+    shape: Shapes = None,
+    threads: Threads = 1,
+    json: JsonFile = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Show where MODEL is sparse, layer by layer."""
+    with progress_bars(quiet) as progress:
+        analysis = run_analyze(
+            model,
+            samples=samples,
+            image_transform=read_transform(image_transform),
+            threads=threads,
+            shapes=read_shapes(shape),
+            seed=seed,
+            progress=progress,
+        )
+    if json:
+        analysis.save(json)
+    print_analysis(output, analysis)
+
+
+def explain(
+    model: Annotated[
+        Path,
+        typer.Argument(help="An ONNX model, or a report written with --json.", show_default=False),
+    ],
+    layer: Annotated[str, typer.Argument(help="The name of a layer.", show_default=False)],
+    samples: SamplesPath = None,
+    image_transform: ImageTransformText = None,
+    shape: Shapes = None,
+    threads: Threads = 1,
+    profile: ProfileFile = None,
+    seed: Seed = 0,
+) -> None:
+    """Show every offer and every refusal for one LAYER."""
+    if model.suffix == ".json":
+        print_explanation(output, Report.load(model), layer)
+        return
+    with progress_bars(quiet=False) as progress:
+        result = run_optimize(
+            model,
+            samples=samples,
+            image_transform=read_transform(image_transform),
+            threads=threads,
+            shapes=read_shapes(shape),
+            profile=None if profile is None else MachineProfile.load(profile),
+            dry_run=True,
+            seed=seed,
+            progress=progress,
+        )
+    print_explanation(output, result.report, layer)
+
+
+def info(threads: Threads = 1) -> None:
+    """Show the machine, the versions, the op library and the machine profile in use."""
+    profile, warning = find(threads, instruction_set())
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in (
+        ("sparsepass", tool_name().removeprefix("sparsepass ")),
+        ("CPU", cpu_name()),
+        ("instruction set", instruction_set()),
+        ("cores", str(os.cpu_count())),
+        ("onnxruntime", f"{onnxruntime.__version__} (with the library: 1.17 or newer)"),
+        ("onnx", onnx.__version__),
+        ("op library", str(library_path())),
+        ("ops", ", ".join(registered_ops())),
+        ("algorithms", ", ".join(row.name for row in ALGORITHMS)),
+        ("machine profile", warning or f"{profile.cpu}, {profile.threads} threads, {profile.date}"),
+    ):
+        table.add_row(f"[bold]{name}[/]", value)
+    output.print(table)

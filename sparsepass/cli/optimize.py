@@ -1,0 +1,128 @@
+"""Commands that write a model: ``optimize`` and ``inline``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsepass.cli.console import output, progress_bars
+from sparsepass.cli.options import (
+    ImageTransformText,
+    JsonFile,
+    MaxError,
+    ModelPath,
+    ProfileFile,
+    Quiet,
+    SamplesPath,
+    Seed,
+    Shapes,
+    Threads,
+    read_shapes,
+    read_transform,
+)
+from sparsepass.errors import UsageError
+from sparsepass.model import MOST_BYTES, load, save
+from sparsepass.pipeline import optimize as run_optimize
+from sparsepass.pipeline.prepare import prepare
+from sparsepass.plan import Plan
+from sparsepass.profile import MachineProfile
+from sparsepass.report import print_report, write
+
+__all__ = ["inline", "optimize"]
+
+
+def optimize(
+    model: ModelPath,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Where to write. Default: MODEL.sparse.onnx.", show_default=False
+        ),
+    ] = None,
+    threads: Threads = 1,
+    shape: Shapes = None,
+    samples: SamplesPath = None,
+    image_transform: ImageTransformText = None,
+    max_error: MaxError = 0.0,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the report as one HTML file.", show_default=False),
+    ] = None,
+    json: JsonFile = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Replay a saved plan instead of choosing.", show_default=False),
+    ] = None,
+    save_plan: Annotated[
+        Path | None, typer.Option(help="Save the plan as JSON.", show_default=False)
+    ] = None,
+    profile: ProfileFile = None,
+    measure: Annotated[
+        bool,
+        typer.Option(help="Time the algorithms that could win, or trust the machine profile."),
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Choose and report, but write no model.")
+    ] = False,
+    seed: Seed = 0,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Refuse models whose weights take more memory.")
+    ] = MOST_BYTES,
+    quiet: Quiet = False,
+) -> None:
+    """Rewrite MODEL so that it runs faster, prove it, and write it with a report."""
+    target = out or model.with_suffix(".sparse.onnx")
+    if not dry_run:
+        check_target(model, target)
+    with progress_bars(quiet) as progress:
+        result = run_optimize(
+            model,
+            samples=samples,
+            image_transform=read_transform(image_transform),
+            threads=threads,
+            max_error=max_error,
+            shapes=read_shapes(shape),
+            plan=None if plan is None else Plan.load(plan),
+            profile=None if profile is None else MachineProfile.load(profile),
+            measure=measure,
+            dry_run=dry_run,
+            seed=seed,
+            max_bytes=max_bytes,
+            progress=progress,
+        )
+    if not dry_run:
+        result.save(target)
+    if report:
+        write(result.report, report)
+    if json:
+        result.report.save(json)
+    if save_plan:
+        result.plan.save(save_plan)
+    print_report(output, result.report, quiet=quiet)
+    for what, path in (("model", None if dry_run else target), ("report", report)):
+        if path:
+            output.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def inline(
+    model: ModelPath,
+    out: Annotated[
+        Path, typer.Option("-o", "--output", help="Where to write.", show_default=False)
+    ],
+) -> None:
+    """Write MODEL with standard operators only, for tools that cannot read functions."""
+    check_target(model, out)
+    loaded = load(model)
+    prepare(loaded)
+    save(loaded, out)
+    output.print(f"model: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def check_target(model: Path, target: Path) -> None:
+    """Find out before the work that the output cannot be written."""
+    if target.exists() and model.exists() and target.samefile(model):
+        raise UsageError(f"{target}: is the input itself; give another path with -o")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target}: the folder does not exist; make it or give another path")
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; give a file with -o")

@@ -1,0 +1,74 @@
+"""Arguments and options that several commands share, declared once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsepass.pictures import ImageTransform
+from sparsepass.shapes import parse_shape
+
+__all__ = [
+    "ImageTransformText", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet", "SamplesPath",
+    "Seed", "Shapes", "Threads", "read_shapes", "read_transform",
+]  # fmt: skip
+
+ModelPath = Annotated[Path, typer.Argument(help="An ONNX model.", show_default=False)]
+SamplesPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--samples",
+        help="A folder of pictures or .npy files, an .npy or an .npz. Default: random inputs.",
+        show_default=False,
+    ),
+]
+ImageTransformText = Annotated[
+    str | None,
+    typer.Option(
+        "--image-transform",
+        help="How pictures become inputs, such as 'mean=104,117,123;std=1;scale=1;order=bgr'. "
+        "Default: RGB/255 with the mean and deviation of ImageNet.",
+        show_default=False,
+    ),
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        help="Sizes of an input with open ones, as name:1,3,224,224. May be repeated.",
+        show_default=False,
+    ),
+]
+Threads = Annotated[int, typer.Option(min=1, help="Threads that inference will have.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of random inputs and of the sample order.")]
+MaxError = Annotated[
+    float,
+    typer.Option(
+        "--max-error",
+        min=0.0,
+        help="Allowed relative error of the outputs. Above 0, lossy algorithms are offered.",
+    ),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Write the report as JSON.", show_default=False)
+]
+ProfileFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        help="A machine profile to use instead of the one 'calibrate' measured.",
+        show_default=False,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the headline only.")]
+
+
+def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """Read the values of ``--shape``."""
+    return dict(parse_shape(text) for text in texts or ())
+
+
+def read_transform(text: str | None) -> ImageTransform | None:
+    """Read the value of ``--image-transform``."""
+    return None if text is None else ImageTransform.parse(text)

@@ -1,0 +1,130 @@
+"""Counted work to microseconds.
+
+The time of a layer is a sum over what ``algorithms.Work`` counts, each with a price of its own.
+Prices differ between kinds of layers, because ONNX Runtime runs them on different kernels: in its
+blocked layout, from NCHW into it (first layers), grouped, depthwise, or through im2col where blocks of
+channels do not fit.
+"""
+
+from dataclasses import dataclass
+
+from sparsepass.algorithms import (
+    DENSE,
+    Algorithm,
+    Lowering,
+    Option,
+    Work,
+    algorithm,
+    dense_work,
+)
+from sparsepass.errors import PlanError
+from sparsepass.graph.layout import convolution_ends
+from sparsepass.layer import Layer
+from sparsepass.profile import MachineProfile, Rates, Transfer
+
+__all__ = ["FEATURES", "CostModel", "block_of", "features", "kind"]
+
+# What has a price, in the order of ``features``.
+FEATURES = (
+    "nodes", "macs", "moves", "input_bytes", "output_bytes", "weight_bytes", "copied_bytes",
+)  # fmt: skip
+
+MILLION = 1e6
+
+
+def features(work: Work) -> tuple[float, ...]:
+    """What is paid for: nodes, and millions of the rest; idle multiply-adds take time like others."""
+    return (
+        float(work.nodes),
+        (work.macs + work.idle_macs) / MILLION,
+        work.moves / MILLION,
+        work.input_bytes / MILLION,
+        work.output_bytes / MILLION,
+        work.weight_bytes / MILLION,
+        work.copied_bytes / MILLION,
+    )
+
+
+def block_of(isa: str) -> int:
+    """Channels that ONNX Runtime keeps together in its blocked layout."""
+    return 16 if isa == "avx512" else 8
+
+
+def kind(row: Algorithm, layer: Layer, block: int) -> str:
+    """Which prices a layer has: layers of one kind run on one kernel."""
+    if layer.op_type != "Conv":
+        return "product"
+    if row.lowering is Lowering.CUSTOM_OP:
+        return "pointwise" if layer.is_pointwise else "spatial"
+    reads, writes = convolution_ends(layer, block)
+    if not reads:
+        return "first" if writes else "unblocked" if layer.groups == 1 else "unblocked-groups"
+    if layer.groups > 1:
+        return "depthwise" if layer.is_depthwise else "grouped"
+    return "pointwise" if layer.is_pointwise else "spatial"
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Prices of one machine; see ``MachineProfile``."""
+
+    profile: MachineProfile
+
+    @property
+    def block(self) -> int:
+        """Channels of a block of ONNX Runtime's layout on this machine."""
+        return block_of(self.profile.isa)
+
+    def knows(self, algorithm_name: str) -> bool:
+        """Tell whether the profile has prices for an algorithm."""
+        return bool(self.profile.rates.get(algorithm_name))
+
+    def price(self, row: Algorithm, layer: Layer, option: Option) -> float:
+        """Microseconds of one option; a chain costs what its dense layers cost."""
+        if option.chain:
+            return sum(self.predict(DENSE.name, part, dense_work(part)) for part in option.chain)
+        return self.predict(row.name, layer, option.work)
+
+    def predict(self, algorithm_name: str, layer: Layer, work: Work) -> float:
+        """Microseconds of one layer inside a network, without layout changes.
+
+        Raises PlanError where the profile does not know the algorithm.
+        """
+        return priced(self.rates(algorithm_name, layer), work)
+
+    def error(self, algorithm_name: str, layer: Layer) -> float:
+        """Median error of predictions of this kind, a share of the time."""
+        return self.rates(algorithm_name, layer).median_error
+
+    def rates(self, algorithm_name: str, layer: Layer) -> Rates:
+        """Prices of this kind of layer, or of the kind that was measured most."""
+        row, known = algorithm(algorithm_name), self.profile.rates.get(algorithm_name)
+        if row is None or not known:
+            raise PlanError(
+                f"the profile of {self.profile.cpu} has no prices for {algorithm_name}; "
+                "run sparsepass calibrate"
+            )
+        most = max(known.values(), key=lambda rates: rates.samples)
+        return known.get(kind(row, layer, self.block), most)
+
+    def to_blocked(self, size: float) -> float:
+        """Microseconds to bring a tensor of ``size`` bytes into ONNX Runtime's blocked layout."""
+        return transfer(self.profile.to_blocked, size)
+
+    def from_blocked(self, size: float) -> float:
+        """Microseconds to bring a tensor of ``size`` bytes back to NCHW."""
+        return transfer(self.profile.from_blocked, size)
+
+    def pass_over(self, size: float) -> float:
+        """Microseconds of a node that only moves ``size`` bytes in all, such as an Add."""
+        return transfer(self.profile.pass_over, size)
+
+
+def priced(rates: Rates, work: Work) -> float:
+    return sum(
+        getattr(rates, name) * amount for name, amount in zip(FEATURES, features(work), strict=True)
+    )
+
+
+def transfer(rates: Transfer, size: float) -> float:
+    return rates.fixed + rates.bytes * size / MILLION

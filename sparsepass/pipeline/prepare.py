@@ -1,0 +1,35 @@
+"""The clean dense network that everything else starts from: a literal sequence of passes."""
+
+import onnx_ir as ir
+
+from sparsepass.passes import (
+    CompactChannels,
+    ConstantInputs,
+    FoldBatchNorm,
+    FoldConstants,
+    FoldPad,
+    FoldScale,
+    InlineFunctions,
+    NameNodes,
+    RemoveUnused,
+)
+from sparsepass.report.schema import PassRun
+
+__all__ = ["prepare"]
+
+
+def prepare(model: ir.Model) -> tuple[PassRun, ...]:
+    """Clean ``model`` in place; outputs stay the same to rounding."""
+    sequence = (
+        InlineFunctions(),
+        ConstantInputs(),
+        NameNodes(),
+        RemoveUnused(),
+        FoldConstants(),
+        FoldPad(),
+        FoldBatchNorm(),
+        FoldScale(),
+        CompactChannels(),
+        RemoveUnused(),
+    )
+    return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)

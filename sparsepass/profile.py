@@ -1,0 +1,137 @@
+"""The machine as data: what counted work costs on it, measured once by ``sparsepass calibrate``.
+
+Prices are microseconds per million of what ``algorithms.Work`` counts (per node for ``nodes``).
+A profile says where it comes from and how far its predictions were off.
+"""
+
+import platform
+import re
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sparsepass.errors import PlanError
+
+__all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "find"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rates(_Value):
+    """Prices of one algorithm for one kind of layer, and how well they fit the ``samples``.
+
+    Errors are shares of the measured time.
+    """
+
+    nodes: float = Field(ge=0)
+    macs: float = Field(ge=0)
+    moves: float = Field(ge=0)
+    input_bytes: float = Field(ge=0)
+    output_bytes: float = Field(ge=0)
+    weight_bytes: float = Field(ge=0)
+    copied_bytes: float = Field(ge=0)
+    samples: int
+    median_error: float
+    worst_error: float
+
+
+class Transfer(_Value):
+    """Price of a layout change: microseconds each, and per million bytes."""
+
+    fixed: float = Field(ge=0)
+    bytes: float = Field(ge=0)
+
+
+class MachineProfile(_Value):
+    """Prices on one CPU with one number of threads.
+
+    ``rates`` maps algorithm names, then kinds of layers (see ``cost``), to prices.  ``to_blocked``
+    and ``from_blocked`` price ONNX Runtime's ReorderInput and ReorderOutput, ``pass_over`` a node
+    that reads and writes memory and does little else, per byte of both.  ``peak_gflops`` is the highest rate that a sample reached, counting two operations
+    per multiply-add performed.
+    """
+
+    version: Literal[1] = 1
+    cpu: str
+    isa: str
+    threads: int = Field(ge=1)
+    onnxruntime: str
+    date: str
+    command: str
+    samples: int
+    median_error: float
+    worst_error: float
+    peak_gflops: float
+    pass_over: Transfer
+    to_blocked: Transfer
+    from_blocked: Transfer
+    rates: dict[str, dict[str, Rates]]
+
+    def save(self, path: Path) -> None:
+        """Write the profile as JSON, and the folders above it where they are missing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "MachineProfile":
+        """Read a profile; raises PlanError where the file is absent or is not one."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PlanError(
+                f"{path}: cannot be read ({error.strerror}); run sparsepass calibrate"
+            ) from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise PlanError(
+                f"{path}: not a machine profile of this version; run sparsepass calibrate"
+            ) from error
+
+
+def find(threads: int, isa: str) -> tuple[MachineProfile, str | None]:
+    """The profile to use on this machine, and a warning where it was not measured on it.
+
+    ``isa`` is what the native library found.  That of this CPU and ``threads`` comes from the user's
+    cache, else the nearest that ships with the package.  Raises PlanError where a cached file is broken.
+    """
+    cpu = cpu_name()
+    own = cached_path(cpu, isa, threads)
+    if own.exists():
+        return MachineProfile.load(own), None
+    nearest = min(shipped(), key=lambda p: (p.cpu != cpu, p.isa != isa, abs(p.threads - threads)))
+    if (nearest.cpu, nearest.isa, nearest.threads) == (cpu, isa, threads):
+        return nearest, None
+    return nearest, (
+        f"no profile of this machine ({cpu}, {isa}, {threads} threads): times are predicted for "
+        f"{nearest.cpu}, {nearest.isa}, {nearest.threads} threads; run sparsepass calibrate"
+    )
+
+
+def shipped() -> Iterator[MachineProfile]:
+    """The profiles that come with the package, in the order of their file names."""
+    with as_file(files("sparsepass") / "profiles") as folder:
+        for path in sorted(folder.glob("*.json")):
+            yield MachineProfile.load(path)
+
+
+def cached_path(cpu: str, isa: str, threads: int) -> Path:
+    """Where the profile of a machine is kept for the user."""
+    name = re.sub(r"[^a-z0-9]+", "-", f"{cpu} {isa} {threads}".lower()).strip("-")
+    return platformdirs.user_cache_path("sparsepass", appauthor=False) / "profiles" / f"{name}.json"
+
+
+def cpu_name() -> str:
+    """The name that the processor gives itself, else its architecture."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return (
+        found[1].strip() if found else platform.processor() or platform.machine() or "unknown CPU"
+    )

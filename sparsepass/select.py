@@ -1,0 +1,401 @@
+"""Which algorithm each layer gets: the least time of the whole network.
+
+Layers are coupled by the layouts between them (a change is paid once per tensor), by the error that
+the outputs may have and by memory, so the plan is an integer programme (the problem of
+arXiv 1710.01079, solved exactly).  Its variables: one per offer, one per node that keeps the layout of
+its inputs, and per tensor whether it is brought into the blocked layout and whether it is brought back.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from sparsepass.algorithms import ALGORITHMS, DENSE, Algorithm, Lowering, algorithm
+from sparsepass.cost import CostModel
+from sparsepass.errors import PlanError
+from sparsepass.layer import Layer
+from sparsepass.plan import Bid, Choice, Offer, Refusal
+from sparsepass.sensitivity import Response
+from sparsepass.sparsity import Stats
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+__all__ = ["Quality", "bid", "choose", "quality"]
+
+# What a predicted gain has to exceed at least, as a share of the dense time (algorithms.md 7), and what a
+# measured one has to: the noise of a timing.
+LEAST_MARGIN = 0.05
+NOISE = 0.02
+# Microseconds that decide between equal offers for the earlier row.
+TIE = 1e-4
+SOLVER_SECONDS = 60.0
+
+
+def bid(
+    layer: Layer,
+    stats: Stats,
+    costs: CostModel,
+    refuse: Callable[[Algorithm], str | None] = lambda row: None,
+) -> tuple[Bid, ...]:
+    """Every algorithm's offers for a layer, or its refusal, in the order of the table.
+
+    ``refuse`` may add reasons of the caller's own, such as an opset that is too old.
+    """
+    return tuple(b for row in ALGORITHMS for b in bids_of(row, layer, stats, costs, refuse))
+
+
+def bids_of(
+    row: Algorithm,
+    layer: Layer,
+    stats: Stats,
+    costs: CostModel,
+    refuse: Callable[[Algorithm], str | None],
+) -> Sequence[Bid]:
+    reason = row.refuse(layer, stats) or refuse(row)
+    if reason is None and row.lowering is not Lowering.CONV_CHAIN and not costs.knows(row.name):
+        reason = "no prices in the machine profile: run sparsepass calibrate"
+    if reason is not None:
+        return [Refusal(algorithm=row.name, reason=reason)]
+    return [
+        Offer(
+            algorithm=row.name,
+            parameters=dict(option.parameters),
+            predicted=costs.price(row, layer, option),
+            error=option.error,
+        )
+        for option in row.options(layer, stats)
+    ]
+
+
+def choose(
+    layers: Sequence[Layer],
+    bids: Mapping[str, Sequence[Bid]],
+    layout_graph: "nx.DiGraph[str]",
+    costs: CostModel,
+    *,
+    max_error: float = 0.0,
+    responses: Mapping[str, Response] | None = None,
+    max_bytes: float | None = None,
+    weight_bytes: Callable[[Layer, Offer], float] = lambda layer, offer: 0.0,
+) -> tuple[Choice, ...]:
+    """Return one choice per layer: the least time of the whole graph.
+
+    ``responses`` say what a layer's error does to the outputs (an error passes unchanged where there
+    is none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
+    ``weight_bytes``.  An offer replaces the dense one where it gains more than a margin: the larger of
+    5 % and the median error of the prediction, or 2 % where both were measured.  Between equal offers
+    the earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
+    """
+    problem = Problem()
+    candidates = {
+        layer.name: offers_of(
+            layer, bids[layer.name], costs, responses or {}, max_error, weight_bytes
+        )
+        for layer in layers
+    }
+    for found in candidates.values():
+        problem.pick_one([problem.binary(c.price) for c in found])
+    state_layouts(problem, layout_graph, candidates, costs)
+    every = [c for found in candidates.values() for c in found]
+    if max_error > 0:
+        problem.at_most(range(len(every)), [(c.output_error / max_error) ** 2 for c in every], 1.0)
+    if max_bytes is not None:
+        problem.at_most(range(len(every)), [c.bytes / max_bytes for c in every], 1.0)
+    chosen = problem.solve()
+    picked = {c.layer: c for c, value in zip(every, chosen, strict=False) if value > 0.5}
+    return tuple(
+        Choice(
+            layer=layer.name,
+            algorithm=picked[layer.name].offer.algorithm,
+            parameters=picked[layer.name].offer.parameters,
+            reason=reason(picked[layer.name], bids[layer.name], candidates[layer.name], max_error),
+        )
+        for layer in layers
+    )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An offer as the solver sees it; ``price`` includes the margin and the tie-break."""
+
+    layer: str
+    offer: Offer
+    price: float
+    margin: float
+    blocked: bool
+    output_error: float
+    bytes: float
+
+
+def offers_of(
+    layer: Layer,
+    bids: Sequence[Bid],
+    costs: CostModel,
+    responses: Mapping[str, Response],
+    max_error: float,
+    weight_bytes: Callable[[Layer, Offer], float],
+) -> list[Candidate]:
+    """The offers that may win: within the error budget, and not worse than another in every way."""
+    offers = [b for b in bids if isinstance(b, Offer)]
+    dense = next((o for o in offers if o.algorithm == DENSE.name), None)
+    if dense is None:
+        raise PlanError(f"{layer.name}: no dense offer; make its bids with select.bid")
+    response = responses.get(layer.name)
+    found: list[Candidate] = []
+    for position, offer in enumerate(offers):
+        error = response.output_error(offer.error) if response else offer.error
+        if error > max_error:
+            continue
+        row = algorithm(offer.algorithm)
+        margin = 0.0 if offer is dense else margin_of(layer, offer, dense, costs)
+        found.append(
+            Candidate(
+                layer=layer.name,
+                offer=offer,
+                price=offer.microseconds + margin * dense.microseconds + position * TIE,
+                margin=margin,
+                blocked=row is not None and row.lowering is not Lowering.CUSTOM_OP,
+                output_error=error,
+                bytes=weight_bytes(layer, offer),
+            )
+        )
+    return undominated(found)
+
+
+def margin_of(layer: Layer, offer: Offer, dense: Offer, costs: CostModel) -> float:
+    """Share of the dense time that ``offer`` has to gain."""
+    if offer.measured is not None and dense.measured is not None:
+        return NOISE
+    row = algorithm(offer.algorithm)
+    chain = row is not None and row.lowering is Lowering.CONV_CHAIN
+    name = DENSE.name if chain else offer.algorithm
+    return max(LEAST_MARGIN, costs.error(name, layer))
+
+
+def undominated(found: Sequence[Candidate]) -> list[Candidate]:
+    """Drop what another of the same layout beats or equals in time, error and memory."""
+    kept: list[Candidate] = []
+    for c in sorted(found, key=lambda c: (c.price, c.output_error, c.bytes)):
+        if not any(
+            k.blocked == c.blocked and k.output_error <= c.output_error and k.bytes <= c.bytes
+            for k in kept
+        ):
+            kept.append(c)
+    return sorted(kept, key=found.index)
+
+
+@dataclass
+class Problem:
+    """An integer programme that grows: minimise costs under linear constraints, variables in [0, 1]."""
+
+    costs: list[float] = field(default_factory=list[float])
+    integral: list[int] = field(default_factory=list[int])
+    rows: list[tuple[list[int], list[float], float, float]] = field(
+        default_factory=list[tuple[list[int], list[float], float, float]]
+    )
+
+    def binary(self, cost: float) -> int:
+        """Add a variable that is 0 or 1 and return its index."""
+        self.integral.append(1)
+        self.costs.append(cost)
+        return len(self.costs) - 1
+
+    def continuous(self, cost: float) -> int:
+        """Add a variable between 0 and 1: integral wherever what bounds it is."""
+        self.integral.append(0)
+        self.costs.append(cost)
+        return len(self.costs) - 1
+
+    def pick_one(self, variables: Sequence[int]) -> None:
+        """Demand that exactly one variable is 1."""
+        self.rows.append((list(variables), [1.0] * len(variables), 1.0, 1.0))
+
+    def at_most(self, variables: Sequence[int], factors: Sequence[float], limit: float) -> None:
+        """Demand that the weighted sum is at most ``limit``."""
+        self.rows.append((list(variables), list(factors), -math.inf, limit))
+
+    def solve(self) -> list[float]:
+        """Return the best values; raises PlanError where there are none or time runs out."""
+        matrix = csr_array(
+            (
+                [f for _, factors, _, _ in self.rows for f in factors],
+                [v for variables, _, _, _ in self.rows for v in variables],
+                np.cumsum([0, *(len(row[0]) for row in self.rows)]),
+            ),
+            shape=(len(self.rows), len(self.costs)),
+        )
+        result = cast(
+            Any,
+            milp(
+                np.array(self.costs),
+                integrality=np.array(self.integral),
+                bounds=Bounds(0, 1),
+                constraints=LinearConstraint(
+                    cast(Any, matrix), [row[2] for row in self.rows], [row[3] for row in self.rows]
+                ),
+                options={"time_limit": SOLVER_SECONDS, "mip_rel_gap": 0.0},
+            ),
+        )
+        if result.status == 2:
+            raise PlanError("no plan fits the memory limit; raise it")
+        if result.x is None or result.status != 0:
+            raise PlanError(
+                f"no plan found in {SOLVER_SECONDS:.0f} s ({result.message}); allow fewer algorithms"
+            )
+        return [float(v) for v in result.x]
+
+
+class Term(NamedTuple):
+    """A layout as a sum of variables, 1 where it is blocked."""
+
+    variables: tuple[int, ...] = ()
+
+
+NCHW = Term()
+
+
+def state_layouts(
+    problem: Problem,
+    graph: "nx.DiGraph[str]",
+    candidates: Mapping[str, Sequence[Candidate]],
+    costs: CostModel,
+) -> None:
+    """Add the layout of every node, and the price of the changes between them."""
+    blocked = blocked_variables(candidates)
+    reads: dict[str, Term] = {}
+    writes: dict[str, Term] = {}
+    for name, data in cast(Any, graph.nodes(data=True)):
+        if data["kind"] == "transparent":
+            reads[name] = writes[name] = Term((problem.binary(0.0),))
+        elif data["kind"] == "layer":
+            term = blocked.get(name) or Term((problem.binary(0.0),))
+            reads[name] = term if data["reads_blocked"] else NCHW
+            writes[name] = term if data["writes_blocked"] else NCHW
+        else:
+            reads[name] = writes[name] = NCHW
+    for name, data in cast(Any, graph.nodes(data=True)):
+        if data["kind"] == "transparent":
+            follow_inputs(problem, reads[name], [writes[p] for p in graph.predecessors(name)])
+    add_changes(problem, graph, reads, writes, costs)
+
+
+def blocked_variables(candidates: Mapping[str, Sequence[Candidate]]) -> dict[str, Term]:
+    """The offers of each layer that run where ONNX Runtime would run the dense layer."""
+    found: dict[str, Term] = {}
+    index = 0
+    for layer, options in candidates.items():
+        found[layer] = Term(tuple(index + i for i, c in enumerate(options) if c.blocked))
+        index += len(options)
+    return found
+
+
+def follow_inputs(problem: Problem, layout: Term, inputs: Sequence[Term]) -> None:
+    """A node is blocked exactly where all of its inputs are."""
+    (own,) = layout.variables
+    for term in inputs:
+        problem.at_most([own, *term.variables], [1.0, *[-1.0] * len(term.variables)], 0.0)
+    variables = [v for term in inputs for v in term.variables]
+    problem.at_most([*variables, own], [*[1.0] * len(variables), -1.0], len(inputs) - 1.0)
+
+
+def add_changes(
+    problem: Problem,
+    graph: "nx.DiGraph[str]",
+    reads: Mapping[str, Term],
+    writes: Mapping[str, Term],
+    costs: CostModel,
+) -> None:
+    """A tensor that is written in one layout and read in the other is changed once."""
+    readers: dict[tuple[str, str, float], list[str]] = defaultdict(list)
+    for source, reader, data in cast(Any, graph.edges(data=True)):
+        readers[source, data["value"], data["bytes"]].append(reader)
+    for (source, _, size), names in readers.items():
+        made = writes[source].variables
+        used = {reads[name].variables for name in names}
+        if made:
+            back = problem.continuous(costs.from_blocked(size))
+            for term in used - {made}:
+                forbid_unless(problem, made, term, back)
+        if any(used - {made}):
+            there = problem.continuous(costs.to_blocked(size))
+            for term in used - {made}:
+                forbid_unless(problem, term, made, there)
+
+
+def forbid_unless(
+    problem: Problem, blocked: tuple[int, ...], other: tuple[int, ...], change: int
+) -> None:
+    """Demand ``change`` where the first layout is blocked and the second is not."""
+    variables = [*blocked, *other, change]
+    factors = [*[1.0] * len(blocked), *[-1.0] * len(other), -1.0]
+    problem.at_most(variables, factors, 0.0)
+
+
+def reason(
+    chosen: Candidate, bids: Sequence[Bid], candidates: Sequence[Candidate], max_error: float
+) -> str:
+    """Why an offer won, in one short sentence."""
+    offers = [b for b in bids if isinstance(b, Offer)]
+    dense = next(o for o in offers if o.algorithm == DENSE.name)
+    if len(offers) == 1:
+        return "the only offer"
+    best = min(offers, key=lambda offer: offer.microseconds)
+    if chosen.offer is best:
+        rest = [o for o in offers if o is not best]
+        against = min(rest, key=lambda o: o.microseconds) if best is dense else dense
+        return (
+            f"fastest of {len(offers)} offers: {milliseconds(best)} against "
+            f"{milliseconds(against)} {against.algorithm}"
+        )
+    gain = f"{milliseconds(best)} against {milliseconds(chosen.offer)}"
+    allowed = next((c for c in candidates if c.offer is best), None)
+    if allowed is None and best.error > 0:
+        return f"kept: {best.algorithm} would exceed the error budget ({gain})"
+    if allowed is not None and chosen.offer is dense and allowed.price >= chosen.price:
+        return f"kept: the gain of {best.algorithm} is within the margin of {allowed.margin:.0%} ({gain})"
+    if best.error > chosen.offer.error:
+        return f"the error budget is better spent elsewhere than on {best.algorithm} ({gain})"
+    if chosen.offer is dense:
+        return (
+            f"kept: the layout changes of {best.algorithm} would cost more than it gains ({gain})"
+        )
+    return f"saves layout changes that {best.algorithm} needs ({gain})"
+
+
+def milliseconds(offer: Offer) -> str:
+    return f"{offer.microseconds / 1000:.2f} ms"
+
+
+class Quality(NamedTuple):
+    """How good predictions are at choosing, over the layers with two or more measured offers.
+
+    ``share`` of the layers whose predicted best is the measured best (1 without such layers);
+    ``regret`` is the measured time of the predicted best over that of the measured best, less 1.
+    """
+
+    share: float
+    regret: float
+    layers: int
+
+
+def quality(bids: Mapping[str, Sequence[Bid]]) -> Quality:
+    """Compare what predictions would choose with what measurements would."""
+    right, taken, least, count = 0, 0.0, 0.0, 0
+    for found in bids.values():
+        offers = [b for b in found if isinstance(b, Offer) and b.measured is not None]
+        if len(offers) < 2:
+            continue
+        predicted = min(offers, key=lambda offer: offer.predicted)
+        measured = min(offers, key=lambda offer: offer.microseconds)
+        count += 1
+        right += predicted.microseconds == measured.microseconds
+        taken += predicted.microseconds
+        least += measured.microseconds
+    return Quality(right / count if count else 1.0, taken / least - 1 if least else 0.0, count)
