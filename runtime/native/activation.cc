@@ -1,243 +1,216 @@
 #include "activation.h"
 
-#include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <vector>
+#if defined(__linux__)
 #include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <vector>
+
+#include "encoded_input.h"
+#include "gemm.h"
+#include "im2col.h"
 
 namespace sparsepass {
 namespace {
 
-constexpr int64_t kAlignment = 64;
+// Sums of one task: they stay in the second-level cache beside the weights of a chunk.
+constexpr int64_t kMostSums = 64 * 1024;
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
-
-// The product of sizes, or -1 where it does not fit.
-int64_t product(std::initializer_list<int64_t> sizes) {
-  int64_t result = 1;
-  for (int64_t size : sizes) {
-    if (size < 0 || __builtin_mul_overflow(result, size, &result)) return -1;
-  }
-  return result;
+// Whether the nine weights of a non-zero can be applied at once.
+bool is_sweep(const ConvParams& p) {
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
+         p.dilation_h == 1 && p.dilation_w == 1;
 }
 
-struct Free {
-  void operator()(float* p) const { std::free(p); }
-};
-using Floats = std::unique_ptr<float[], Free>;
+// Weights are read in an order that only the input decides: small pages would cost a table walk
+// each.  What follows is advice, so its failure is none.
+void advise_large_pages(float* floats, int64_t count) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kLarge = 2 << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(floats) + kLarge - 1) / kLarge * kLarge;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(floats + count) / kLarge * kLarge;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)floats;
+  (void)count;
+#endif
+}
 
-Floats zeros(int64_t count) {
-  const int64_t kA = count*4 >= (1<<20) && getenv("HUGE") ? (2<<20) : 64;
-  const size_t bytes = static_cast<size_t>(round_up(count * 4, kA));
-  Floats floats(static_cast<float*>(std::aligned_alloc(kA, std::max<size_t>(bytes, 64))));
-  if (kA > 64) madvise(floats.get(), bytes, MADV_HUGEPAGE);
-  if (!floats) throw std::bad_alloc();
+AlignedFloats zero_floats(int64_t count) {
+  AlignedFloats floats = allocate_floats(count);
+  advise_large_pages(floats.get(), count);
   std::fill_n(floats.get(), count, 0.0f);
   return floats;
 }
 
-// As many channels as kMostChunkChannels allows, evenly filled.
-int64_t channels_in_chunk(int64_t channels) {
-  static int mc = getenv("MC") ? atoi(getenv("MC")) : 64;
-  const int64_t chunks = divide_up(channels, mc);
-  return round_up(divide_up(channels, chunks), kGroup);
-}
-
-// Memory of one run, handed out piece by piece.
-class Arena {
+class ActivationSparse : public Conv {
  public:
-  explicit Arena(char* memory) : next_(memory) {}
-  template <class T>
-  T* take(int64_t count) {
-    T* piece = reinterpret_cast<T*>(next_);
-    next_ += room<T>(count);
-    return piece;
-  }
-  template <class T>
-  static int64_t room(int64_t count) {
-    return round_up(count * static_cast<int64_t>(sizeof(T)), kAlignment);
-  }
-
- private:
-  char* next_;
-};
-
-}  // namespace
-
-class ActivationSparseConv : public Conv {
- public:
-  ActivationSparseConv(const Encoding& encoding, const ConvParams& params, const float* weight,
-                       const float* bias, const Epilogue& epilogue, const KernelTable& kernels)
-      : encoding_(encoding), params_(params), epilogue_(epilogue), kernels_(kernels) {
-    filters_ = params.filters / params.groups;
-    if (sweeps()) encoding_.walk = kernels.cpo_sweep;
-    block_ = sweeps() ? kernels.activation_sweep_block(filters_) : kernels.activation_block(filters_);
-    blocks_ = divide_up(filters_, block_);
-    chunk_channels_ = channels_in_chunk(params.channels_per_group);
-    chunks_ = divide_up(params.channels_per_group, chunk_channels_);
-    tile_size_ = params.kernel_h * params.kernel_w * chunk_channels_ * block_;
+  ActivationSparse(const Encoding& encoding, const ConvParams& params, const float* weight,
+                   const float* bias, const Epilogue& epilogue, const KernelTable& kernels,
+                   std::unique_ptr<Conv> dense)
+      : params_(params),
+        epilogue_(epilogue),
+        kernels_(kernels),
+        encoding_(encoding),
+        chunking_(params.groups, params.channels_per_group),
+        sweep_(is_sweep(params)),
+        filters_(params.filters / params.groups),
+        block_(sweep_ ? kernels.activation_sweep_block(filters_)
+                      : kernels.activation_gather_block(filters_)),
+        blocks_(divide_up(filters_, block_)),
+        tile_(product({params.kernel_h, params.kernel_w, chunking_.channels(), block_})),
+        packed_floats_(product({params.groups, blocks_, chunking_.per_group(), tile_})),
+        weight_(zero_floats(packed_floats_)),
+        bias_(zero_floats(params.groups * blocks_ * block_)),
+        dense_(std::move(dense)),
+        break_even_(break_even_density(params)) {
     pack(weight, bias);
   }
 
   void run(const Operands& operands, Host& host) const override;
-  size_t packed_bytes() const override { return static_cast<size_t>(4 * weight_floats()); }
+  size_t packed_bytes() const override { return 4 * packed_floats_ + dense_->packed_bytes(); }
 
  private:
-  bool sweeps() const { return getenv("SWEEP") && params_.kernel_h==3 && params_.kernel_w==3 && params_.stride_h==1&& params_.stride_w==1&& params_.dilation_h==1&& params_.dilation_w==1 && !encoding_.grouped; }
-  int64_t weight_floats() const { return params_.groups * blocks_ * chunks_ * tile_size_; }
-  const float* tile(int64_t group, int64_t block, int64_t chunk) const {
-    return weight_.get() + ((group * blocks_ + block) * chunks_ + chunk) * tile_size_;
-  }
-  int64_t chunk_width(int64_t chunk) const {
-    return std::min(chunk_channels_, params_.channels_per_group - chunk * chunk_channels_);
-  }
   void pack(const float* weight, const float* bias);
-  void run_image(const Operands& operands, int64_t image, const int64_t* counts, char* memory,
-                 Host& host) const;
-  std::vector<EncodedChunk> lay_out(const int64_t* counts, int64_t pixels, Arena* arena) const;
-  int64_t encoding_bytes(const int64_t* counts, int64_t pixels) const;
-  int64_t group_room(int64_t count, int64_t pixels) const {
-    return encoding_.grouped ? std::min(count, pixels * chunk_channels_ / kGroup) + kEncodingSlack : 0;
-  }
+  std::vector<int64_t> count(const Operands& operands, Host& host) const;
+  bool is_sparse(const int64_t* counts, int64_t pixels) const;
+  void run_encoded(const Operands& image, const int64_t* counts, char* memory, Host& host) const;
+  void walk(const Operands& image, const std::vector<std::vector<EncodedChunk>>& chunks,
+            Host& host) const;
+  // Output pixels of a task.
+  int64_t task_pixels(int64_t plane, int64_t out_w, int threads) const;
 
-  Encoding encoding_;
-  ConvParams params_;
-  Epilogue epilogue_;
+  const ConvParams params_;
+  const Epilogue epilogue_;
   const KernelTable& kernels_;
-  int64_t filters_, block_, blocks_, chunk_channels_, chunks_, tile_size_;  // per group
-  Floats weight_;  // (group, block, chunk, kernel_h, kernel_w, channel of the chunk, filter of the block)
-  Floats bias_;    // (group, block, filter of the block)
+  const Encoding encoding_;
+  const Chunking chunking_;
+  const bool sweep_;
+  const int64_t filters_, block_, blocks_;  // of a group
+  const int64_t tile_, packed_floats_;
+  const AlignedFloats weight_;  // (group, block, chunk, tile), as WalkJob wants the tile
+  const AlignedFloats bias_;    // (group, block, filter of the block)
+  const std::unique_ptr<Conv> dense_;
+  const double break_even_;
 };
 
-void ActivationSparseConv::pack(const float* weight, const float* bias) {
-  weight_ = zeros(weight_floats());
-  bias_ = zeros(params_.groups * blocks_ * block_);
-  const int64_t taps = params_.kernel_h * params_.kernel_w;
-  for (int64_t filter = 0; filter < params_.filters; ++filter) {
-    const int64_t group = filter / filters_, in_group = filter % filters_;
-    const int64_t block = in_group / block_, lane = in_group % block_;
-    bias_[(group * blocks_ + block) * block_ + lane] = bias[filter];
+void ActivationSparse::pack(const float* weight, const float* bias) {
+  const int64_t taps = params_.kernel_h * params_.kernel_w, channels = chunking_.channels();
+  const int64_t channel_stride = sweep_ ? taps * block_ : block_;
+  const int64_t tap_stride = sweep_ ? block_ : channels * block_;
+  for (int64_t f = 0; f < params_.filters; ++f) {
+    const int64_t block = f / filters_ * blocks_ + f % filters_ / block_;
+    const int64_t lane = f % filters_ % block_;
+    bias_[block * block_ + lane] = bias[f];
     for (int64_t c = 0; c < params_.channels_per_group; ++c) {
-      float* packed = weight_.get() + (tile(group, block, c / chunk_channels_) - weight_.get()) +
-                      c % chunk_channels_ * block_ * (sweeps() ? 9 : 1) + lane;
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        packed[tap * (sweeps() ? 1 : chunk_channels_) * block_] = *weight++;
-      }
+      const int64_t tile = block * chunking_.per_group() + c / channels;
+      float* packed = weight_.get() + tile * tile_ + c % channels * channel_stride + lane;
+      for (int64_t tap = 0; tap < taps; ++tap) packed[tap * tap_stride] = *weight++;
     }
   }
 }
 
-int64_t ActivationSparseConv::encoding_bytes(const int64_t* counts, int64_t pixels) const {
-  int64_t bytes = 0;
-  for (int64_t c = 0; c < params_.groups * chunks_; ++c) {
-    const int64_t values = counts[c] + kEncodingSlack;
-    bytes += Arena::room<float>(values) + Arena::room<uint32_t>(pixels + 1);
-    if (encoding_.grouped) {
-      bytes += Arena::room<uint32_t>(group_room(counts[c], pixels)) +
-               Arena::room<uint32_t>(pixels + 1);
-    } else {
-      bytes += Arena::room<uint16_t>(values);
-    }
-  }
-  return bytes;
-}
-
-std::vector<EncodedChunk> ActivationSparseConv::lay_out(const int64_t* counts, int64_t pixels,
-                                                        Arena* arena) const {
-  std::vector<EncodedChunk> encoded;
-  for (int64_t c = 0; c < params_.groups * chunks_; ++c) {
-    EncodedChunk chunk = {};
-    chunk.values = arena->take<float>(counts[c] + kEncodingSlack);
-    chunk.value_start = arena->take<uint32_t>(pixels + 1);
-    if (encoding_.grouped) {
-      chunk.groups = arena->take<uint32_t>(group_room(counts[c], pixels));
-      chunk.group_start = arena->take<uint32_t>(pixels + 1);
-    } else {
-      chunk.index = arena->take<uint16_t>(counts[c] + kEncodingSlack);
-    }
-    encoded.push_back(chunk);
-  }
-  return encoded;
-}
-
-void ActivationSparseConv::run(const Operands& operands, Host& host) const {
-  const int64_t pixels = operands.in_h * operands.in_w;
-  const int64_t group_chunks = params_.groups * chunks_;
-  std::vector<int64_t> counts(static_cast<size_t>(operands.batch * group_chunks));
-  host.parallel_for(static_cast<int64_t>(counts.size()), [&](int64_t i) {
-    const int64_t image = i / group_chunks, group = i % group_chunks / chunks_, chunk = i % chunks_;
-    const int64_t channel = (image * params_.groups + group) * params_.channels_per_group +
-                            chunk * chunk_channels_;
-    counts[i] = kernels_.activation_count(operands.x + channel * pixels, chunk_width(chunk) * pixels);
+std::vector<int64_t> ActivationSparse::count(const Operands& operands, Host& host) const {
+  const int64_t pixels = operands.in_h * operands.in_w, chunks = chunking_.count();
+  std::vector<int64_t> counts(operands.batch * chunks);
+  host.parallel_for(operands.batch * chunks, [&](int64_t i) {
+    const int64_t channel = i / chunks * params_.channels() + chunking_.first(i % chunks);
+    counts[i] = kernels_.activation_count(operands.x + channel * pixels,
+                                          chunking_.width(i % chunks) * pixels);
   });
-  int64_t bytes = 0;
-  for (int64_t image = 0; image < operands.batch; ++image) {
-    bytes = std::max(bytes, encoding_bytes(&counts[image * group_chunks], pixels));
+  return counts;
+}
+
+bool ActivationSparse::is_sparse(const int64_t* counts, int64_t pixels) const {
+  // Starts of pixels are 32-bit.
+  if (product({pixels, chunking_.channels()}) >= int64_t{1} << 32) return false;
+  int64_t nonzeros = 0;
+  for (int64_t c = 0; c < chunking_.count(); ++c) nonzeros += counts[c];
+  return nonzeros <= break_even_ * params_.channels() * pixels;
+}
+
+void ActivationSparse::run(const Operands& operands, Host& host) const {
+  const int64_t pixels = operands.in_h * operands.in_w;
+  const int64_t outputs =
+      params_.filters * params_.out_h(operands.in_h) * params_.out_w(operands.in_w);
+  const std::vector<int64_t> counts = count(operands, host);
+  const auto counts_of = [&](int64_t image) { return &counts[image * chunking_.count()]; };
+  int64_t room = 0;
+  for (int64_t i = 0; i < operands.batch; ++i) {
+    if (!is_sparse(counts_of(i), pixels)) continue;
+    room = std::max(room, encoding_room(encoding_, chunking_, counts_of(i), pixels));
   }
-  char* memory = static_cast<char*>(host.scratch(static_cast<size_t>(bytes)));
-  for (int64_t image = 0; image < operands.batch; ++image) {
-    run_image(operands, image, &counts[image * group_chunks], memory, host);
+  char* memory = room == 0 ? nullptr : static_cast<char*>(host.scratch(room));
+  for (int64_t i = 0; i < operands.batch; ++i) {
+    Operands image = operands;
+    image.batch = 1;
+    image.x += i * params_.channels() * pixels;
+    image.y += i * outputs;
+    if (image.residual != nullptr) image.residual += i * outputs;
+    if (is_sparse(counts_of(i), pixels)) {
+      run_encoded(image, counts_of(i), memory, host);
+    } else {
+      dense_->run(image, host);
+    }
   }
 }
 
-static int64_t kTilePixels = getenv("TP") ? atoi(getenv("TP")) : 200;
-static int64_t kPass = getenv("PASS") ? atoi(getenv("PASS")) : 1;
-
-void ActivationSparseConv::run_image(const Operands& operands, int64_t image, const int64_t* counts,
-                                     char* memory, Host& host) const {
-  const int64_t pixels = operands.in_h * operands.in_w;
-  Arena arena(memory);
-  const std::vector<EncodedChunk> encoded = lay_out(counts, pixels, &arena);
-  const float* x = operands.x + image * params_.channels() * pixels;
-  host.parallel_for(params_.groups * chunks_, [&](int64_t i) {
-    const int64_t group = i / chunks_, chunk = i % chunks_;
-    const int64_t channel = group * params_.channels_per_group + chunk * chunk_channels_;
-    encoding_.encode(EncodeJob{x + channel * pixels, chunk_width(chunk), pixels, chunk_channels_,
-                               encoded[static_cast<size_t>(i)]});
+void ActivationSparse::run_encoded(const Operands& image, const int64_t* counts, char* memory,
+                                   Host& host) const {
+  const int64_t pixels = image.in_h * image.in_w;
+  const std::vector<EncodedChunk> encoded = lay_out(encoding_, chunking_, counts, pixels, memory);
+  host.parallel_for(chunking_.count(), [&](int64_t c) {
+    if (counts[c] == 0) return;
+    encoding_.encode({image.x + chunking_.first(c) * pixels, chunking_.width(c), pixels,
+                      chunking_.channels(), encoded[c]});
   });
+  std::vector<std::vector<EncodedChunk>> present(params_.groups);
+  for (int64_t c = 0; c < chunking_.count(); ++c) {
+    if (counts[c] != 0) present[c / chunking_.per_group()].push_back(encoded[c]);
+  }
+  walk(image, present, host);
+}
 
-  const int64_t out_w = params_.out_w(operands.in_w), plane = params_.out_h(operands.in_h) * out_w;
-  int64_t tiles = divide_up(plane, kTilePixels);
-  int64_t tile_pixels = round_up(divide_up(plane, tiles), sweeps() ? out_w : 1);
-  tiles = divide_up(plane, tile_pixels);
-  const int64_t items = params_.groups * blocks_ * tiles;
-  const int64_t workers = std::min<int64_t>(items, host.threads());
-  float* sums = static_cast<float*>(
-      host.scratch(static_cast<size_t>(4 * workers * tile_pixels * block_)));
-  std::atomic<int64_t> next(0);
-  host.parallel_for(workers, [&](int64_t worker) {
-    float* own = sums + worker * tile_pixels * block_;
-    for (int64_t item = next++; item < items; item = next++) {
-      const int64_t group = item / tiles / blocks_, block = item / tiles % blocks_;
-      const int64_t first = item % tiles * tile_pixels;
-      const int64_t count = std::min(tile_pixels, plane - first);
-      if (count <= 0) continue;
-      std::vector<EncodedChunk> present;
-      std::vector<const float*> weights;
-      for (int64_t c = 0; c < chunks_; ++c) {
-        if (counts[group * chunks_ + c] == 0) continue;
-        present.push_back(encoded[group * chunks_ + c]);
-        weights.push_back(tile(group, block, c));
-      }
-      WalkJob job = {&params_, operands.in_h, operands.in_w, out_w, nullptr, nullptr, 0, chunk_channels_, bias_.get() + (group * blocks_ + block) * block_, own, first, count, block_};
-      int64_t c = 0, n = present.size();
-      do {
-        job.chunk = present.data() + c;
-        job.weight = weights.data() + c;
-        job.chunks = std::min(kPass, n - c);
-        encoding_.walk(job);
-        job.start = nullptr;
-        c += kPass;
-      } while (c < n);
-      const int64_t filter = group * filters_ + block * block_;
-      const int64_t at = (image * params_.filters + filter) * plane + first;
-      kernels_.activation_finish(FinishJob{own, operands.residual ? operands.residual + at : nullptr,
-                                           operands.y + at, count, plane,
-                                           std::min(block_, filters_ - block * block_), block_,
-                                           epilogue_});
-    }
+int64_t ActivationSparse::task_pixels(int64_t plane, int64_t out_w, int threads) const {
+  const int64_t others = params_.groups * blocks_;
+  const int64_t wanted = threads == 1 ? 1 : divide_up(4 * threads, others);
+  const int64_t tasks = std::min(std::max(wanted, divide_up(plane * block_, kMostSums)), plane);
+  return round_up(divide_up(plane, tasks), sweep_ ? out_w : 1);
+}
+
+void ActivationSparse::walk(const Operands& image,
+                            const std::vector<std::vector<EncodedChunk>>& chunks,
+                            Host& host) const {
+  const int64_t out_w = params_.out_w(image.in_w), plane = params_.out_h(image.in_h) * out_w;
+  const int64_t most_pixels = task_pixels(plane, out_w, host.threads());
+  const int64_t tiles = divide_up(plane, most_pixels);
+  share_out(host, params_.groups * blocks_ * tiles, 4 * most_pixels * block_,
+            [&](int64_t task, float* sums) {
+    const int64_t first = task % tiles * most_pixels, block = task / tiles % blocks_;
+    const int64_t group = task / tiles / blocks_;
+    WalkJob job = {};
+    job.params = &params_;
+    job.in_h = image.in_h;
+    job.in_w = image.in_w;
+    job.out_w = out_w;
+    job.chunk = chunks[group].data();
+    job.chunks = chunks[group].size();
+    job.chunk_channels = chunking_.channels();
+    job.weight = weight_.get() + task / tiles * chunking_.per_group() * tile_;
+    job.weight_stride = tile_;
+    job.bias = bias_.get() + task / tiles * block_;
+    job.sums = sums;
+    job.first_pixel = first;
+    job.pixels = std::min(most_pixels, plane - first);
+    job.block = block_;
+    (sweep_ ? encoding_.sweep : encoding_.gather)(job);
+
+    const int64_t filter = block * block_;
+    const int64_t at = (group * filters_ + filter) * plane + first;
+    kernels_.activation_finish({sums, image.residual == nullptr ? nullptr : image.residual + at,
+                                image.y + at, job.pixels, plane,
+                                std::min(block_, filters_ - filter), block_, epilogue_});
   });
 }
 
@@ -245,30 +218,51 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
                                              const Weight& weight, const float* bias,
                                              const Epilogue& epilogue, const KernelTable& kernels,
                                              std::string* error) {
-  const int64_t size = product({params.filters, params.taps()});
-  if (weight.indices != nullptr || weight.count != size) {
-    *error = "weight is not dense; give all its values";
+  std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, epilogue, kernels, error);
+  if (dense == nullptr) return nullptr;
+  // Positions of a run are told apart modulo 2^16.
+  if (params.kernel_w > (1 << 16) / kMostChunkChannels) {
+    *error = "kernel of " + std::to_string(params.kernel_w) + " columns is too wide; at most 1024";
     return nullptr;
   }
-  return std::make_unique<ActivationSparseConv>(encoding, params, weight.values, bias, epilogue,
-                                                kernels);
+  const Chunking chunking(params.groups, params.channels_per_group);
+  const int64_t padded = round_up(params.filters / params.groups, 8 * 16);
+  if (product({params.groups, padded, chunking.per_group() * chunking.channels(), params.kernel_h,
+               params.kernel_w}) < 0) {
+    *error = "the weight is too large";
+    return nullptr;
+  }
+  return std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, epilogue,
+                                            kernels, std::move(dense));
 }
 
-Encoding cpo_encoding(const KernelTable& kernels) {
-  return {false, kernels.cpo_encode, kernels.cpo_walk};
+}  // namespace
+
+double break_even_density(const ConvParams& params) {
+  // All in vector multiply-adds for one output pixel and one vector of filters.
+  constexpr double kNonzero = 1.25;  // of a non-zero's weight: the multiply-add and its loads
+  constexpr double kVisit = 25;      // of entering and leaving a pixel, per chunk
+  constexpr double kEncode = 16;     // of encoding one element, shared by all filters
+  const Chunking chunking(params.groups, params.channels_per_group);
+  const double taps = params.taps();
+  const double inputs = params.channels_per_group * params.stride_h * params.stride_w;
+  const double fixed =
+      chunking.per_group() * kVisit + kEncode * inputs * params.groups / params.filters;
+  return std::max(0.0, (taps - fixed) / (kNonzero * taps));
 }
-Encoding cps_encoding(const KernelTable& kernels) {
-  return {true, kernels.cps_encode, kernels.cps_walk};
-}
+
 std::unique_ptr<Conv> make_cpo(const ConvParams& params, const Weight& weight, const float* bias,
                                const Epilogue& epilogue, const KernelTable& kernels,
                                std::string* error) {
-  return make_activation_sparse(cpo_encoding(kernels), params, weight, bias, epilogue, kernels, error);
+  return make_activation_sparse(cpo_encoding(kernels), params, weight, bias, epilogue, kernels,
+                                error);
 }
+
 std::unique_ptr<Conv> make_cps(const ConvParams& params, const Weight& weight, const float* bias,
                                const Epilogue& epilogue, const KernelTable& kernels,
                                std::string* error) {
-  return make_activation_sparse(cps_encoding(kernels), params, weight, bias, epilogue, kernels, error);
+  return make_activation_sparse(cps_encoding(kernels), params, weight, bias, epilogue, kernels,
+                                error);
 }
 
 }  // namespace sparsepass
