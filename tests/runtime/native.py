@@ -1,0 +1,228 @@
+"""One convolution on one algorithm of the native library, through its test entry."""
+
+import ctypes
+import math
+import re
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from guarded_memory import Guarded
+
+from sparsepass.runtime import library_path
+
+NATIVE = Path(__file__).parents[2] / "runtime" / "native"
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+
+
+class RefusedError(Exception):
+    """The library says why it does not compute this."""
+
+
+class NotHereError(Exception):
+    """This machine or build lacks the instruction set."""
+
+
+@dataclass(frozen=True)
+class Conv:
+    """The attributes of a convolution, in the order of ``ConvParams`` in conv.h."""
+
+    filters: int
+    channels_per_group: int
+    groups: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int = 1
+    stride_w: int = 1
+    dilation_h: int = 1
+    dilation_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    pad_bottom: int = 0
+    pad_right: int = 0
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        return (self.filters, self.channels_per_group, self.kernel_h, self.kernel_w)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Rows and columns that the dilated kernel covers."""
+        return (
+            self.dilation_h * (self.kernel_h - 1) + 1,
+            self.dilation_w * (self.kernel_w - 1) + 1,
+        )
+
+    def input_shape(self, batch: int, height: int, width: int) -> tuple[int, ...]:
+        return (batch, self.channels_per_group * self.groups, height, width)
+
+    def output_shape(self, batch: int, height: int, width: int) -> tuple[int, ...]:
+        span_h, span_w = self.span
+        return (
+            batch,
+            self.filters,
+            (height + self.pad_top + self.pad_bottom - span_h) // self.stride_h + 1,
+            (width + self.pad_left + self.pad_right - span_w) // self.stride_w + 1,
+        )
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    slope: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution with its operands."""
+
+    conv: Conv
+    weight: np.ndarray
+    bias: np.ndarray
+    x: np.ndarray
+    residual: np.ndarray | None = None
+    epilogue: Epilogue = Epilogue()
+
+
+class Arguments(ctypes.Structure):
+    """``SparsepassTest`` of test_entry.cc."""
+
+    _fields_ = (
+        ("algorithm", ctypes.c_char_p),
+        ("isa", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("repeats", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("params", ctypes.c_int64 * 13),
+        ("shape", ctypes.c_int64 * 4),
+        ("epilogue", ctypes.c_float * 3),
+        ("values", ctypes.c_void_p),
+        ("indices", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("bias", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("residual", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+    )
+
+
+def algorithms() -> list[str]:
+    """Every row of algorithms.inc but the oracle itself."""
+    text = (NATIVE / "algorithms.inc").read_text()
+    return [a for a in re.findall(r"^SP_ALGORITHM\((\w+),", text, re.MULTILINE) if a != "reference"]
+
+
+def sparse_payload(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values that are not zero and their flat indices."""
+    indices = np.flatnonzero(weight).astype(np.int32)
+    return weight.reshape(-1)[indices], indices
+
+
+def run(
+    algorithm: str,
+    isa: str,
+    problem: Problem,
+    *,
+    threads: int = 1,
+    repeats: int = 1,
+    at_end: bool = True,
+) -> np.ndarray:
+    """The output of ``algorithm``; every operand lies in guarded memory.
+
+    Raises RefusedError with the library's message, NotHereError without the instruction set, and
+    AssertionError where something was written that is not output.
+    """
+    if takes_indices(algorithm):
+        values, indices = sparse_payload(problem.weight)
+    else:
+        values, indices = problem.weight.reshape(-1), None
+    batch, _, height, width = problem.x.shape
+    output = np.full(problem.conv.output_shape(batch, height, width), np.nan, np.float32)
+    operands = (values, indices, problem.bias, problem.x, problem.residual, output)
+    memory = [None if a is None else Guarded(a, at_end) for a in operands]
+    addresses = [None if m is None else m.address for m in memory]
+    call(
+        Arguments(
+            algorithm.encode(),
+            INSTRUCTION_SETS.index(isa),
+            threads,
+            repeats,
+            0,
+            (ctypes.c_int64 * 13)(*astuple(problem.conv)),
+            (ctypes.c_int64 * 4)(*problem.x.shape),
+            (ctypes.c_float * 3)(*astuple(problem.epilogue)),
+            *addresses[:2],
+            len(values),
+            *addresses[2:],
+        )
+    )
+    for guarded, given in zip(memory, operands, strict=True):
+        if guarded is not None:
+            guarded.check()
+            if given is not output:
+                assert guarded.array.tobytes() == given.tobytes(), "an input was overwritten"
+    return np.array(memory[-1].array)
+
+
+def reference(problem: Problem) -> np.ndarray:
+    """The convolution in double precision, rounded once."""
+    return run("reference", "baseline", problem)
+
+
+def call(arguments: Arguments) -> None:
+    """The bare call; raises what the library answers."""
+    message = ctypes.create_string_buffer(500)
+    match entry()(ctypes.byref(arguments), message, ctypes.c_size_t(len(message))):
+        case 1:
+            raise RefusedError(message.value.decode())
+        case 2:
+            raise NotHereError(INSTRUCTION_SETS[arguments.isa])
+
+
+@cache
+def entry() -> Callable[..., int]:
+    return ctypes.CDLL(str(library_path())).sparsepass_test
+
+
+@cache
+def is_here(isa: str) -> bool:
+    """Whether this machine and this build have an instruction set."""
+    try:
+        probe("reference", isa, dense=True)
+    except NotHereError:
+        return False
+    return True
+
+
+@cache
+def takes_indices(algorithm: str) -> bool:
+    """Whether the weight goes in as values and indices; otherwise it goes in dense."""
+    try:
+        probe(algorithm, "baseline", dense=False)
+    except RefusedError:
+        return False
+    return True
+
+
+def probe(algorithm: str, isa: str, *, dense: bool) -> None:
+    """Create a 1x1 convolution of one channel, run nothing."""
+    one, zero = np.ones(1, np.float32), np.zeros(1, np.int32)
+    call(
+        Arguments(
+            algorithm.encode(),
+            INSTRUCTION_SETS.index(isa),
+            1,
+            0,
+            0,
+            (ctypes.c_int64 * 13)(*astuple(Conv(1, 1, 1, 1, 1))),
+            (ctypes.c_int64 * 4)(1, 1, 1, 1),
+            (ctypes.c_float * 3)(1, -math.inf, math.inf),
+            one.ctypes.data,
+            None if dense else zero.ctypes.data,
+            1,
+            one.ctypes.data,
+        )
+    )

@@ -1,0 +1,128 @@
+"""How far an output may be from the exact one: bounds by the standard model of rounding.
+
+A sum of n products in any order, fused or not, is off by at most gamma(n + 1) times the sum of the
+absolute products (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from native import Conv, Epilogue, Problem, reference
+
+# Twice the unit roundoff, which covers the gap between n * u and gamma(n).
+EPS = float(np.finfo(np.float32).eps)
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+
+
+def tolerance(algorithm: str, problem: Problem) -> np.ndarray:
+    """The largest allowed error of each output."""
+    kept = np.count_nonzero(problem.weight.reshape(problem.conv.filters, -1), axis=1)
+    # Beside the products: bias, residual, slope, and the rounding of the reference itself.
+    terms = kept.reshape(1, -1, 1, 1) + 4
+    size = sum_of_sizes(problem)
+    if algorithm in WINOGRAD:
+        winograd = WINOGRAD[algorithm]
+        size = size + winograd.sum_of_sizes(problem)
+        terms = problem.conv.channels_per_group + winograd.roundings
+    return (EPS * terms * size + SMALLEST * terms) * max(1.0, abs(problem.epilogue.slope))
+
+
+def sum_of_sizes(problem: Problem) -> np.ndarray:
+    """Each output with the absolute values of everything it adds up."""
+    return reference(
+        replace(
+            problem,
+            weight=np.abs(problem.weight),
+            bias=np.abs(problem.bias),
+            x=np.abs(problem.x),
+            residual=None if problem.residual is None else np.abs(problem.residual),
+            epilogue=Epilogue(),
+        )
+    ).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """F(m x m, 3 x 3) as three matrices: y = A [(G g G') * (B d B')] A', summed over channels.
+
+    Every step is a product with a constant matrix, so absolute values all the way bound the error
+    (Barabasz et al., Error analysis and improving the accuracy of Winograd convolution, 2020).
+    """
+
+    output: np.ndarray  # A, (m, m + 2)
+    weight: np.ndarray  # G, (m + 2, 3)
+    input: np.ndarray  # B, (m + 2, m + 2)
+
+    @property
+    def roundings(self) -> int:
+        """Roundings on the way beside the sum over channels: both ways of both transforms, more
+        than terms in a row; the weight; bias, residual, slope and the reference."""
+        return 2 * (len(self.input) + 1) + 2 * (len(self.input) + 1) + 6
+
+    def sum_of_sizes(self, problem: Problem) -> np.ndarray:
+        return self._convolve(np.abs, problem)
+
+    def exact(self, problem: Problem) -> np.ndarray:
+        """The convolution without bias by these matrices, in double precision."""
+        return self._convolve(lambda matrix: matrix, problem)
+
+    def _convolve(self, on_all, problem: Problem) -> np.ndarray:
+        a, g, b = on_all(self.output), on_all(self.weight), on_all(self.input)
+        conv, m, tile = problem.conv, len(a), len(b)
+        batch, _, height, width = problem.x.shape
+        shape = conv.output_shape(batch, height, width)
+        rows, columns = -(-shape[2] // m), -(-shape[3] // m)
+        padded = np.pad(
+            on_all(problem.x.astype(np.float64)),
+            (
+                (0, 0),
+                (0, 0),
+                (conv.pad_top, rows * m + 2 - conv.pad_top - height + m),
+                (conv.pad_left, columns * m + 2 - conv.pad_left - width + m),
+            ),
+        )
+        d = np.lib.stride_tricks.sliding_window_view(padded, (tile, tile), axis=(2, 3))
+        d = d[:, :, : rows * m : m, : columns * m : m]
+        d = d.reshape(batch, conv.groups, conv.channels_per_group, rows, columns, tile, tile)
+        w = on_all(problem.weight.astype(np.float64))
+        w = w.reshape(conv.groups, -1, conv.channels_per_group, 3, 3)
+        sums = np.einsum("gkcij,ngcrsij->ngkrsij", g @ w @ g.T, b @ d @ b.T, optimize=True)
+        y = (a @ sums @ a.T).reshape(batch, conv.filters, rows, columns, m, m)
+        y = y.transpose(0, 1, 2, 4, 3, 5).reshape(batch, conv.filters, rows * m, columns * m)
+        return y[:, :, : shape[2], : shape[3]]
+
+
+def winograd(*points: float) -> Winograd:
+    """The matrices for finite interpolation points and infinity (Cook and Toom)."""
+    count = len(points)
+    m = count - 1
+    output = np.zeros((m, count + 1))
+    weight = np.zeros((count + 1, 3))
+    inverse = np.zeros((count + 1, count + 1))
+    for i, point in enumerate(points):
+        others = [p for p in points if p != point]
+        output[:, i] = [point**k for k in range(m)]
+        weight[i] = [point**k / np.prod([point - p for p in others]) for k in range(3)]
+        # The polynomial that is zero at all other points, lowest power first.
+        inverse[i, :count] = np.poly(others)[::-1]
+    output[m - 1, count] = 1
+    weight[count, 2] = 1
+    inverse[count] = np.poly(points)[::-1]
+    return Winograd(output, weight, inverse)
+
+
+WINOGRAD = {
+    "winograd2": winograd(0, 1, -1),
+    "winograd4": winograd(0, 0.75, -0.75, 1.5, -1.5),
+}
+
+
+def restriction(algorithm: str, conv: Conv) -> str | None:
+    """The documented reason why an algorithm refuses a shape, or None where it must not."""
+    if algorithm in WINOGRAD:
+        strided = (conv.stride_h, conv.stride_w, conv.dilation_h, conv.dilation_w) != (1, 1, 1, 1)
+        if strided or (conv.kernel_h, conv.kernel_w) != (3, 3):
+            return "Winograd convolution needs a 3x3 kernel with stride 1 and dilation 1"
+    if algorithm == "mec" and conv.kernel_h <= conv.stride_h:
+        return "MEC needs a kernel higher than its vertical stride; use im2col"
+    return None
