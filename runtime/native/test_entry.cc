@@ -89,7 +89,7 @@ SP_EXPORT int sparsepass_test(const SparsepassTest* test, char* message, size_t 
     if (!error.empty()) return fail(error);
     const Operands operands = {test->x, test->residual, test->y, test->shape[0], test->shape[2],
                                test->shape[3]};
-    for (int r = 0; r < test->repeats; ++r) {
+    for (int r = 0; r < test->repeats && operands.batch > 0; ++r) {
       TestHost host(test->threads);
       conv->run(operands, host);
     }
