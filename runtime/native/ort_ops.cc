@@ -226,6 +226,9 @@ class Kernel {
       if (elements(index_dims) != weight.count) {
         throw OrtError("values and indices differ in length");
       }
+      // An empty tensor may have no data, and null would mean a dense weight.
+      static constexpr int32_t kNone = 0;
+      if (weight.count == 0) weight.indices = &kNone;
       dims = node.ints("w_shape");
     }
     fill_shape(dims, node.ints("strides"), node.ints("dilations"), node.ints("pads"),
