@@ -55,6 +55,7 @@ def model(
     opset: int = 17,
     input_shape: Iterable[int | str] = ("N", 3, "H", "W"),
     residual_shape: Iterable[int | str] = ("N", 4, "P", "Q"),
+    output_shape: Iterable[int | str] | None = ("N", 4, "P", "Q"),
     attributes: Mapping[str, Any] | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
     fed: Iterable[str] = (),
@@ -89,7 +90,7 @@ def model(
         [node],
         "one_op",
         values,
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 4, "P", "Q"])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, output_shape)],
         [tensor for name, tensor in tensors.items() if name not in set(fed)],
     )
     return helper.make_model(
