@@ -1,15 +1,15 @@
 """Measure what counted work costs on this machine: small convolutions inside small networks.
 
-Each sample is timed as a node of a network of many, by ONNX Runtime's own profile: dense layers then
-run in the blocked layout, weights come from where a network's weights come from, and layout changes are
-nodes of their own.  Prices are fitted by nonnegative least squares on the relative error.
+Each sample is timed as a node of a network of many, by ONNX Runtime's own profile: dense layers
+then run in the blocked layout, weights come from where a network's weights come from, and layout
+changes are nodes of their own.  Prices are fitted by nonnegative least squares on relative errors.
 """
 
 import json
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,7 @@ from sparsepass.passes import LowerConvolutions
 from sparsepass.profile import MachineProfile, Rates, Transfer, cpu_name
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.lowering import add_functions, replacement
-from sparsepass.runtime.sample_layers import sample_layers, sample_shapes
+from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
 from sparsepass.runtime.session import session
 from sparsepass.sparsity import ActivationStats, Stats, weight_stats
 
@@ -48,9 +48,15 @@ SPARSITIES = 3
 INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
 # ONNX Runtime's profile counts whole microseconds.
 RESOLUTION = 1.0
+# Operators that move memory and do little else.
+PASSES = ("ReorderInput", "ReorderOutput", "ThresholdedRelu")
+# The end of a branch: it reads a tensor and leaves one number.
+END = "ReduceMax"
+# Operators that ONNX Runtime runs in either layout, at different speeds, and maps to time them on.
+OPERATORS = ("GlobalAveragePool", "GlobalMaxPool", "Resize")
+OPERATOR_MAPS = ((64, 56), (128, 28), (256, 14), (512, 7), (32, 48), (64, 12))
 # A kind of layer with fewer samples gets no prices of its own.
 FEWEST_SAMPLES = 6
-BIG_COPY = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Timed:
-    """Median microseconds of each candidate's node, and of layout changes by their bytes."""
+    """Median microseconds by node, and by operator of ``PASSES`` with the bytes it reads."""
 
     nodes: Mapping[str, float]
-    to_blocked: tuple[tuple[float, float], ...]
-    from_blocked: tuple[tuple[float, float], ...]
-    pass_over: tuple[tuple[float, float], ...]
+    passes: Mapping[str, Sequence[tuple[float, float]]]
 
 
 def measure_profile(
@@ -83,21 +87,26 @@ def measure_profile(
 ) -> MachineProfile:
     """Measure every algorithm that is left to ONNX Runtime or has an op, with ``threads`` threads.
 
-    It takes a minute or two; ``progress`` gets the number of layers done and of all.
+    It takes about a minute; ``progress`` gets the number of networks done and of all.
     """
     rng = np.random.default_rng(0)
-    groups = [list(candidates(index, rng)) for index in range(len(list(sample_shapes())))]
-    # Long and short layers of all kinds meet in each network.
-    order = [groups[i] for i in rng.permutation(len(groups))]
+    groups = [list(candidates(index, shape, rng)) for index, shape in enumerate(sample_shapes())]
+    # Layers of a network are of similar size: small ones find their data in the caches.
+    groups.sort(key=lambda group: group[0].layer.input_size + group[0].layer.output_size)
+    batches = [
+        [candidate for group in groups[first : first + NETWORK_LAYERS] for candidate in group]
+        for first in range(0, len(groups), NETWORK_LAYERS)
+    ]
     found: list[tuple[Candidate, float]] = []
     changes: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for first in range(0, len(order), NETWORK_LAYERS):
-        batch = [c for group in order[first : first + NETWORK_LAYERS] for c in group]
+    for done, batch in enumerate(batches, start=1):
         timed = time_candidates(batch, threads, rng)
         found += [(c, timed.nodes[c.node]) for c in batch if c.node in timed.nodes]
-        for name in ("to_blocked", "from_blocked", "pass_over"):
-            changes[name] += getattr(timed, name)
-        progress(min(first + NETWORK_LAYERS, len(order)), len(order))
+        for operator, pairs in timed.passes.items():
+            changes[operator] += pairs
+        progress(done, len(batches) + 1)
+    unblocked = time_operators(threads, rng)
+    progress(len(batches) + 1, len(batches) + 1)
     rates, errors = fit_all(found)
     return MachineProfile(
         cpu=cpu_name(),
@@ -110,16 +119,16 @@ def measure_profile(
         median_error=float(np.median(errors)),
         worst_error=float(np.max(errors)),
         peak_gflops=max(2e-3 * (c.work.macs + c.work.idle_macs) / t for c, t in found),
-        to_blocked=fit_transfer(changes["to_blocked"]),
-        from_blocked=fit_transfer(changes["from_blocked"]),
-        pass_over=fit_transfer(changes["pass_over"]),
+        to_blocked=fit_transfer(changes["ReorderInput"]),
+        from_blocked=fit_transfer(changes["ReorderOutput"]),
+        pass_over=fit_transfer([(2 * size, time) for size, time in changes["ThresholdedRelu"]]),
+        unblocked=unblocked,
         rates=rates,
     )
 
 
-def candidates(index: int, rng: np.random.Generator) -> Iterator[Candidate]:
+def candidates(index: int, shape: Shape, rng: np.random.Generator) -> Iterator[Candidate]:
     """What to time for one shape: the dense layer once, every other algorithm for each weight."""
-    shape = list(sample_shapes())[index]
     zeros = INPUT_ZEROS[index % len(INPUT_ZEROS)]
     for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, SPARSITIES)):
         stats = Stats(weight_stats(layer), random_zeros(zeros))
@@ -146,100 +155,191 @@ def random_zeros(share: float) -> ActivationStats:
 
 def time_candidates(found: Sequence[Candidate], threads: int, rng: np.random.Generator) -> Timed:
     """Run a network of independent branches, one per candidate, and read its profile."""
-    model = network(found)
-    feeds = {f"{c.layer.name}.x": random_input(c.layer, c.input_zeros, rng) for c in found}
+    feeds: dict[str, Array] = {}
+    for layer, zeros in {c.layer.name: (c.layer, c.input_zeros) for c in found}.values():
+        # Values below zero become zeros.
+        feeds[f"{layer.name}.x"] = rng.random(input_shape(layer), np.float32) - np.float32(zeros)
+        if layer.epilogue.residual:
+            feeds[f"{layer.name}.r"] = rng.random(output_shape(layer), np.float32)
+    return time_nodes(network(found), feeds, threads)
+
+
+def time_nodes(model: ir.Model, feeds: Mapping[str, Array], threads: int) -> Timed:
+    """Run a model a few times and read the times of its nodes."""
     with tempfile.TemporaryDirectory() as folder:
         runner = cast(Any, session(to_bytes(model), threads=threads, profile=Path(folder) / "p"))
         for _ in range(WARM_RUNS + RUNS):
             runner.run(None, feeds)
-        events = json.loads(Path(runner.end_profiling()).read_text(encoding="utf-8"))
-    return read_profile(events)
+        return read_profile(json.loads(Path(runner.end_profiling()).read_text(encoding="utf-8")))
 
 
-def random_input(layer: Layer, zeros: float, rng: np.random.Generator) -> Array:
-    """Values below zero, which a Relu makes zeros, and above."""
-    shape = (layer.batch, layer.channels, *layer.input_spatial)
-    return rng.random(shape, np.float32) - np.float32(zeros)
+def input_shape(layer: Layer) -> tuple[int, ...]:
+    return (layer.batch, layer.channels, *layer.input_spatial)
+
+
+def output_shape(layer: Layer) -> tuple[int, ...]:
+    return (layer.batch, layer.filters, *layer.output_spatial)
 
 
 def network(found: Sequence[Candidate]) -> ir.Model:
-    """A model with one branch per candidate: a Relu in NCHW, the layer, its Relu."""
-    inputs: dict[str, ir.Value] = {}
-    weights: dict[str, ir.Value] = {}
-    nodes: list[ir.Node] = []
-    for number, candidate in enumerate(found):
-        layer = candidate.layer
-        shape = (layer.batch, layer.channels, *layer.input_spatial)
-        x = inputs.setdefault(layer.name, ir.val(f"{layer.name}.x", ir.DataType.FLOAT, shape))
-        for part, array in (("w", layer.weight), ("b", layer.bias)):
-            name = f"{layer.name}.{part}"
-            weights.setdefault(name, ir.val(name, const_value=ir.tensor(array, name=name)))
-        nodes += branch(candidate, x, weights, number)
-    graph = ir.Graph(
-        list(inputs.values()), [n.outputs[0] for n in nodes if n.op_type == "ReduceMax"], nodes=nodes,
-        initializers=list(weights.values()), opset_imports={"": OPSET}, name="samples",
-    )  # fmt: skip
-    model = ir.Model(graph, ir_version=9)
-    LowerConvolutions(
-        {
-            c.node: replacement(c.layer, c.row, c.packed, OPSET)
-            for c in found
-            if c.packed is not None
-        }
-    )(model)
+    """A model with one branch per candidate, with the ops of those that have one."""
+    shared: dict[str, ir.Value] = {}
+    for layer in {c.layer.name: c.layer for c in found}.values():
+        shared[f"{layer.name}.x"] = graph_input(f"{layer.name}.x", input_shape(layer))
+        if layer.epilogue.residual:
+            shared[f"{layer.name}.r"] = graph_input(f"{layer.name}.r", output_shape(layer))
+        for name, array in ((f"{layer.name}.w", layer.weight), (f"{layer.name}.b", layer.bias)):
+            shared[name] = ir.val(name, const_value=ir.tensor(array, name=name))
+    model = model_of(
+        [n for i, c in enumerate(found) for n in branch(c, shared, i)], shared.values()
+    )
+    lowered = {
+        c.node: replacement(c.layer, c.row, c.packed, OPSET) for c in found if c.packed is not None
+    }
+    LowerConvolutions(lowered)(model)
     add_functions(model)
     return model
 
 
-def branch(
-    candidate: Candidate, x: ir.Value, weights: Mapping[str, ir.Value], number: int
-) -> list[ir.Node]:
+def graph_input(name: str, shape: Sequence[int]) -> ir.Value:
+    return ir.val(name, ir.DataType.FLOAT, shape)
+
+
+def model_of(nodes: Sequence[ir.Node], values: Iterable[ir.Value]) -> ir.Model:
+    """A model of ``nodes`` whose inputs and constants are ``values``; its outputs are the maxima."""
+    listed = list(values)
+    graph = ir.Graph(
+        [value for value in listed if value.const_value is None],
+        [node.outputs[0] for node in nodes if node.op_type == END],
+        nodes=nodes,
+        initializers=[value for value in listed if value.const_value is not None],
+        opset_imports={"": OPSET},
+        name="samples",
+    )
+    return ir.Model(graph, ir_version=9)
+
+
+def branch(candidate: Candidate, shared: Mapping[str, ir.Value], number: int) -> list[ir.Node]:
+    """Nodes around one layer: a Relu in NCHW before it, its Relu after it, and an end.
+
+    A residual is a tensor that ONNX Runtime has in its blocked layout.
+    """
     layer, name = candidate.layer, candidate.node
-    # Thresholds differ, so that ONNX Runtime does not merge the branches' first nodes.
-    first = ir.node("ThresholdedRelu", [x], {"alpha": 1e-6 * number}, name=f"{name}.first")
-    operands = [first.outputs[0], weights[f"{layer.name}.w"], weights[f"{layer.name}.b"]]
+    nodes = [relu(shared[f"{layer.name}.x"], f"{name}.first", number)]
+    operands = [nodes[0].outputs[0], shared[f"{layer.name}.w"], shared[f"{layer.name}.b"]]
     if layer.op_type == "Gemm":
-        nodes = [first, ir.node("Gemm", operands, {"transB": 1}, name=name)]
+        nodes.append(ir.node("Gemm", operands, {"transB": 1}, name=name))
     else:
-        attributes: dict[str, int | list[int]] = {
-            "kernel_shape": list(layer.kernel), "strides": list(layer.strides),
-            "pads": list(layer.pads), "group": layer.groups,
-        }  # fmt: skip
-        conv = ir.node("Conv", operands, attributes, name=name)
-        nodes = [first, conv, ir.node("Relu", [conv.outputs[0]], name=f"{name}.relu")]
-    # Ends the life of the output: in a network its memory is used again, and warm.
-    last = ir.node("ReduceMax", [nodes[-1].outputs[0]], {"keepdims": 0}, name=f"{name}.last")
-    for node in (*nodes, last):
+        nodes.append(ir.node("Conv", operands, conv_attributes(layer), name=name))
+    if layer.epilogue.residual:
+        other = relu(shared[f"{layer.name}.r"], f"{name}.other", number)
+        blocked = into_blocked(other.outputs[0], f"{name}.blocked")
+        both = [nodes[-1].outputs[0], blocked.outputs[0]]
+        nodes = [*nodes[:-1], other, blocked, nodes[-1], ir.node("Add", both, name=f"{name}.add")]
+    if layer.epilogue.activation:
+        nodes.append(ir.node(layer.epilogue.activation, [nodes[-1].outputs[0]], name=f"{name}.act"))
+    return ended(nodes, name)
+
+
+def conv_attributes(layer: Layer) -> dict[str, int | list[int]]:
+    return {
+        "kernel_shape": list(layer.kernel),
+        "strides": list(layer.strides),
+        "pads": list(layer.pads),
+        "group": layer.groups,
+    }
+
+
+def relu(value: ir.Value, name: str, number: int) -> ir.Node:
+    """A Relu of a threshold of its own, so that ONNX Runtime does not merge it with others."""
+    return ir.node("ThresholdedRelu", [value], {"alpha": 1e-6 * number}, name=name)
+
+
+def into_blocked(value: ir.Value, name: str) -> ir.Node:
+    """A node that changes nothing and that ONNX Runtime runs in its blocked layout."""
+    return ir.node("MaxPool", [value], {"kernel_shape": [1, 1]}, name=name)
+
+
+def ended(nodes: Sequence[ir.Node], name: str) -> list[ir.Node]:
+    """Name what nodes make, the last one ``name``, and end its life.
+
+    ONNX Runtime calls a blocked convolution by its output.  In a network the memory of a tensor is
+    soon used again, and warm.
+    """
+    end = ir.node(END, [nodes[-1].outputs[0]], {"keepdims": 0}, name=f"{name}.end")
+    for node in (*nodes, end):
         node.outputs[0].name = f"{node.name}.y"
-    # ONNX Runtime names a blocked convolution after its output.
     nodes[-1].outputs[0].name = name
-    last.outputs[0].dtype = ir.DataType.FLOAT
-    return [*nodes, last]
+    end.outputs[0].dtype = ir.DataType.FLOAT
+    return [*nodes, end]
+
+
+def time_operators(threads: int, rng: np.random.Generator) -> dict[str, Transfer]:
+    """What operators take more in NCHW than in the blocked layout, by the bytes they move."""
+    shared: dict[str, ir.Value] = {}
+    feeds: dict[str, Array] = {}
+    nodes: list[ir.Node] = []
+    scales = np.array([1, 1, 2, 2], np.float32)
+    shared["scales"] = ir.val("scales", const_value=ir.tensor(scales, name="scales"))
+    for number, (channels, size) in enumerate(OPERATOR_MAPS):
+        name = f"m{number}"
+        feeds[name] = rng.random((1, channels, size, size), np.float32)
+        shared[name] = graph_input(name, feeds[name].shape)
+        for operator in OPERATORS:
+            for layout in ("nchw", "blocked"):
+                where = f"{name}.{operator}.{layout}"
+                chain = [relu(shared[name], f"{where}.first", len(nodes))]
+                if layout == "blocked":
+                    chain.append(into_blocked(chain[-1].outputs[0], f"{where}.into"))
+                operands: list[ir.Value | None] = [chain[-1].outputs[0]]
+                attributes: dict[str, str] = {}
+                if operator == "Resize":
+                    operands += [None, shared["scales"]]
+                    attributes = {"mode": "linear"}
+                chain.append(ir.node(operator, operands, attributes, name=where))
+                nodes += ended(chain, where)
+    times = time_nodes(model_of(nodes, shared.values()), feeds, threads).nodes
+    return {
+        operator: fit_transfer(
+            [
+                (moved(operator, channels, size), time)
+                for number, (channels, size) in enumerate(OPERATOR_MAPS)
+                if (time := extra(times, f"m{number}.{operator}")) > 0
+            ]
+        )
+        for operator in OPERATORS
+    }
+
+
+def extra(times: Mapping[str, float], name: str) -> float:
+    blocked = times.get(f"{name}.blocked")
+    return times[f"{name}.nchw"] - blocked if blocked is not None else 0.0
+
+
+def moved(operator: str, channels: int, size: int) -> float:
+    outputs = 4 * size * size if operator == "Resize" else 1
+    return 4.0 * channels * (size * size + outputs)
 
 
 def read_profile(events: Sequence[Mapping[str, Any]]) -> Timed:
     """Medians over the runs, without the warm ones."""
     times: dict[str, list[float]] = defaultdict(list)
-    changes: dict[tuple[str, str], list[float]] = defaultdict(list)
+    passes: dict[tuple[str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str], float] = {}
     for event in events:
         if event.get("cat") != "Node":
             continue
         arguments = cast(Mapping[str, Any], event["args"])
-        operator = arguments["op_name"]
-        name = event["name"].removesuffix("_kernel_time").removesuffix("_nchwc")
-        if operator in ("ReorderInput", "ReorderOutput", "ThresholdedRelu"):
-            key = (operator, arguments["node_index"])
-            changes[key].append(event["dur"])
+        name = cast(str, event["name"]).removesuffix("_kernel_time").removesuffix("_nchwc")
+        times[name].append(event["dur"])
+        if arguments["op_name"] in PASSES:
+            key = (arguments["op_name"], arguments["node_index"])
+            passes[key].append(event["dur"])
             sizes[key] = bytes_of(arguments["input_type_shape"])
-        else:
-            times[name].append(event["dur"])
-    return Timed(
-        nodes={name: median(values) for name, values in times.items()},
-        to_blocked=pairs("ReorderInput", changes, sizes),
-        from_blocked=pairs("ReorderOutput", changes, sizes),
-        pass_over=tuple((2 * s, t) for s, t in pairs("ThresholdedRelu", changes, sizes)),
-    )
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for key, durations in passes.items():
+        found[key[0]].append((sizes[key], median(durations)))
+    return Timed({name: median(values) for name, values in times.items()}, found)
 
 
 def median(durations: Sequence[float]) -> float:
@@ -248,14 +348,6 @@ def median(durations: Sequence[float]) -> float:
 
 def bytes_of(shapes: Sequence[Mapping[str, Sequence[int]]]) -> float:
     return 4.0 * math.prod(next(iter(shapes[0].values())))
-
-
-def pairs(
-    operator: str,
-    durations: Mapping[tuple[str, str], Sequence[float]],
-    sizes: Mapping[tuple[str, str], float],
-) -> tuple[tuple[float, float], ...]:
-    return tuple((sizes[k], median(v)) for k, v in durations.items() if k[0] == operator)
 
 
 def fit_all(
@@ -275,7 +367,9 @@ def fit_all(
         prices, off = fit([features(work) for work, _ in samples], [time for _, time in samples])
         rates.setdefault(name, {})[which] = Rates(
             **dict(zip(FEATURES, prices, strict=True)),
-            samples=len(samples), median_error=float(np.median(off)), worst_error=float(np.max(off)),
+            samples=len(samples),
+            median_error=float(np.median(off)),
+            worst_error=float(np.max(off)),
         )  # fmt: skip
         errors += list(off)
     return rates, errors

@@ -119,6 +119,11 @@ class CostModel:
         """Microseconds of a node that only moves ``size`` bytes in all, such as an Add."""
         return transfer(self.profile.pass_over, size)
 
+    def unblocked(self, op_type: str, size: float) -> float:
+        """Microseconds that a node that moves ``size`` bytes takes more in NCHW than blocked."""
+        price = self.profile.unblocked.get(op_type)
+        return transfer(price, size) if price else 0.0
+
 
 def priced(rates: Rates, work: Work) -> float:
     return sum(

@@ -42,7 +42,7 @@ class Rates(_Value):
 
 
 class Transfer(_Value):
-    """Price of a layout change: microseconds each, and per million bytes."""
+    """Price of moving memory: microseconds each, and per million bytes."""
 
     fixed: float = Field(ge=0)
     bytes: float = Field(ge=0)
@@ -51,10 +51,11 @@ class Transfer(_Value):
 class MachineProfile(_Value):
     """Prices on one CPU with one number of threads.
 
-    ``rates`` maps algorithm names, then kinds of layers (see ``cost``), to prices.  ``to_blocked``
-    and ``from_blocked`` price ONNX Runtime's ReorderInput and ReorderOutput, ``pass_over`` a node
-    that reads and writes memory and does little else, per byte of both.  ``peak_gflops`` is the highest rate that a sample reached, counting two operations
-    per multiply-add performed.
+    ``rates`` maps algorithm names, then kinds of layers (see ``cost``), to prices.  By the bytes of a
+    tensor, ``to_blocked`` and ``from_blocked`` price ONNX Runtime's ReorderInput and ReorderOutput.
+    By the bytes that a node reads and writes, ``pass_over`` prices one that does little else, and
+    ``unblocked`` maps operators to what they cost more in NCHW than in the blocked layout.
+    ``peak_gflops`` is the highest rate that a sample reached, two operations per multiply-add performed.
     """
 
     version: Literal[1] = 1
@@ -71,6 +72,7 @@ class MachineProfile(_Value):
     pass_over: Transfer
     to_blocked: Transfer
     from_blocked: Transfer
+    unblocked: dict[str, Transfer]
     rates: dict[str, dict[str, Rates]]
 
     def save(self, path: Path) -> None:

@@ -102,7 +102,7 @@ def choose(
     }
     for found in candidates.values():
         problem.pick_one([problem.binary(c.price) for c in found])
-    state_layouts(problem, layout_graph, candidates, costs)
+    state_layouts(problem, layout_graph, layers, candidates, costs)
     every = [c for found in candidates.values() for c in found]
     if max_error > 0:
         problem.at_most(range(len(every)), [(c.output_error / max_error) ** 2 for c in every], 1.0)
@@ -231,6 +231,7 @@ class Problem:
             ),
             shape=(len(self.rows), len(self.costs)),
         )
+        matrix.sum_duplicates()
         result = cast(
             Any,
             milp(
@@ -253,37 +254,64 @@ class Problem:
 
 
 class Term(NamedTuple):
-    """A layout as a sum of variables, 1 where it is blocked."""
+    """A layout as a sum of variables and a constant: 1 where it is blocked, else 0."""
 
     variables: tuple[int, ...] = ()
+    constant: float = 0.0
 
 
-NCHW = Term()
+NCHW, ALWAYS = Term(), Term((), 1.0)
 
 
 def state_layouts(
     problem: Problem,
     graph: "nx.DiGraph[str]",
+    layers: Sequence[Layer],
     candidates: Mapping[str, Sequence[Candidate]],
     costs: CostModel,
 ) -> None:
     """Add the layout of every node, and the price of the changes between them."""
-    blocked = blocked_variables(candidates)
+    chosen = blocked_variables(candidates)
     reads: dict[str, Term] = {}
     writes: dict[str, Term] = {}
     for name, data in cast(Any, graph.nodes(data=True)):
         if data["kind"] == "transparent":
-            reads[name] = writes[name] = Term((problem.binary(0.0),))
+            # A price for being in NCHW is, but for a constant, a discount for being blocked.
+            discount = costs.unblocked(data["op_type"], bytes_moved(graph, name))
+            reads[name] = writes[name] = Term((problem.binary(-discount),))
         elif data["kind"] == "layer":
-            term = blocked.get(name) or Term((problem.binary(0.0),))
-            reads[name] = term if data["reads_blocked"] else NCHW
-            writes[name] = term if data["writes_blocked"] else NCHW
+            own = chosen.get(name) or ALWAYS
+            reads[name] = own if data["reads_blocked"] else NCHW
+            writes[name] = own if data["writes_blocked"] else NCHW
         else:
-            reads[name] = writes[name] = NCHW
+            reads[name] = writes[name] = ALWAYS if data["kind"] == "blocked" else NCHW
     for name, data in cast(Any, graph.nodes(data=True)):
         if data["kind"] == "transparent":
             follow_inputs(problem, reads[name], [writes[p] for p in graph.predecessors(name)])
     add_changes(problem, graph, reads, writes, costs)
+    for layer in layers:
+        add_unfused(problem, graph, layer, writes, costs)
+
+
+def bytes_moved(graph: "nx.DiGraph[str]", name: str) -> float:
+    """Bytes of the tensors that a node reads and writes."""
+    ends = [*graph.in_edges(name, data=True), *graph.out_edges(name, data=True)]
+    return sum({data["value"]: data["bytes"] for _, _, data in cast(Any, ends)}.values())
+
+
+def add_unfused(
+    problem: Problem,
+    graph: "nx.DiGraph[str]",
+    layer: Layer,
+    writes: Mapping[str, Term],
+    costs: CostModel,
+) -> None:
+    """A blocked layer absorbs its residual Add only where that is blocked, else the Add is a node."""
+    if not layer.epilogue.residual or writes[layer.name] == NCHW:
+        return
+    (addition,) = graph.successors(layer.name)
+    alone = problem.continuous(costs.pass_over(bytes_moved(graph, addition)))
+    require_change(problem, writes[layer.name], writes[addition], alone)
 
 
 def blocked_variables(candidates: Mapping[str, Sequence[Candidate]]) -> dict[str, Term]:
@@ -300,9 +328,10 @@ def follow_inputs(problem: Problem, layout: Term, inputs: Sequence[Term]) -> Non
     """A node is blocked exactly where all of its inputs are."""
     (own,) = layout.variables
     for term in inputs:
-        problem.at_most([own, *term.variables], [1.0, *[-1.0] * len(term.variables)], 0.0)
+        problem.at_most([own, *term.variables], [1.0, *[-1.0] * len(term.variables)], term.constant)
     variables = [v for term in inputs for v in term.variables]
-    problem.at_most([*variables, own], [*[1.0] * len(variables), -1.0], len(inputs) - 1.0)
+    missing = len(inputs) - 1.0 - sum(term.constant for term in inputs)
+    problem.at_most([*variables, own], [*[1.0] * len(variables), -1.0], missing)
 
 
 def add_changes(
@@ -317,25 +346,23 @@ def add_changes(
     for source, reader, data in cast(Any, graph.edges(data=True)):
         readers[source, data["value"], data["bytes"]].append(reader)
     for (source, _, size), names in readers.items():
-        made = writes[source].variables
-        used = {reads[name].variables for name in names}
-        if made:
+        made = writes[source]
+        used = {reads[name] for name in names} - {made}
+        if used and made != NCHW:
             back = problem.continuous(costs.from_blocked(size))
-            for term in used - {made}:
-                forbid_unless(problem, made, term, back)
-        if any(used - {made}):
+            for term in used:
+                require_change(problem, made, term, back)
+        if used - {NCHW}:
             there = problem.continuous(costs.to_blocked(size))
-            for term in used - {made}:
-                forbid_unless(problem, term, made, there)
+            for term in used - {NCHW}:
+                require_change(problem, term, made, there)
 
 
-def forbid_unless(
-    problem: Problem, blocked: tuple[int, ...], other: tuple[int, ...], change: int
-) -> None:
+def require_change(problem: Problem, blocked: Term, other: Term, change: int) -> None:
     """Demand ``change`` where the first layout is blocked and the second is not."""
-    variables = [*blocked, *other, change]
-    factors = [*[1.0] * len(blocked), *[-1.0] * len(other), -1.0]
-    problem.at_most(variables, factors, 0.0)
+    variables = [*blocked.variables, *other.variables, change]
+    factors = [*[1.0] * len(blocked.variables), *[-1.0] * len(other.variables), -1.0]
+    problem.at_most(variables, factors, other.constant - blocked.constant)
 
 
 def reason(

@@ -26,7 +26,9 @@ CHANNEL_STEP = 4
 ACTIVATIONS = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Identity", "Dropout")
 # Activations that are blocked only where they are fused into the convolution before them.
 FUSED_ACTIVATIONS = ("Clip", "LeakyRelu")
-POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool")
+# Pools that bring their input into the blocked layout themselves, and those that only stay in it.
+LOCAL_POOLS = ("MaxPool", "AveragePool")
+GLOBAL_POOLS = ("GlobalAveragePool", "GlobalMaxPool")
 LINEAR_COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 
 
@@ -35,11 +37,12 @@ def layout_graph(
 ) -> "nx.DiGraph[str]":
     """Return the main graph as node names, with edges for the tensors between them.
 
-    Every node has a ``kind``: "layer" (its layout depends on the choice of algorithm),
-    "transparent" (keeps the layout of its inputs, if they agree) or "nchw".  ``reads_blocked`` and
-    ``writes_blocked`` say what ONNX Runtime does with the node left to it.  Inputs and outputs of
-    the model are nodes of kind "nchw" named ``input x`` and ``output y``.  Edges carry the
-    ``value`` between their ends and its ``bytes``; a layout change is paid once per value.
+    Every node has an ``op_type`` and a ``kind``: "layer" (its layout depends on the choice of
+    algorithm), "transparent" (blocked where all of its inputs are), "blocked" (always) or "nchw".
+    ``reads_blocked`` and ``writes_blocked`` say what ONNX Runtime does with the node left to it.
+    Inputs and outputs of the model are nodes of kind "nchw" named ``input x`` and ``output y``, with
+    an empty ``op_type``.  Edges carry the ``value`` between their ends and its ``bytes``; a layout
+    change is paid once per value.
 
     ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
     """
@@ -49,8 +52,10 @@ def layout_graph(
     for node in model.graph:
         name = node.name or ""
         reads, writes = blocked_ends(node, found.get(name), sizes, block)
-        kind = "layer" if name in found else "transparent" if reads else "nchw"
-        graph.add_node(name, kind=kind, reads_blocked=reads, writes_blocked=writes)
+        kind = "layer" if name in found else kind_of(node) if reads else "nchw"
+        graph.add_node(
+            name, kind=kind, op_type=node.op_type, reads_blocked=reads, writes_blocked=writes
+        )
     inside = {
         inner: outer
         for outer in model.graph
@@ -68,12 +73,16 @@ def layout_graph(
     return graph
 
 
+def kind_of(node: ir.Node) -> str:
+    return "blocked" if is_standard(node, *LOCAL_POOLS) else "transparent"
+
+
 def add_edges(
     graph: "nx.DiGraph[str]", source: str, readers: Sequence[str], value: str, size: int
 ) -> None:
     for end in (source, *readers):
         if end not in graph:
-            graph.add_node(end, kind="nchw", reads_blocked=False, writes_blocked=False)
+            graph.add_node(end, kind="nchw", op_type="", reads_blocked=False, writes_blocked=False)
     for reader in readers:
         graph.add_edge(source, reader, value=value, bytes=size)
 
@@ -114,7 +123,7 @@ def is_transparent(node: ir.Node, sizes: Mapping[str, Dims], block: int) -> bool
         return True
     if is_standard(node, *FUSED_ACTIVATIONS):
         return follows_convolution(node)
-    if is_standard(node, *POOLS):
+    if is_standard(node, *LOCAL_POOLS, *GLOBAL_POOLS):
         return channels % block == 0
     if is_standard(node, "BatchNormalization"):
         return True
