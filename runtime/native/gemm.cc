@@ -54,11 +54,13 @@ void pack_gemm_weight(const float* weight, int64_t filters, int64_t filter_strid
   }
 }
 
-GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t lanes) {
-  // A transposed store costs about as much as one idle lane in sixteen.
-  double idle_columns = double(round_up(columns, lanes)) / columns;
-  double idle_filters = double(round_up(filters, lanes)) / filters;
-  return idle_columns <= idle_filters * 17 / 16 ? GemmLanes::columns : GemmLanes::filters;
+GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth, int64_t lanes) {
+  // A sum that is transposed takes as long as this many multiplications more.
+  constexpr double kTransposition = 11;
+  double by_columns = static_cast<double>(round_up(columns, lanes) * filters);
+  double by_filters = static_cast<double>(round_up(filters, lanes) * columns);
+  by_filters *= 1 + kTransposition / static_cast<double>(depth);
+  return by_columns <= by_filters ? GemmLanes::columns : GemmLanes::filters;
 }
 
 void share_out(Host& host, int64_t count, int64_t bytes,

@@ -44,8 +44,8 @@ std::string check_dense(const ConvParams& params, const Weight& weight);
 void pack_gemm_weight(const float* weight, int64_t filters, int64_t filter_stride, int64_t depth,
                       const std::function<int64_t(int64_t)>& order, int64_t lanes, float* packed);
 
-// The kernel that leaves fewer lanes idle.
-GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t lanes);
+// The kernel that takes less time, counting idle lanes and the transposition of the sums.
+GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth, int64_t lanes);
 
 // Runs task(0, memory) .. task(count - 1, memory), each with `bytes` of scratch memory that no task
 // running at the same time uses.  A worker that is done early takes tasks from the others.

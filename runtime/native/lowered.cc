@@ -130,7 +130,7 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index,
 
   const int64_t out = (image * params_.filters + group * filters_ + first_filter) * g.columns;
   GemmJob job = {};
-  job.lanes = best_gemm_lanes(filters, columns, lanes_);
+  job.lanes = best_gemm_lanes(filters, columns, std::min(taps_, kDepth), lanes_);
   job.weight_stride = taps_ * lanes_;
   job.panel = panel;
   job.panel_stride = lower.panel_stride;

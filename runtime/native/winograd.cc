@@ -156,8 +156,8 @@ Grid Winograd::divide(const Operands& operands) const {
   g.image_rows = divide_up(g.out_h, variant_.m);
   g.rows = g.image_rows * operands.batch;
   g.row_tiles = divide_up(g.out_w, variant_.m);
-  // The transformed input of a block takes half of the cache.
-  int64_t tiles = second_level_cache() / 2 / (variant_.positions() * channels_ * 4);
+  // The transformed input of a block takes three quarters of the cache.
+  int64_t tiles = second_level_cache() * 3 / 4 / (variant_.positions() * channels_ * 4);
   tiles = std::max(tiles / lanes_ * lanes_, 2 * lanes_);
   g.part_tiles = g.row_tiles;
   if (g.row_tiles > tiles) {
@@ -237,7 +237,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   const float* weight = packed_.get() + block.group * group_floats +
                         pass * kPassFilters * channels_ * variant_.positions();
   GemmJob product = {};
-  product.lanes = best_gemm_lanes(filters, block.tiles, lanes_);
+  product.lanes = best_gemm_lanes(filters, block.tiles, channels_, lanes_);
   product.weight_stride = channels_ * lanes_;
   product.panel_rows = channels_;
   product.panel_stride = round_up(block.tiles, lanes_);

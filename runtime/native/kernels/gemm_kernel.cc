@@ -17,6 +17,9 @@ constexpr int kTileColumns = 6;
 #endif
 constexpr int kMostVectors = 3;
 
+// How far ahead weights are fetched: a page, because the processor's own prefetching stops there.
+constexpr int kAhead = 4096 / sizeof(float);
+
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -79,6 +82,7 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
     int64_t i = 0;
     do {
       const float* from = row + job.window_offset[i];
+      if (kVectors == 1) __builtin_prefetch(weight + kAhead);
       vf x[kVectors];
       for (int v = 0; v < kVectors; ++v) x[v] = load(from + v * kLanes);
       for (int f = 0; f < kFilters; ++f) {
@@ -105,9 +109,14 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
 
 template <int kVectors>
 void strip_of_columns(const GemmJob& job, int64_t column) {
+  // One vector leaves registers for a whole block, whose weights are then read only once.
+  constexpr int kMost = kVectors == 1 ? kLanes : kTileFilters;
   int64_t filter = 0;
-  for (; filter + kTileFilters <= job.filters; filter += kTileFilters) {
-    tile_of_columns<kTileFilters, kVectors>(job, filter, column);
+  for (; filter + kMost <= job.filters; filter += kMost) {
+    tile_of_columns<kMost, kVectors>(job, filter, column);
+  }
+  for (; kMost > 8 && filter + 8 <= job.filters; filter += 8) {
+    tile_of_columns<8, kVectors>(job, filter, column);
   }
   for (; filter + 4 <= job.filters; filter += 4) tile_of_columns<4, kVectors>(job, filter, column);
   for (; filter + 2 <= job.filters; filter += 2) tile_of_columns<2, kVectors>(job, filter, column);
@@ -149,7 +158,10 @@ void tile_of_filters(const GemmJob& job, int64_t filter, int64_t column) {
     do {
       const float* from = row + job.window_offset[i];
       vf w[kBlocks];
-      for (int b = 0; b < kBlocks; ++b) w[b] = load(weight + b * job.weight_stride);
+      for (int b = 0; b < kBlocks; ++b) {
+        w[b] = load(weight + b * job.weight_stride);
+        __builtin_prefetch(weight + b * job.weight_stride + kAhead);
+      }
       for (int n = 0; n < kColumns; ++n) {
         vf x = splat(from[n]);
         for (int b = 0; b < kBlocks; ++b) sums[n][b] = fma(x, w[b], sums[n][b]);

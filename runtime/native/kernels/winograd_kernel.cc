@@ -93,8 +93,13 @@ Window clear_rows(const WinogradInput& job) {
   int64_t width = job.tiles * (kTile - 2) + 2;
   int64_t begin = smaller(width, larger(0, -job.first_x));
   int64_t end = larger(begin, smaller(width, job.in_w - job.first_x));
-  for (int64_t i = 0; i < kTile * job.row_stride; ++i) job.rows[i] = 0;
-  return {begin, end, job.rows + (kLanes - begin % kLanes) % kLanes};
+  float* rows = job.rows + (kLanes - begin % kLanes) % kLanes;
+  for (int i = 0; i < kTile; ++i) {
+    float* row = rows + i * job.row_stride;
+    for (int64_t x = 0; x < begin; ++x) row[x] = 0;
+    for (int64_t x = end; x < width; ++x) row[x] = 0;
+  }
+  return {begin, end, rows};
 }
 
 // B^T d for whole input rows.
