@@ -1,12 +1,14 @@
 """Models of one custom op, as exported files hold them, and what may be wrong with them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import native
 import numpy as np
 import onnx
 import onnxruntime
-from native import sparse_payload
+from native import NATIVE, Conv, Problem, sparse_payload
 from onnx import helper, numpy_helper
 
 from sparsepass.layer import Epilogue
@@ -15,6 +17,20 @@ from sparsepass.runtime import library_path, ops
 IR_VERSION = 8  # the first with functions, which every supported ONNX Runtime reads
 ATTRIBUTES = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1}
 WITHOUT = object()
+CONV = Conv(4, 3, 1, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def pruned(*shape: int, density: float = 0.4, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(shape, np.float32)
+    return np.where(rng.random(shape) < density, values, np.float32(0))
+
+
+WEIGHT, BIAS, X = pruned(*CONV.weight_shape), normal(4, seed=2), normal(2, 3, 9, 7)
 
 
 def payload_of(stem: ops.Stem, weight: np.ndarray) -> dict[str, np.ndarray]:
@@ -116,3 +132,33 @@ def open_session(
     return onnxruntime.InferenceSession(
         proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+
+
+# --- every op on the same operands ---------------------------------------------------------------
+
+
+def with_values(epilogue: Epilogue) -> Epilogue:
+    """An epilogue with bounds and slopes that show."""
+    return Epilogue(epilogue.residual, epilogue.activation, low=-0.5, high=0.75, alpha=0.2)
+
+
+def algorithm_of(stem: ops.Stem) -> str:
+    rows = re.findall(r"^SP_OP\((\w+), (\w+),", (NATIVE / "ops.inc").read_text(), re.MULTILINE)
+    return dict(rows)[stem.name]
+
+
+def problem_of(
+    epilogue: Epilogue, feeds: dict[str, np.ndarray], *, weight=WEIGHT, bias=BIAS, conv=CONV
+) -> Problem:
+    """The same convolution for the scalar reference."""
+    finish = {
+        "": native.Epilogue(),
+        "Relu": native.Epilogue(low=0),
+        "Clip": native.Epilogue(low=epilogue.low, high=epilogue.high),
+        "LeakyRelu": native.Epilogue(slope=epilogue.alpha),
+    }[epilogue.activation]
+    return Problem(conv, weight, bias, feeds["x"], feeds.get("R"), finish)
+
+
+def feeds_of(epilogue: Epilogue) -> dict[str, np.ndarray]:
+    return {"x": X} | ({"R": normal(2, 4, 9, 7, seed=3)} if epilogue.residual else {})

@@ -13,31 +13,30 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from native import NATIVE, Conv, Problem
+from native import NATIVE, Conv
 from onnx import helper
 from rounding import tolerance
-from sparse_models import model, open_session
+from sparse_models import (
+    BIAS,
+    CONV,
+    WEIGHT,
+    X,
+    algorithm_of,
+    feeds_of,
+    model,
+    normal,
+    open_session,
+    problem_of,
+    pruned,
+    with_values,
+)
 
 from sparsepass.layer import Epilogue
 from sparsepass.runtime import library_path, ops, register, session
 from sparsepass.runtime.library import instruction_set, registered_ops
 
-CONV = Conv(4, 3, 1, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
 SPARSE = next(stem for stem in ops.STEMS if stem.sparse)
 RELU = Epilogue(activation="Relu")
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape, np.float32)
-
-
-def pruned(*shape: int, density: float = 0.4, seed: int = 1) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape, np.float32)
-    return np.where(rng.random(shape) < density, values, np.float32(0))
-
-
-WEIGHT, BIAS, X = pruned(*CONV.weight_shape), normal(4, seed=2), normal(2, 3, 9, 7)
 
 
 @cache
@@ -54,33 +53,6 @@ def newest_opset() -> int:
             continue
         return opset
     raise AssertionError("ONNX Runtime reads no opset")
-
-
-def with_values(epilogue: Epilogue) -> Epilogue:
-    """An epilogue with bounds and slopes that show."""
-    return Epilogue(epilogue.residual, epilogue.activation, low=-0.5, high=0.75, alpha=0.2)
-
-
-def algorithm_of(stem: ops.Stem) -> str:
-    rows = re.findall(r"^SP_OP\((\w+), (\w+),", (NATIVE / "ops.inc").read_text(), re.MULTILINE)
-    return dict(rows)[stem.name]
-
-
-def problem_of(
-    epilogue: Epilogue, feeds: dict[str, np.ndarray], *, weight=WEIGHT, bias=BIAS, conv=CONV
-) -> Problem:
-    """The same convolution for the scalar reference."""
-    finish = {
-        "": native.Epilogue(),
-        "Relu": native.Epilogue(low=0),
-        "Clip": native.Epilogue(low=epilogue.low, high=epilogue.high),
-        "LeakyRelu": native.Epilogue(slope=epilogue.alpha),
-    }[epilogue.activation]
-    return Problem(conv, weight, bias, feeds["x"], feeds.get("R"), finish)
-
-
-def feeds_of(epilogue: Epilogue) -> dict[str, np.ndarray]:
-    return {"x": X} | ({"R": normal(2, 4, 9, 7, seed=3)} if epilogue.residual else {})
 
 
 EVERY_OP = [

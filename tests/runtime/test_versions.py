@@ -1,0 +1,82 @@
+"""One build of the library on every supported ONNX Runtime, each in an environment of its own."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from native import reference
+from rounding import tolerance
+from sparse_models import BIAS, WEIGHT, algorithm_of, feeds_of, model, problem_of, with_values
+
+from sparsepass.runtime import library_path, ops
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).with_name("run_models.py")
+# Versions before 1.19 were built against numpy 1.
+VERSIONS = {
+    "1.17.3": ["onnxruntime==1.17.3", "numpy<2"],
+    "1.20.1": ["onnxruntime==1.20.1", "numpy"],
+    "newest": ["onnxruntime", "numpy"],
+}
+BEFORE_CUSTOM_OPS = ["onnxruntime==1.16.3", "numpy<2"]
+EVERY_OP = [(stem, with_values(epilogue)) for stem, epilogue in ops.all_ops()]
+
+
+def environment(folder: Path, requirements: list[str]) -> Path:
+    """The interpreter of a new environment that has ``requirements``."""
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    installed = subprocess.run([*pip, *requirements], capture_output=True, text=True)
+    if installed.returncode:
+        pytest.skip(f"pip cannot install {requirements[0]}: {installed.stderr.splitlines()[-1]}")
+    return python
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def python(request, tmp_path_factory) -> Path:
+    return environment(tmp_path_factory.mktemp("venv"), VERSIONS[request.param])
+
+
+def run_everywhere(python: Path, folder: Path, *, with_body: bool, library: bool) -> None:
+    """Run every op and compare it with the reference."""
+    feeds = {}
+    for stem, epilogue in EVERY_OP:
+        feeds |= feeds_of(epilogue)
+        proto = model(stem, epilogue, WEIGHT, BIAS, with_body=with_body)
+        onnx.save(proto, folder / f"{stem.name}{epilogue.suffix}.onnx")
+    np.savez(folder / "feeds.npz", **feeds)
+    libraries = [str(library_path())] if library else []
+
+    subprocess.run([python, SCRIPT, folder, *libraries], check=True)
+
+    outputs = np.load(folder / "outputs.npz")
+    assert len(outputs) == len(EVERY_OP)
+    for stem, epilogue in EVERY_OP:
+        problem = problem_of(epilogue, feeds_of(epilogue))
+        error = np.abs(outputs[stem.name + epilogue.suffix] - reference(problem))
+        assert (error <= tolerance(algorithm_of(stem), problem)).all()
+
+
+def test_kernels_run_on_this_version(python, tmp_path):
+    # Without bodies nothing but the kernels can run.
+    run_everywhere(python, tmp_path, with_body=False, library=True)
+
+
+def test_exported_files_run_on_this_version(python, tmp_path):
+    run_everywhere(python, tmp_path, with_body=True, library=True)
+
+
+def test_bodies_run_on_this_version(python, tmp_path):
+    run_everywhere(python, tmp_path, with_body=True, library=False)
+
+
+def test_a_runtime_that_is_too_old_runs_the_bodies(tmp_path_factory, tmp_path):
+    python = environment(tmp_path_factory.mktemp("venv"), BEFORE_CUSTOM_OPS)
+
+    run_everywhere(python, tmp_path, with_body=True, library=True)
