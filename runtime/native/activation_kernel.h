@@ -21,8 +21,8 @@ constexpr int64_t kMostChunkChannels = 64;
 // Entries that an encoder may overwrite past the end of each array of a chunk.
 constexpr int64_t kEncodingSlack = 16;
 
-// One chunk of an encoded image.  Pixel p owns values [value_start[p], value_start[p + 1]) and, with
-// CPS, groups [group_start[p], group_start[p + 1]).
+// One chunk of an encoded image.  Pixel p owns values [value_start[p], value_start[p + 1]) and,
+// with CPS, groups [group_start[p], group_start[p + 1]).
 struct EncodedChunk {
   int64_t number;         // of the chunk in its group of the convolution
   float* values;
@@ -40,8 +40,9 @@ struct EncodeJob {
 };
 using EncodeKernel = void(const EncodeJob& job);
 
-// sums[p][f] = bias[f] + the contribution of all chunks, for `pixels` output pixels from first_pixel
-// on and the filters of one block; the weight of chunk n is at weight + n * weight_stride.
+// sums[p][f] = bias[f] + the contribution of all chunks, for `pixels` output pixels from
+// first_pixel on and the filters of one block; the weight of chunk n is at
+// weight + n * weight_stride.
 struct WalkJob {
   const ConvParams* params;
   int64_t in_h, in_w, out_w;

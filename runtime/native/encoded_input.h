@@ -3,7 +3,7 @@
 //
 // It is channel-innermost: the non-zeros that all channels of a chunk have at one pixel are
 // neighbours, and so are those of adjacent pixels.  Each is stored once; windows that overlap,
-// vertically or horizontally, read the same entries.  A chunk of channels that are all zero has none.
+// vertically or horizontally, read the same entries.  A chunk of all-zero channels is skipped.
 #ifndef SPARSEPASS_ENCODED_INPUT_H_
 #define SPARSEPASS_ENCODED_INPUT_H_
 

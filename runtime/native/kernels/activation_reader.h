@@ -1,4 +1,4 @@
-// Walking the non-zeros of a range of encoded pixels, for the instruction set this file is compiled for.
+// Walking the non-zeros of a range of encoded pixels, for the instruction set of this file.
 #ifndef SPARSEPASS_KERNELS_ACTIVATION_READER_H_
 #define SPARSEPASS_KERNELS_ACTIVATION_READER_H_
 

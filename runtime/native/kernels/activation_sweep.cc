@@ -1,7 +1,7 @@
 // The 3x3 convolution of stride 1 over an encoded input, one input pixel after the other.
 //
-// A non-zero is multiplied with its nine weights at once, which lie next to each other.  The sums of
-// the nine output pixels around it stay in registers: a step along the row stores one column of
+// A non-zero is multiplied with its nine weights at once, which lie next to each other.  The sums
+// of the nine output pixels around it stay in registers: a step along the row stores one column of
 // three and loads another.  Weights of one chunk and one vector of filters about fill the
 // first-level cache; those of the next chunk are fetched meanwhile.
 #include "kernels/activation_reader.h"
