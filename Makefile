@@ -71,7 +71,8 @@ sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	  > "$$(echo build/sanitize/venv/lib/python*/site-packages)/dependencies.pth"
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
-	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' --hypothesis-profile short tests/runtime
+	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' --capture sys \
+	  --hypothesis-profile short tests/runtime
 
 clean: ## remove everything that make created
 	rm -rf .venv build
