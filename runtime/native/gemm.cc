@@ -11,7 +11,7 @@
 namespace sparsepass {
 
 AlignedFloats allocate_floats(int64_t count) {
-  int64_t bytes = product({round_up(std::max<int64_t>(count, 1), 16), 4});
+  const int64_t bytes = count < 0 ? -1 : product({round_up(std::max<int64_t>(count, 1), 16), 4});
   if (bytes < 0) throw std::bad_alloc();
   AlignedFloats floats(static_cast<float*>(std::aligned_alloc(64, bytes)));
   if (floats == nullptr) throw std::bad_alloc();
@@ -30,7 +30,8 @@ int64_t product(std::initializer_list<int64_t> sizes) {
 int64_t second_level_cache() {
   constexpr int64_t kCommon = 256 * 1024;
 #if defined(_SC_LEVEL2_CACHE_SIZE)
-  return std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), kCommon);
+  static const int64_t bytes = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), kCommon);
+  return bytes;
 #else
   return kCommon;
 #endif

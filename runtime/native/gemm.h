@@ -21,7 +21,8 @@ struct FreeFloats {
 };
 using AlignedFloats = std::unique_ptr<float[], FreeFloats>;
 
-// `count` floats aligned to 64 bytes, for packed weights; throws std::bad_alloc.
+// `count` floats aligned to 64 bytes, for packed weights; throws std::bad_alloc, also where the
+// count is the -1 of product().
 AlignedFloats allocate_floats(int64_t count);
 
 // The product of sizes, or -1 where one is negative or the result passes 2^48.

@@ -17,9 +17,10 @@ enum class GemmLanes { columns, filters };
 
 // out[f * out_stride + n] = sum over d of weight[d][f] * panel[d][n] for filters f and columns n.
 //
-// The weight is cut into blocks of `lanes` filters, zero padded, weight_stride floats apart; a block
-// holds (depth, lanes).  Depth is a double loop: row o * window + i of the panel begins at
-// panel + o * panel_stride + window_offset[i].  A row is readable for kGemmSlack floats past its end.
+// The weight is cut into blocks of `lanes` filters, zero padded, weight_stride floats apart; a
+// block holds (depth, lanes).  Depth is a double loop: row o * window + i of the panel begins at
+// panel + o * panel_stride + window_offset[i].  A row is readable for kGemmSlack floats past its
+// end.
 struct GemmJob {
   GemmLanes lanes;
   const float* weight;
@@ -42,12 +43,12 @@ using GemmKernel = void(const GemmJob& job);
 // Floats in a vector.
 using GemmLanesKernel = int64_t();
 
-// Copies the input elements that `columns` output positions from first_column on read, counted along
-// rows of out_w, zeros for padding.
+// Copies the input elements that `columns` output positions from first_column on read, counted
+// along rows of out_w, zeros for padding.
 //
-// im2col: row (c, i, j) of the panel holds what kernel element (i, j) reads in channel c.
-// MEC: columns are whole output rows, and row (c, j) holds what kernel column j reads in every input
-// row under them, those that are equal modulo stride_h next to each other: (phase, row, out_w).
+// im2col: row (c, i, j) of the panel holds what kernel element (i, j) reads in channel c. MEC:
+// columns are whole output rows, and row (c, j) holds what kernel column j reads in every input row
+// under them, those that are equal modulo stride_h next to each other: (phase, row, out_w).
 // phase_rows is the number of input rows of a phase.
 struct LowerJob {
   const ConvParams* params;

@@ -1,6 +1,7 @@
 #include "lowered.h"
 
 #include <algorithm>
+#include <new>
 
 namespace sparsepass {
 namespace {
@@ -70,15 +71,15 @@ Grid Lowered::divide(const Operands& operands, int threads) const {
   // The panel takes a quarter of the cache, if that is at least a few register tiles.
   const int64_t unit = lowering_.column_unit(g.out_w);
   const int64_t depth = g.chunk_channels * lowering_.channel_rows(params_);
-  int64_t columns = unit;
-  while (columns < g.columns &&
-         (columns + unit < 6 * lanes_ ||
-          depth * lowering_.row_floats(params_, g.out_w, columns + unit) * 16 <=
-              second_level_cache())) {
-    columns += unit;
-  }
+  const int64_t room = second_level_cache() / 4 / (depth * 4);
+  const int64_t first = lowering_.row_floats(params_, g.out_w, unit);
+  const int64_t step = lowering_.row_floats(params_, g.out_w, 2 * unit) - first;
+  const int64_t units = room > first ? 1 + (room - first) / step : 1;
+  const int64_t columns = unit * std::max(units, divide_up(6 * lanes_, unit));
   g.blocks = divide_up(g.columns, columns);
-  if (threads > 1) g.blocks = std::min(divide_up(g.columns, 6 * lanes_), round_up(g.blocks, threads));
+  if (threads > 1) {
+    g.blocks = std::min(divide_up(g.columns, 6 * lanes_), round_up(g.blocks, threads));
+  }
   g.block_columns = round_up(divide_up(g.columns, g.blocks), unit);
   if (unit == 1) g.block_columns = round_up(g.block_columns, 3 * lanes_);
   g.block_columns = std::min(g.block_columns, g.columns);
@@ -92,12 +93,15 @@ Grid Lowered::divide(const Operands& operands, int threads) const {
 }
 
 int64_t Lowered::panel_floats(const Grid& g) const {
-  return g.chunk_channels * lowering_.channel_rows(params_) *
-             lowering_.row_floats(params_, g.out_w, g.block_columns) +
-         kGemmSlack;
+  const int64_t floats =
+      product({g.chunk_channels, lowering_.channel_rows(params_),
+               lowering_.row_floats(params_, g.out_w, g.block_columns)});
+  if (floats < 0) throw std::bad_alloc();
+  return floats + kGemmSlack;
 }
 
 void Lowered::run(const Operands& operands, Host& host) const {
+  if (operands.batch == 0) return;
   const Grid g = divide(operands, host.threads());
   const int64_t tasks = operands.batch * params_.groups * g.blocks * g.parts;
   share_out(host, tasks, 4 * panel_floats(g), [&](int64_t index, float* panel) {
@@ -153,7 +157,7 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index,
     job.accumulate = c > 0;
     if (c + g.chunk_channels >= channels_) {
       job.bias = &bias_[group * filters_ + first_filter];
-      job.residual = operands.residual == nullptr ? nullptr : operands.residual + out + first_column;
+      if (operands.residual != nullptr) job.residual = operands.residual + out + first_column;
     }
     kernels_.gemm(job);
   }

@@ -1,4 +1,7 @@
 // A convolution as products of the packed weight with blocks of a lowered input.
+//
+// Deep products are cut: the output holds sums until the last cut, so that the residual must not be
+// the output itself.
 #ifndef SPARSEPASS_LOWERED_H_
 #define SPARSEPASS_LOWERED_H_
 

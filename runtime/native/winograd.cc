@@ -2,6 +2,22 @@
 //
 // A block of tiles at a time: its transformed input stays in the second-level cache while passes of
 // filters multiply it and transform their sums back.
+//
+// Limit: F(4 x 4) multiplies 36 times for 16 outputs where the plain sum does 144 times.  Per tile
+// it adds 144 vector operations for each channel and 130 for each filter, divided by the lanes:
+// with 64 channels and filters an eighth as many as the multiplications.  Where a map has few
+// tiles, reading the transformed weight, four times as large as the weight, takes longer than
+// multiplying.
+//
+// Error of an output over the standard deviation of the outputs, rectified normal input, weight
+// with variance 2 / (9 channels), against a sum in double precision, largest and mean:
+//
+//   channels   plain sum in float    F(2 x 2)            F(4 x 4)
+//   64         4.2e-6  2.1e-7        1.3e-6  1.7e-7      4.6e-6  4.8e-7
+//   512        7.8e-6  5.8e-7        3.3e-6  4.5e-7      1.5e-5  1.3e-6
+//
+// The usual points 0, 1, -1, 2, -2 make the largest error of F(4 x 4) four times as large as
+// 0, 3/4, -3/4, 3/2, -3/2 do, whose powers and products are exact in float as well.
 #include "winograd.h"
 
 #include <algorithm>
@@ -278,6 +294,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
 }
 
 void Winograd::run(const Operands& operands, Host& host) const {
+  if (operands.batch == 0) return;
   const Grid g = divide(operands);
   if (g.blocks * params_.groups >= 4 * host.threads() || host.threads() == 1) {
     run_blocks(operands, g, host);

@@ -1,8 +1,8 @@
 // Signatures of the transforms of Winograd convolution F(m x m, 3 x 3).
 //
 // A tile is (m + 2) x (m + 2) input elements, or as many transformed values ("positions", row by
-// row), or m x m outputs.  A job is about some neighbouring tiles of one tile row; vectors run along
-// tiles.
+// row), or m x m outputs.  A job is about some neighbouring tiles of one tile row; vectors run
+// along tiles.
 #ifndef SPARSEPASS_WINOGRAD_KERNEL_H_
 #define SPARSEPASS_WINOGRAD_KERNEL_H_
 

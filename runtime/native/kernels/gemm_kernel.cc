@@ -232,7 +232,8 @@ inline void zero(float* dst, int64_t count) {
   for (int64_t j = 0; j < count; ++j) dst[j] = 0;
 }
 
-// Output positions [begin, end) of a row of which kernel column `j` reads input elements, not padding.
+// Output positions [begin, end) of a row of which kernel column `j` reads input elements, not
+// padding.
 struct Span {
   int64_t begin, end;
 };

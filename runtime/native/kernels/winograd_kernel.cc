@@ -1,7 +1,7 @@
 // The input and output transforms of Winograd convolution, for tiles of 2 x 2 and 4 x 4 outputs.
 //
-// Interpolation points: 0, 1, -1, infinity and 0, 3/4, -3/4, 3/2, -3/2, infinity; winograd.cc has the
-// transform of the weight and says why.
+// Interpolation points: 0, 1, -1, infinity and 0, 3/4, -3/4, 3/2, -3/2, infinity; winograd.cc has
+// the transform of the weight and says why.
 #include "../winograd_kernel.h"
 
 #include "../simd.h"
