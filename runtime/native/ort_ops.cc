@@ -355,6 +355,14 @@ std::vector<int64_t> dimensions(const Api& api, const ort::TensorInfo* info) {
   return dims;
 }
 
+// The name of an output size, from that of the input size and what padding adds to and the kernel takes off
+// it: equal names are equal sizes.  Empty where the input has none.
+std::string size_name(const std::string& input, int64_t added, int64_t stride) {
+  if (input.empty() || (added == -1 && stride == 1)) return input;
+  return "(" + input + (added < 0 ? "" : "+") + std::to_string(added) + ")/" +
+         std::to_string(stride) + "+1";
+}
+
 void infer_shape(const Op& op, const Api& api, ort::ShapeInferContext* context) {
   const ort::TensorInfo* x = input_info(api, context, 0);
   const std::vector<int64_t> x_dims = dimensions(api, x);
@@ -369,14 +377,22 @@ void infer_shape(const Op& op, const Api& api, ort::ShapeInferContext* context) 
   fill_shape(w_shape, attribute_ints(api, context, "strides"),
              attribute_ints(api, context, "dilations"), attribute_ints(api, context, "pads"), 1,
              &params);
-  const int64_t y_dims[4] = {x_dims[0], params.filters,
-                             x_dims[2] > 0 ? params.out_h(x_dims[2]) : -1,
-                             x_dims[3] > 0 ? params.out_w(x_dims[3]) : -1};
+  std::vector<const char*> symbols(4, "");
+  check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
+  const ConvParams& p = params;
+  const std::string size_names[4] = {
+      symbols[0], "",
+      size_name(symbols[2], p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h),
+      size_name(symbols[3], p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w)};
+  int64_t y_dims[4] = {x_dims[0], p.filters, p.out_h(x_dims[2]), p.out_w(x_dims[3])};
   const char* names[4] = {"", "", "", ""};
-  if (x_dims[0] < 0) {
-    std::vector<const char*> symbols(4, "");
-    check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
-    names[0] = symbols[0];
+  for (const int axis : {0, 2, 3}) {
+    if (x_dims[axis] < 0) {
+      y_dims[axis] = -1;
+      names[axis] = size_names[axis].c_str();
+    }
+    // ONNX Runtime would take a negative size without a name for a number.
+    if (y_dims[axis] < 0 && !*names[axis]) return;
   }
   ort::TensorInfo* raw = nullptr;
   check(api, api.CreateTensorTypeAndShapeInfo()(&raw), "no memory for a shape");
