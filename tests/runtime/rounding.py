@@ -125,4 +125,9 @@ def restriction(algorithm: str, conv: Conv) -> str | None:
             return "Winograd convolution needs a 3x3 kernel with stride 1 and dilation 1"
     if algorithm == "mec" and conv.kernel_h <= conv.stride_h:
         return "MEC needs a kernel higher than its vertical stride; use im2col"
+    if algorithm == "depthwise" and conv.channels_per_group > 1:
+        return (
+            "depthwise convolution needs one channel per group, the weight has "
+            f"{conv.channels_per_group}; use SparseConv or Conv"
+        )
     return None

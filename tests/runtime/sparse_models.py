@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import native
@@ -10,27 +11,67 @@ import onnx
 import onnxruntime
 from native import NATIVE, Conv, Problem, sparse_payload
 from onnx import helper, numpy_helper
+from rounding import restriction
 
 from sparsepass.layer import Epilogue
 from sparsepass.runtime import library_path, ops
 
 IR_VERSION = 8  # the first with functions, which every supported ONNX Runtime reads
-ATTRIBUTES = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1}
 WITHOUT = object()
+
+# Every algorithm takes one of these; all have three input channels.
 CONV = Conv(4, 3, 1, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
+DEPTHWISE = Conv(6, 1, 3, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
-def pruned(*shape: int, density: float = 0.4, seed: int = 1) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape, np.float32)
-    return np.where(rng.random(shape) < density, values, np.float32(0))
+def pruned(*shape: int, seed: int = 1) -> np.ndarray:
+    """Normal values, of which about 60 % are set to zero."""
+    values = normal(*shape, seed=seed)
+    return np.where(np.random.default_rng(seed + 1).random(shape) < 0.4, values, np.float32(0))
 
 
-WEIGHT, BIAS, X = pruned(*CONV.weight_shape), normal(4, seed=2), normal(2, 3, 9, 7)
+@cache
+def algorithm_of(stem: ops.Stem) -> str:
+    rows = re.findall(r"^SP_OP\((\w+), (\w+),", (NATIVE / "ops.inc").read_text(), re.MULTILINE)
+    return dict(rows)[stem.name]
+
+
+def conv_of(stem: ops.Stem) -> Conv:
+    """A convolution that the stem's algorithm computes."""
+    return next(c for c in (CONV, DEPTHWISE) if restriction(algorithm_of(stem), c) is None)
+
+
+def with_values(epilogue: Epilogue) -> Epilogue:
+    """An epilogue with bounds and slopes that show."""
+    return Epilogue(epilogue.residual, epilogue.activation, low=-0.5, high=0.75, alpha=0.2)
+
+
+def problem(
+    conv: Conv, epilogue: Epilogue, size: tuple[int, int, int] = (2, 9, 7), seed: int = 0
+) -> Problem:
+    """``conv`` on a sparse weight, for ``size``, which is batch, height and width."""
+    finish = {
+        "": native.Epilogue(),
+        "Relu": native.Epilogue(low=0),
+        "Clip": native.Epilogue(low=epilogue.low, high=epilogue.high),
+        "LeakyRelu": native.Epilogue(slope=epilogue.alpha),
+    }[epilogue.activation]
+    return Problem(
+        conv,
+        pruned(*conv.weight_shape, seed=1),
+        normal(conv.filters, seed=2),
+        normal(*conv.input_shape(*size), seed=seed),
+        normal(*conv.output_shape(*size), seed=3) if epilogue.residual else None,
+        finish,
+    )
+
+
+def feeds_of(problem: Problem) -> dict[str, np.ndarray]:
+    return {"x": problem.x} | ({} if problem.residual is None else {"R": problem.residual})
 
 
 def payload_of(stem: ops.Stem, weight: np.ndarray) -> dict[str, np.ndarray]:
@@ -40,38 +81,39 @@ def payload_of(stem: ops.Stem, weight: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(stem.inputs, sparse_payload(weight), strict=True))
 
 
-def attributes_of(
-    stem: ops.Stem, epilogue: Epilogue, weight_shape: Iterable[int], opset: int
-) -> dict[str, Any]:
-    """Every attribute of an op in a model of ``opset``, for stride 1 and padding 1."""
-    every = {
-        **ATTRIBUTES,
+def attributes_of(stem: ops.Stem, epilogue: Epilogue, conv: Conv, opset: int) -> dict[str, Any]:
+    """Every attribute of an op in a model of ``opset``."""
+    of_convolution = {
+        "strides": (conv.stride_h, conv.stride_w),
+        "pads": (conv.pad_top, conv.pad_left, conv.pad_bottom, conv.pad_right),
+        "dilations": (conv.dilation_h, conv.dilation_w),
+        "group": conv.groups,
+    }
+    others = {
         "min": epilogue.low,
         "max": epilogue.high,
         "min_value": numpy_helper.from_array(np.float32(epilogue.low)),
         "max_value": numpy_helper.from_array(np.float32(epilogue.high)),
         "alpha": epilogue.alpha,
-        "w_shape": tuple(weight_shape),
-        "w_dims": numpy_helper.from_array(np.array(weight_shape, np.int64)),
+        "w_shape": conv.weight_shape,
+        "w_dims": numpy_helper.from_array(np.array(conv.weight_shape, np.int64)),
     }
     names = (
-        *ATTRIBUTES,
         *ops.activation_attributes(epilogue.activation, opset),
         *(ops.shape_attributes(opset) if stem.sparse else ()),
     )
-    return {name: every[name] for name in names}
+    return of_convolution | {name: others[name] for name in names}
 
 
 def model(
     stem: ops.Stem,
     epilogue: Epilogue,
-    weight: np.ndarray,
-    bias: np.ndarray,
+    problem: Problem,
     *,
     opset: int = 17,
-    input_shape: Iterable[int | str] = ("N", 3, "H", "W"),
-    residual_shape: Iterable[int | str] = ("N", 4, "P", "Q"),
-    output_shape: Iterable[int | str] | None = ("N", 4, "P", "Q"),
+    input_shape: Iterable[int | str] = "NCHW",
+    residual_shape: Iterable[int | str] = "NKPQ",
+    output_shape: Iterable[int | str | None] | None = "NKPQ",
     attributes: Mapping[str, Any] | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
     fed: Iterable[str] = (),
@@ -83,8 +125,8 @@ def model(
     ``attributes`` and ``inputs`` replace what an exported file has (WITHOUT drops an attribute),
     inputs in ``fed`` are inputs of the graph instead of initializers.
     """
-    all_attributes = attributes_of(stem, epilogue, weight.shape, opset) | dict(attributes or {})
-    constants = payload_of(stem, weight) | {"B": bias} | dict(inputs or {})
+    all_attributes = attributes_of(stem, epilogue, problem.conv, opset) | dict(attributes or {})
+    constants = payload_of(stem, problem.weight) | {"B": problem.bias} | dict(inputs or {})
     node = helper.make_node(
         stem.name + epilogue.suffix,
         ["x", *constants, *(["R"] if epilogue.residual else [])],
@@ -93,10 +135,9 @@ def model(
         domain=ops.DOMAIN,
         **{name: value for name, value in all_attributes.items() if value is not WITHOUT},
     )
-    values = [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, list(input_shape))]
+    values = [float_value("x", input_shape)]
     if epilogue.residual:
-        shape = list(residual_shape)
-        values.append(helper.make_tensor_value_info("R", onnx.TensorProto.FLOAT, shape))
+        values.append(float_value("R", residual_shape))
     tensors = {name: numpy_helper.from_array(array, name) for name, array in constants.items()}
     values += [
         helper.make_tensor_value_info(name, tensors[name].data_type, constants[name].shape)
@@ -106,7 +147,7 @@ def model(
         [node],
         "one_op",
         values,
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, output_shape)],
+        [float_value("y", output_shape)],
         [tensor for name, tensor in tensors.items() if name not in set(fed)],
     )
     return helper.make_model(
@@ -118,6 +159,11 @@ def model(
         functions=[ops.function(stem, epilogue, opset)] if with_body else [],
         ir_version=IR_VERSION,
     )
+
+
+def float_value(name: str, shape: Iterable[int | str | None] | None) -> onnx.ValueInfoProto:
+    sizes = None if shape is None else list(shape)
+    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes)
 
 
 def open_session(
@@ -132,33 +178,3 @@ def open_session(
     return onnxruntime.InferenceSession(
         proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-
-
-# --- every op on the same operands ---------------------------------------------------------------
-
-
-def with_values(epilogue: Epilogue) -> Epilogue:
-    """An epilogue with bounds and slopes that show."""
-    return Epilogue(epilogue.residual, epilogue.activation, low=-0.5, high=0.75, alpha=0.2)
-
-
-def algorithm_of(stem: ops.Stem) -> str:
-    rows = re.findall(r"^SP_OP\((\w+), (\w+),", (NATIVE / "ops.inc").read_text(), re.MULTILINE)
-    return dict(rows)[stem.name]
-
-
-def problem_of(
-    epilogue: Epilogue, feeds: dict[str, np.ndarray], *, weight=WEIGHT, bias=BIAS, conv=CONV
-) -> Problem:
-    """The same convolution for the scalar reference."""
-    finish = {
-        "": native.Epilogue(),
-        "Relu": native.Epilogue(low=0),
-        "Clip": native.Epilogue(low=epilogue.low, high=epilogue.high),
-        "LeakyRelu": native.Epilogue(slope=epilogue.alpha),
-    }[epilogue.activation]
-    return Problem(conv, weight, bias, feeds["x"], feeds.get("R"), finish)
-
-
-def feeds_of(epilogue: Epilogue) -> dict[str, np.ndarray]:
-    return {"x": X} | ({"R": normal(2, 4, 9, 7, seed=3)} if epilogue.residual else {})

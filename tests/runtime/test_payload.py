@@ -12,18 +12,18 @@ from native import (
     INSTRUCTION_SETS,
     Arguments,
     Conv,
+    Problem,
     RefusedError,
     algorithms,
     call,
     is_here,
     takes_indices,
 )
-from sparse_models import WITHOUT, model, open_session
+from sparse_models import CONV, WITHOUT, model, open_session
 
 from sparsepass.layer import Epilogue
 from sparsepass.runtime.ops import STEMS
 
-CONV = Conv(4, 3, 1, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
 SIZE = (2, 3, 8, 8)
 HUGE = 2**31
 
@@ -173,6 +173,7 @@ BASES = [
     (CONV, SIZE),
     (Conv(40, 20, 1, 1, 1), (1, 20, 5, 5)),
     (Conv(6, 2, 3, 2, 3, 2, 3, 2, 1, 1, 2, 0, 1), (2, 6, 9, 9)),
+    (Conv(8, 1, 8, 3, 3), (2, 8, 9, 9)),
 ]
 MOST_ELEMENTS = 1 << 16
 
@@ -238,9 +239,9 @@ def are_small(sizes) -> bool:
 SPARSE = next(stem for stem in STEMS if stem.sparse)
 WEIGHT = np.zeros((4, 3, 3, 3), np.float32)
 WEIGHT.reshape(-1)[[0, 5, 9]] = 1
-BIAS = np.zeros(4, np.float32)
 PLAIN = Epilogue()
 FEEDS = {"x": np.ones(SIZE, np.float32)}
+PROBLEM = Problem(CONV, WEIGHT, np.zeros(4, np.float32), FEEDS["x"])
 
 
 def int32(*values: int) -> np.ndarray:
@@ -283,7 +284,7 @@ WRONG_PAYLOADS = {
 @pytest.mark.parametrize("wrong", WRONG_PAYLOADS)
 def test_a_session_names_the_node_and_what_is_wrong_with_its_payload(wrong):
     changes, message = WRONG_PAYLOADS[wrong]
-    proto = model(SPARSE, PLAIN, WEIGHT, BIAS, with_body=False, **changes)
+    proto = model(SPARSE, PLAIN, PROBLEM, with_body=False, **changes)
 
     with pytest.raises(Exception) as error:  # noqa: PT011 - ORT has a dozen classes
         open_session(proto)
@@ -294,7 +295,8 @@ def test_a_session_names_the_node_and_what_is_wrong_with_its_payload(wrong):
 
 
 def test_a_node_of_a_long_name_is_named():
-    proto = model(SPARSE, PLAIN, WEIGHT, np.zeros(5, np.float32), node_name="n" * 999)
+    inputs = {"B": np.zeros(5, np.float32)}
+    proto = model(SPARSE, PLAIN, PROBLEM, inputs=inputs, node_name="n" * 999)
 
     with pytest.raises(Exception, match="n" * 999):
         open_session(proto)
@@ -306,7 +308,7 @@ def test_a_node_of_a_long_name_is_named():
 )
 def test_an_activation_without_its_parameter_names_the_node(activation, attributes):
     epilogue = Epilogue(activation=activation, low=0, high=6)
-    proto = model(SPARSE, epilogue, WEIGHT, BIAS, attributes=attributes, with_body=False)
+    proto = model(SPARSE, epilogue, PROBLEM, attributes=attributes, with_body=False)
 
     with pytest.raises(Exception, match=r"conv_7.*activation is missing"):
         open_session(proto)
@@ -330,7 +332,7 @@ def test_a_run_names_the_node_and_what_is_wrong_with_its_input(wrong):
     changes, feeds, message = WRONG_INPUTS[wrong]
     axes = [f"axis{i}" for i in range(feeds["x"].ndim)]
     session = open_session(
-        model(SPARSE, PLAIN, WEIGHT, BIAS, input_shape=axes, with_body=False, **changes)
+        model(SPARSE, PLAIN, PROBLEM, input_shape=axes, with_body=False, **changes)
     )
 
     with pytest.raises(Exception, match="conv_7") as error:
@@ -345,9 +347,7 @@ def is_sanitized() -> bool:
 
 @pytest.mark.skipif(is_sanitized(), reason="AddressSanitizer ends the process out of memory")
 def test_an_output_of_terabytes_is_an_error_that_names_the_node():
-    proto = model(
-        SPARSE, PLAIN, WEIGHT, BIAS, attributes={"pads": [2**18] * 4}, output_shape="NKPQ"
-    )
+    proto = model(SPARSE, PLAIN, PROBLEM, attributes={"pads": [2**18] * 4})
     session = open_session(proto)
 
     with pytest.raises(Exception, match=r"conv_7.*cannot be allocated"):
@@ -357,9 +357,7 @@ def test_an_output_of_terabytes_is_an_error_that_names_the_node():
 @pytest.mark.parametrize("shape", [(2, 4, 8, 7), (1, 4, 8, 8), (2, 4, 64), (2, 3, 8, 8), (1,)])
 def test_a_residual_of_another_shape_is_an_error_not_a_broadcast(shape):
     axes = [f"axis{i}" for i in range(len(shape))]
-    proto = model(
-        SPARSE, Epilogue(residual=True), WEIGHT, BIAS, residual_shape=axes, with_body=False
-    )
+    proto = model(SPARSE, Epilogue(residual=True), PROBLEM, residual_shape=axes, with_body=False)
     session = open_session(proto)
 
     with pytest.raises(Exception, match=r"conv_7.*residual's shape differs"):
@@ -367,7 +365,7 @@ def test_a_residual_of_another_shape_is_an_error_not_a_broadcast(shape):
 
 
 def test_a_session_goes_on_after_a_wrong_input():
-    session = open_session(model(SPARSE, PLAIN, WEIGHT, BIAS, input_shape="NCHW"))
+    session = open_session(model(SPARSE, PLAIN, PROBLEM))
     before = session.run(None, FEEDS)[0]
     with pytest.raises(Exception, match="5 channels"):
         session.run(None, {"x": np.ones((2, 5, 8, 8), np.float32)})
@@ -378,7 +376,7 @@ def test_a_session_goes_on_after_a_wrong_input():
 
 
 def test_a_batch_of_none_gives_none():
-    session = open_session(model(SPARSE, PLAIN, WEIGHT, BIAS))
+    session = open_session(model(SPARSE, PLAIN, PROBLEM))
 
     (actual,) = session.run(None, {"x": np.ones((0, 3, 8, 8), np.float32)})
 
@@ -390,14 +388,14 @@ def test_no_mutation_of_the_attributes_crashes_a_session():
     opened = failed = 0
     for _ in range(150):
         attributes = {
-            "w_shape": list(WEIGHT.shape), "strides": [1, 1], "dilations": [1, 1],
+            "w_shape": list(CONV.weight_shape), "strides": [1, 1], "dilations": [1, 1],
             "pads": [1, 1, 1, 1], "group": [1],
         }  # fmt: skip
         for _ in range(rng.integers(1, 3)):
             values = attributes[str(rng.choice(list(attributes)))]
             values[rng.integers(len(values))] = int(rng.choice(STRANGE))
         attributes["group"] = attributes["group"][0]
-        proto = model(SPARSE, PLAIN, WEIGHT, BIAS, attributes=attributes, with_body=False)
+        proto = model(SPARSE, PLAIN, PROBLEM, attributes=attributes, with_body=False)
 
         try:
             open_session(proto)

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from native import reference
 from rounding import tolerance
-from sparse_models import BIAS, WEIGHT, algorithm_of, feeds_of, model, problem_of, with_values
+from sparse_models import algorithm_of, conv_of, feeds_of, model, problem, with_values
 
 from sparsepass.runtime import library_path, ops
 
@@ -24,7 +24,10 @@ VERSIONS = {
     "newest": ["onnxruntime", "numpy"],
 }
 BEFORE_CUSTOM_OPS = ["onnxruntime==1.16.3", "numpy<2"]
-EVERY_OP = [(stem, with_values(epilogue)) for stem, epilogue in ops.all_ops()]
+PROBLEMS = {
+    (stem, epilogue): problem(conv_of(stem), epilogue)
+    for stem, epilogue in ((stem, with_values(e)) for stem, e in ops.all_ops())
+}
 
 
 def environment(folder: Path, requirements: list[str]) -> Path:
@@ -45,22 +48,18 @@ def python(request, tmp_path_factory) -> Path:
 
 def run_everywhere(python: Path, folder: Path, *, with_body: bool, library: bool) -> None:
     """Run every op and compare it with the reference."""
-    feeds = {}
-    for stem, epilogue in EVERY_OP:
-        feeds |= feeds_of(epilogue)
-        proto = model(stem, epilogue, WEIGHT, BIAS, with_body=with_body)
-        onnx.save(proto, folder / f"{stem.name}{epilogue.suffix}.onnx")
-    np.savez(folder / "feeds.npz", **feeds)
+    for (stem, epilogue), given in PROBLEMS.items():
+        path = folder / f"{stem.name}{epilogue.suffix}.onnx"
+        onnx.save(model(stem, epilogue, given, with_body=with_body), path)
+        np.savez(path.with_suffix(".npz"), **feeds_of(given))
     libraries = [str(library_path())] if library else []
 
     subprocess.run([python, SCRIPT, folder, *libraries], check=True)
 
-    outputs = np.load(folder / "outputs.npz")
-    assert len(outputs) == len(EVERY_OP)
-    for stem, epilogue in EVERY_OP:
-        problem = problem_of(epilogue, feeds_of(epilogue))
-        error = np.abs(outputs[stem.name + epilogue.suffix] - reference(problem))
-        assert (error <= tolerance(algorithm_of(stem), problem)).all()
+    for (stem, epilogue), given in PROBLEMS.items():
+        output = np.load(folder / f"{stem.name}{epilogue.suffix}.npy")
+        error = np.abs(output - reference(given))
+        assert (error <= tolerance(algorithm_of(stem), given)).all()
 
 
 def test_kernels_run_on_this_version(python, tmp_path):

@@ -1,0 +1,119 @@
+"""Measuring a machine: what is timed, how its times are read, and the fit."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from sparsepass.algorithms import ALGORITHMS, DENSE, Lowering
+from sparsepass.cost import kind
+from sparsepass.profile import Transfer
+from sparsepass.runtime import microbench
+from sparsepass.runtime.microbench import candidates, fit, fit_transfer, measure_profile
+from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
+from sparsepass.runtime.sample_networks import Timed, read_profile, time_candidates
+
+SMALL = (
+    Shape(32, 16, 6, 3), Shape(16, 32, 6, 1, residual=True), Shape(3, 16, 6, 3, 2),
+    Shape(16, 16, 6, 3, 1, 16), Shape(10, 6, 6, 1), Shape(16, 10, 0, 0), Shape(8, 8, 20, 3, axes=1),
+)  # fmt: skip
+
+
+def event(name: str, operator: str, duration: int, index: int = 0) -> dict:
+    return {
+        "cat": "Node", "name": f"{name}_kernel_time", "dur": duration,
+        "args": {
+            "op_name": operator, "node_index": str(index),
+            "input_type_shape": [{"float": [1, 2, 3, 4]}],
+        },
+    }  # fmt: skip
+
+
+def test_samples_hold_enough_layers_of_every_kind():
+    kinds = Counter(
+        kind(DENSE, sample_layers(shape, "s", np.random.default_rng(0), 1)[0], 16)
+        for shape in sample_shapes()
+        if shape.channels * shape.filters < 1 << 20
+    )
+
+    assert set(kinds) == {
+        "pointwise", "spatial", "first", "first-pointwise", "grouped", "depthwise", "unblocked",
+        "unblocked-groups", "product",
+    }  # fmt: skip
+    assert min(kinds.values()) >= microbench.FEWEST_SAMPLES
+
+
+@pytest.mark.parametrize("shape", SMALL, ids=str)
+def test_every_algorithm_is_timed_as_a_node_of_its_own(shape):
+    rng = np.random.default_rng(0)
+    found = list(candidates(0, shape, rng))
+
+    timed = time_candidates(found, 1, rng)
+
+    assert DENSE in [c.row for c in found]
+    assert {c.node for c in found} <= timed.nodes.keys()
+    assert all(size > 0 for pairs in timed.passes.values() for size, _ in pairs)
+
+
+def test_dense_layers_are_timed_once_and_others_for_each_weight():
+    found = list(candidates(0, Shape(32, 16, 6, 3), np.random.default_rng(0)))
+
+    rows = Counter(c.row.name for c in found if c.node.endswith(".0"))
+
+    assert rows.pop(DENSE.name) == 1
+    assert set(rows.values()) == {microbench.SPARSITIES}
+
+
+def test_times_are_medians_without_the_first_runs():
+    warm = [event("a", "Conv", 1000), event("a", "Conv", 1000)]
+    events = [*warm, *(event("a_nchwc", "Conv", d) for d in (5, 7, 90)), {"cat": "Session"}]
+
+    assert read_profile(events) == Timed({"a": 7.0}, {})
+
+
+def test_layout_changes_are_told_apart_by_their_index_and_carry_bytes():
+    events = [
+        event("ReorderInput", "ReorderInput", 10 * index, index)
+        for _ in range(3)
+        for index in (1, 2)
+    ]
+
+    assert read_profile(events).passes == {"ReorderInput": [(96.0, 10.0), (96.0, 20.0)]}
+
+
+def test_prices_that_made_the_times_are_found_again():
+    rng = np.random.default_rng(0)
+    counts = rng.uniform(1, 1e3, (40, 3)) * (1, 1e-3, 1e3)
+    prices = np.array([2.0, 300.0, 0.5])
+
+    found, errors = fit(counts.tolist(), (counts @ prices).tolist())
+
+    # The solver's condition: columns of one size, weights within a factor of a thousand.
+    assert found == pytest.approx(prices, rel=1e-2)
+    assert errors.max() < 1e-2
+
+
+def test_no_price_is_negative():
+    found, _ = fit([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]], [30.0, 20.0, 10.0])
+
+    assert min(found) >= 0
+
+
+def test_what_was_never_seen_is_free():
+    assert fit_transfer([]) == Transfer(fixed=0.0, bytes=0.0)
+
+
+def test_a_profile_is_measured_from_the_samples(monkeypatch):
+    monkeypatch.setattr(microbench, "sample_shapes", lambda: iter([*SMALL] * 6))
+    monkeypatch.setattr(microbench, "OPERATOR_MAPS", {"m0": (16, 4)})
+    seen = []
+
+    profile = measure_profile(1, progress=lambda done, total: seen.append((done, total)))
+
+    measured = {row.name for row in ALGORITHMS if row.lowering is not Lowering.CONV_CHAIN}
+    assert measured <= profile.rates.keys()
+    assert profile.samples >= 6 * len(SMALL)
+    assert seen[0][0] == 0
+    assert seen[-1][0] == seen[-1][1]
+    assert profile.threads == 1
+    assert profile.peak_gflops > 0
