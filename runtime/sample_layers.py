@@ -1,4 +1,4 @@
-"""The layers that ``microbench`` times: shapes of networks that people use, and a few around them."""
+"""The layers that ``microbench`` times: shapes of networks that people use, and some others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sparsepass.layer import Array, Epilogue, Layer
 __all__ = ["Shape", "sample_layers", "sample_shapes"]
 
 # Shares of zeros that weights get in turn.
-SPARSITIES = (0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+SPARSITIES = (0.05, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,12 @@ class Shape:
     groups: int = 1
     axes: int = 2
     residual: bool = False
+
+    @property
+    def map_size(self) -> int:
+        """Elements of the input and the output, about."""
+        outputs = self.filters * (self.size // self.stride) ** self.axes
+        return self.channels * self.size**self.axes + outputs
 
 
 # Channels, filters and size of layers in ResNet-18 and -50, their versions for CIFAR, VGG,
@@ -48,7 +54,8 @@ FIRST = (
     *(Shape(3, f, s, 7, 2) for f, s in ((64, 224), (96, 227), (32, 128))),
     *(Shape(3, f, s, 3, 2) for f, s in ((32, 224), (24, 192), (48, 128), (16, 320), (64, 227))),
     *(Shape(3, f, s, 3) for f, s in ((64, 224), (16, 32), (64, 32), (32, 96))),
-    *(Shape(c, f, s, 1) for c, f, s in ((8, 32, 96), (8, 48, 56), (12, 72, 28))),
+    *(Shape(c, f, s, 1) for c, f, s in ((8, 32, 96), (8, 48, 56), (12, 72, 28), (4, 16, 48))),
+    *(Shape(c, f, s, 1, residual=True) for c, f, s in ((8, 32, 96), (8, 48, 48), (12, 64, 28))),
     *(Shape(3, f, s, k, t) for f, s, k, t in ((64, 224, 11, 4), (24, 192, 5, 2), (32, 64, 5, 1))),
 )
 POINTWISE = (

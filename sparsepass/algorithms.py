@@ -18,12 +18,14 @@ from sparsepass.low_rank import output_factors, rank_options
 from sparsepass.sparsity import Stats
 
 __all__ = [
-    "ALGORITHMS", "DENSE", "Algorithm", "Factor", "Lowering", "Option", "Packed", "Work", "algorithm",
-    "dense_work",
+    "ALGORITHMS", "DENSE", "Algorithm", "Factor", "Lowering", "Option", "Packed", "Work",
+    "algorithm", "dense_work",
 ]  # fmt: skip
 
 # Lanes of the vectors that work is counted in: a unit of our kernels, a block of ONNX Runtime's.
 LANES = 16
+# ONNX Runtime blocks channels that come in fours; others it leaves to a matrix product.
+CHANNEL_STEP = 4
 # Outputs that a dense kernel keeps in registers: pixels by filters (MLAS, blocked layout).
 DENSE_PIXELS, DENSE_FILTERS = 6, 64
 # Filters that share an input vector in generated code, multiply-adds of one piece of it, and bytes
@@ -70,7 +72,7 @@ class Option:
     """
 
     work: Work
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, int] = field(default_factory=dict[str, int])
     error: float = 0.0
     chain: tuple[Layer, ...] = ()
 
@@ -80,12 +82,12 @@ class Packed:
     """What a custom op needs besides its input and bias: constant inputs and attributes."""
 
     inputs: tuple[tuple[str, NDArray[np.float32] | NDArray[np.int32]], ...]
-    attributes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One convolution of a chain.  ``spatial`` factors take the layer's stride, padding and dilation."""
+    """One convolution of a chain; ``spatial`` ones take the layer's stride, padding, dilation."""
 
     weight: Array
     bias: Array
@@ -116,21 +118,28 @@ def never(layer: Layer, stats: Stats) -> str | None:
 
 
 def dense_work(layer: Layer) -> Work:
-    filters = round_up(layer.filters // layer.groups, LANES) * layer.groups
-    performed = layer.batch * layer.pixels * filters * layer.taps
-    tiles = layer.batch * row_tiles(layer) * layer.taps
+    """The work of a dense convolution in the blocked layout of ONNX Runtime."""
+    channels, filters = layer.weight.shape[1], layer.filters // layer.groups
+    performed = float(layer.macs)
+    if len(layer.kernel) == 2 and layer.is_depthwise:
+        performed *= round_up(layer.groups, LANES) / layer.groups
+    elif len(layer.kernel) == 2 and (channels < LANES or channels % CHANNEL_STEP == 0):
+        # Fewer channels than a block are read from NCHW, and need not be filled up.
+        filled = round_up(channels, LANES) if channels >= LANES else channels
+        performed *= filled / channels * round_up(filters, LANES) / filters
+    tiles = layer.batch * row_tiles(layer) * layer.taps * layer.groups
     return Work(
         macs=layer.macs,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * layer.weight.size,
-        idle_macs=0 if layer.is_depthwise else performed - layer.macs,
-        moves=tiles * layer.groups * math.ceil(filters / layer.groups / DENSE_FILTERS),
+        idle_macs=performed - layer.macs,
+        moves=tiles * math.ceil(filters / DENSE_FILTERS),
     )
 
 
 def row_tiles(layer: Layer) -> int:
-    """Turns that a dense kernel makes over the map: DENSE_PIXELS outputs each, one at padded edges."""
+    """Turns of a dense kernel over the map: DENSE_PIXELS outputs each, one at padded edges."""
     if layer.is_pointwise:
         return math.ceil(layer.pixels / DENSE_PIXELS)
     width = layer.output_spatial[-1]
@@ -254,11 +263,11 @@ def low_rank_work(layer: Layer, rank: int) -> Work:
 def low_rank_chain(layer: Layer, rank: int) -> tuple[Layer, Layer]:
     """The two dense layers of rank ``rank``, with weights that are shapes without memory."""
     axes = len(layer.kernel)
-    zero = np.zeros((), np.float32)
+    zero: Array = np.zeros((), np.float32)
     first = replace(
         layer,
         weight=np.broadcast_to(zero, (rank, *layer.weight.shape[1:])),
-        bias=np.broadcast_to(zero, (rank,)),
+        bias=np.zeros(rank, np.float32),
         epilogue=Epilogue(),
     )
     second = replace(
@@ -274,7 +283,7 @@ def pack_low_rank(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> 
     assert stats.output is not None
     first, second, bias = output_factors(layer, stats.output, parameters["rank"])
     return (
-        Factor(first, np.zeros(first.shape[0], np.float32), spatial=True),
+        Factor(first, np.zeros(len(first), np.float32), spatial=True),
         Factor(second, bias, spatial=False),
     )
 
@@ -287,7 +296,8 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     DENSE,
     Algorithm(
         "spmm", "rounding", Lowering.CUSTOM_OP, refuse_spmm, spmm_options, pack_spmm,
-        op="SparseConv", source="arXiv 1911.09723, arXiv 1608.01409, PLDI 2023 sparse register tiling",
+        op="SparseConv",
+        source="arXiv 1911.09723, arXiv 1608.01409, PLDI 2023 sparse register tiling",
     ),
     Algorithm(
         "low-rank", "lossy", Lowering.CONV_CHAIN, refuse_low_rank, low_rank_options, pack_low_rank,

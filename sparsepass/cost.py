@@ -2,8 +2,8 @@
 
 The time of a layer is a sum over what ``algorithms.Work`` counts, each with a price of its own.
 Prices differ between kinds of layers, because ONNX Runtime runs them on different kernels: in its
-blocked layout, from NCHW into it (first layers), grouped, depthwise, or through im2col where blocks of
-channels do not fit.
+blocked layout, from NCHW into it (first layers), grouped, depthwise, or through im2col where blocks
+of channels do not fit.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ MILLION = 1e6
 
 
 def features(work: Work) -> tuple[float, ...]:
-    """What is paid for: nodes, and millions of the rest; idle multiply-adds take time like others."""
+    """What is paid for: nodes, and millions of the rest; idle multiply-adds take time too."""
     return (
         float(work.nodes),
         (work.macs + work.idle_macs) / MILLION,
@@ -57,8 +57,10 @@ def kind(row: Algorithm, layer: Layer, block: int) -> str:
     if row.lowering is Lowering.CUSTOM_OP:
         return "pointwise" if layer.is_pointwise else "spatial"
     reads, writes = convolution_ends(layer, block)
+    if writes and not reads:
+        return "first-pointwise" if layer.is_pointwise else "first"
     if not reads:
-        return "first" if writes else "unblocked" if layer.groups == 1 else "unblocked-groups"
+        return "unblocked" if layer.groups == 1 else "unblocked-groups"
     if layer.groups > 1:
         return "depthwise" if layer.is_depthwise else "grouped"
     return "pointwise" if layer.is_pointwise else "spatial"

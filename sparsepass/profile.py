@@ -51,11 +51,12 @@ class Transfer(_Value):
 class MachineProfile(_Value):
     """Prices on one CPU with one number of threads.
 
-    ``rates`` maps algorithm names, then kinds of layers (see ``cost``), to prices.  By the bytes of a
-    tensor, ``to_blocked`` and ``from_blocked`` price ONNX Runtime's ReorderInput and ReorderOutput.
-    By the bytes that a node reads and writes, ``pass_over`` prices one that does little else, and
-    ``unblocked`` maps operators to what they cost more in NCHW than in the blocked layout.
-    ``peak_gflops`` is the highest rate that a sample reached, two operations per multiply-add performed.
+    ``rates`` maps algorithm names, then kinds of layers (see ``cost``), to prices.  By the bytes of
+    a tensor, ``to_blocked`` and ``from_blocked`` price ONNX Runtime's ReorderInput and
+    ReorderOutput.  By the bytes that a node reads and writes, ``pass_over`` prices one that does
+    little else, and ``unblocked`` maps operators to what they cost more in NCHW than in the blocked
+    layout.  ``peak_gflops`` is the highest rate that a sample reached, two operations per
+    multiply-add performed.
     """
 
     version: Literal[1] = 1
@@ -98,8 +99,9 @@ class MachineProfile(_Value):
 def find(threads: int, isa: str) -> tuple[MachineProfile, str | None]:
     """The profile to use on this machine, and a warning where it was not measured on it.
 
-    ``isa`` is what the native library found.  That of this CPU and ``threads`` comes from the user's
-    cache, else the nearest that ships with the package.  Raises PlanError where a cached file is broken.
+    ``isa`` is what the native library found.  That of this CPU and ``threads`` comes from the
+    user's cache, else the nearest that ships with the package.  Raises PlanError where a cached
+    file is broken.
     """
     cpu = cpu_name()
     own = cached_path(cpu, isa, threads)

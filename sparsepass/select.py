@@ -2,8 +2,8 @@
 
 Layers are coupled by the layouts between them (a change is paid once per tensor), by the error that
 the outputs may have and by memory, so the plan is an integer programme (the problem of
-arXiv 1710.01079, solved exactly).  Its variables: one per offer, one per node that keeps the layout of
-its inputs, and per tensor whether it is brought into the blocked layout and whether it is brought back.
+arXiv 1710.01079, solved exactly).  Its variables: one per offer, one per node that keeps the layout
+of its inputs, and per tensor whether it is brought into the blocked layout and whether back.
 """
 
 import math
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy import optimize
 from scipy.sparse import csr_array
 
 from sparsepass.algorithms import ALGORITHMS, DENSE, Algorithm, Lowering, algorithm
@@ -27,10 +27,12 @@ from sparsepass.sparsity import Stats
 if TYPE_CHECKING:
     import networkx as nx
 
+_optimize = cast(Any, optimize)  # its types are partial
+
 __all__ = ["Quality", "bid", "choose", "quality"]
 
-# What a predicted gain has to exceed at least, as a share of the dense time (algorithms.md 7), and what a
-# measured one has to: the noise of a timing.
+# What a predicted gain has to exceed at least, as a share of the dense time, and what a measured
+# one has to: the noise of a timing.
 LEAST_MARGIN = 0.05
 NOISE = 0.02
 # Microseconds that decide between equal offers for the earlier row.
@@ -87,11 +89,11 @@ def choose(
 ) -> tuple[Choice, ...]:
     """Return one choice per layer: the least time of the whole graph.
 
-    ``responses`` say what a layer's error does to the outputs (an error passes unchanged where there
-    is none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
-    ``weight_bytes``.  An offer replaces the dense one where it gains more than a margin: the larger of
-    5 % and the median error of the prediction, or 2 % where both were measured.  Between equal offers
-    the earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
+    ``responses`` say what a layer's error does to the outputs (it passes unchanged where there is
+    none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
+    ``weight_bytes``.  An offer replaces the dense one where it gains more than a margin: the larger
+    of 5 % and the median error of the prediction, or 2 % where both were measured.  Between equal
+    offers the earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
     """
     problem = Problem()
     candidates = {
@@ -193,7 +195,7 @@ def undominated(found: Sequence[Candidate]) -> list[Candidate]:
 
 @dataclass
 class Problem:
-    """An integer programme that grows: minimise costs under linear constraints, variables in [0, 1]."""
+    """An integer programme that grows: least cost under linear constraints, variables in [0, 1]."""
 
     costs: list[float] = field(default_factory=list[float])
     integral: list[int] = field(default_factory=list[int])
@@ -232,23 +234,19 @@ class Problem:
             shape=(len(self.rows), len(self.costs)),
         )
         matrix.sum_duplicates()
-        result = cast(
-            Any,
-            milp(
-                np.array(self.costs),
-                integrality=np.array(self.integral),
-                bounds=Bounds(0, 1),
-                constraints=LinearConstraint(
-                    cast(Any, matrix), [row[2] for row in self.rows], [row[3] for row in self.rows]
-                ),
-                options={"time_limit": SOLVER_SECONDS, "mip_rel_gap": 0.0},
-            ),
+        _, _, low, high = zip(*self.rows, strict=True)
+        result = _optimize.milp(
+            self.costs,
+            integrality=self.integral,
+            bounds=_optimize.Bounds(0, 1),
+            constraints=_optimize.LinearConstraint(matrix, low, high),
+            options={"time_limit": SOLVER_SECONDS, "mip_rel_gap": 0.0},
         )
         if result.status == 2:
             raise PlanError("no plan fits the memory limit; raise it")
         if result.x is None or result.status != 0:
             raise PlanError(
-                f"no plan found in {SOLVER_SECONDS:.0f} s ({result.message}); allow fewer algorithms"
+                f"no plan found in {SOLVER_SECONDS:.0f} s ({result.message}); set a smaller budget"
             )
         return [float(v) for v in result.x]
 
@@ -306,7 +304,7 @@ def add_unfused(
     writes: Mapping[str, Term],
     costs: CostModel,
 ) -> None:
-    """A blocked layer absorbs its residual Add only where that is blocked, else the Add is a node."""
+    """Price the residual Add of a blocked layer as a node where the Add is not blocked too."""
     if not layer.epilogue.residual or writes[layer.name] == NCHW:
         return
     (addition,) = graph.successors(layer.name)
@@ -386,7 +384,7 @@ def reason(
     if allowed is None and best.error > 0:
         return f"kept: {best.algorithm} would exceed the error budget ({gain})"
     if allowed is not None and chosen.offer is dense and allowed.price >= chosen.price:
-        return f"kept: the gain of {best.algorithm} is within the margin of {allowed.margin:.0%} ({gain})"
+        return f"kept: {best.algorithm} gains less than the margin, {allowed.margin:.0%} ({gain})"
     if best.error > chosen.offer.error:
         return f"the error budget is better spent elsewhere than on {best.algorithm} ({gain})"
     if chosen.offer is dense:

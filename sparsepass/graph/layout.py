@@ -40,9 +40,9 @@ def layout_graph(
     Every node has an ``op_type`` and a ``kind``: "layer" (its layout depends on the choice of
     algorithm), "transparent" (blocked where all of its inputs are), "blocked" (always) or "nchw".
     ``reads_blocked`` and ``writes_blocked`` say what ONNX Runtime does with the node left to it.
-    Inputs and outputs of the model are nodes of kind "nchw" named ``input x`` and ``output y``, with
-    an empty ``op_type``.  Edges carry the ``value`` between their ends and its ``bytes``; a layout
-    change is paid once per value.
+    Inputs and outputs of the model are nodes of kind "nchw" named ``input x`` and ``output y``,
+    with an empty ``op_type``.  Edges carry the ``value`` between their ends and its ``bytes``; a
+    layout change is paid once per value.
 
     ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
     """

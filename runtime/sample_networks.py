@@ -1,0 +1,210 @@
+"""Networks of independent branches, one per layer to time, and what ONNX Runtime's profile says.
+
+Dense layers run in the blocked layout there, weights come from where a network's weights come from,
+and layout changes are nodes of their own.
+"""
+
+import json
+import math
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from sparsepass.algorithms import Algorithm, Packed, Work
+from sparsepass.layer import Array, Layer
+from sparsepass.model import to_bytes
+from sparsepass.passes import LowerConvolutions
+from sparsepass.runtime.lowering import add_functions, replacement
+from sparsepass.runtime.session import session
+
+__all__ = [
+    "Candidate", "Timed", "ended", "graph_input", "into_blocked", "model_of", "relu",
+    "time_candidates", "time_nodes",
+]  # fmt: skip
+
+OPSET = 17
+# Runs of each network, without those before caches and generated code are warm.
+RUNS, WARM_RUNS = 9, 2
+# Operators that move memory and do little else.
+PASSES = ("ReorderInput", "ReorderOutput", "ThresholdedRelu")
+# The end of a branch: it reads a tensor and leaves one number.
+END = "ReduceMax"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One algorithm for one layer, as a node of the name ``node``."""
+
+    node: str
+    row: Algorithm
+    layer: Layer
+    work: Work
+    packed: Packed | None
+    input_zeros: float
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Median microseconds by node, and by operator of ``PASSES`` with the bytes it reads."""
+
+    nodes: Mapping[str, float]
+    passes: Mapping[str, Sequence[tuple[float, float]]]
+
+
+def time_candidates(found: Sequence[Candidate], threads: int, rng: np.random.Generator) -> Timed:
+    """Run a network of independent branches, one per candidate, and read its profile."""
+    feeds: dict[str, Array] = {}
+    for layer, zeros in {c.layer.name: (c.layer, c.input_zeros) for c in found}.values():
+        # Values below zero become zeros.
+        feeds[f"{layer.name}.x"] = rng.random(input_shape(layer), np.float32) - np.float32(zeros)
+        if layer.epilogue.residual:
+            feeds[f"{layer.name}.r"] = rng.random(output_shape(layer), np.float32)
+    return time_nodes(network(found), feeds, threads)
+
+
+def time_nodes(model: ir.Model, feeds: Mapping[str, Array], threads: int) -> Timed:
+    """Run a model a few times and read the times of its nodes."""
+    with tempfile.TemporaryDirectory() as folder:
+        runner = cast(Any, session(to_bytes(model), threads=threads, profile=Path(folder) / "p"))
+        for _ in range(WARM_RUNS + RUNS):
+            runner.run(None, feeds)
+        return read_profile(json.loads(Path(runner.end_profiling()).read_text(encoding="utf-8")))
+
+
+def input_shape(layer: Layer) -> tuple[int, ...]:
+    return (layer.batch, layer.channels, *layer.input_spatial)
+
+
+def output_shape(layer: Layer) -> tuple[int, ...]:
+    return (layer.batch, layer.filters, *layer.output_spatial)
+
+
+def network(found: Sequence[Candidate]) -> ir.Model:
+    """A model with one branch per candidate, with the ops of those that have one."""
+    shared: dict[str, ir.Value] = {}
+    for layer in {c.layer.name: c.layer for c in found}.values():
+        shared[f"{layer.name}.x"] = graph_input(f"{layer.name}.x", input_shape(layer))
+        if layer.epilogue.residual:
+            shared[f"{layer.name}.r"] = graph_input(f"{layer.name}.r", output_shape(layer))
+        for name, array in ((f"{layer.name}.w", layer.weight), (f"{layer.name}.b", layer.bias)):
+            shared[name] = ir.val(name, const_value=ir.tensor(array, name=name))
+    model = model_of(
+        [n for i, c in enumerate(found) for n in branch(c, shared, i)], shared.values()
+    )
+    lowered = {
+        c.node: replacement(c.layer, c.row, c.packed, OPSET) for c in found if c.packed is not None
+    }
+    LowerConvolutions(lowered)(model)
+    add_functions(model)
+    return model
+
+
+def graph_input(name: str, shape: Sequence[int]) -> ir.Value:
+    """A float input of a model."""
+    return ir.val(name, ir.DataType.FLOAT, shape)
+
+
+def model_of(nodes: Sequence[ir.Node], values: Iterable[ir.Value]) -> ir.Model:
+    """A model of ``nodes`` with inputs and constants ``values``; its outputs end the branches."""
+    listed = list(values)
+    graph = ir.Graph(
+        [value for value in listed if value.const_value is None],
+        [node.outputs[0] for node in nodes if node.op_type == END],
+        nodes=nodes,
+        initializers=[value for value in listed if value.const_value is not None],
+        opset_imports={"": OPSET},
+        name="samples",
+    )
+    return ir.Model(graph, ir_version=9)
+
+
+def branch(candidate: Candidate, shared: Mapping[str, ir.Value], number: int) -> list[ir.Node]:
+    """Nodes around one layer: a Relu in NCHW before it, its Relu after it, and an end.
+
+    A residual is a tensor that ONNX Runtime has in its blocked layout.
+    """
+    layer, name = candidate.layer, candidate.node
+    nodes = [relu(shared[f"{layer.name}.x"], f"{name}.first", number)]
+    operands = [nodes[0].outputs[0], shared[f"{layer.name}.w"], shared[f"{layer.name}.b"]]
+    if layer.op_type == "Gemm":
+        nodes.append(ir.node("Gemm", operands, {"transB": 1}, name=name))
+        return ended(nodes, nodes[-1])
+    conv = ir.node("Conv", operands, conv_attributes(layer), name=name)
+    if layer.epilogue.residual:
+        other = relu(shared[f"{layer.name}.r"], f"{name}.other", number)
+        blocked = into_blocked(other.outputs[0], f"{name}.blocked")
+        both = [conv.outputs[0], blocked.outputs[0]]
+        nodes += [other, blocked, conv, ir.node("Add", both, name=f"{name}.add")]
+    else:
+        nodes.append(conv)
+    nodes.append(ir.node("Relu", [nodes[-1].outputs[0]], name=f"{name}.act"))
+    # The Relu is fused into a blocked convolution before that gets its name, an Add after.
+    return ended(nodes, conv if layer.epilogue.residual else nodes[-1], name)
+
+
+def conv_attributes(layer: Layer) -> dict[str, int | list[int]]:
+    return {
+        "kernel_shape": list(layer.kernel),
+        "strides": list(layer.strides),
+        "pads": list(layer.pads),
+        "group": layer.groups,
+    }
+
+
+def relu(value: ir.Value, name: str, number: int) -> ir.Node:
+    """A Relu of a threshold of its own, so that ONNX Runtime does not merge it with others."""
+    return ir.node("ThresholdedRelu", [value], {"alpha": 1e-6 * number}, name=name)
+
+
+def into_blocked(value: ir.Value, name: str) -> ir.Node:
+    """A node that changes nothing and that ONNX Runtime runs in its blocked layout."""
+    return ir.node("MaxPool", [value], {"kernel_shape": [1, 1]}, name=name)
+
+
+def ended(nodes: Sequence[ir.Node], named: ir.Node, name: str = "") -> list[ir.Node]:
+    """Name what nodes make, the output of ``named`` like the branch, and end the branch.
+
+    ONNX Runtime calls a blocked node by its output.  In a network the memory of a tensor is soon
+    used again, and warm: so no branch leaves a tensor behind.
+    """
+    end = ir.node(END, [nodes[-1].outputs[0]], {"keepdims": 0}, name=f"{nodes[-1].name}.end")
+    for node in (*nodes, end):
+        node.outputs[0].name = f"{node.name}.y"
+    named.outputs[0].name = name or named.name
+    end.outputs[0].dtype = ir.DataType.FLOAT
+    return [*nodes, end]
+
+
+def read_profile(events: Sequence[Mapping[str, Any]]) -> Timed:
+    """Medians over the runs, without the warm ones."""
+    times: dict[str, list[float]] = defaultdict(list)
+    passes: dict[tuple[str, str], list[float]] = defaultdict(list)
+    sizes: dict[tuple[str, str], float] = {}
+    for event in events:
+        if event.get("cat") != "Node":
+            continue
+        arguments = cast(Mapping[str, Any], event["args"])
+        name = cast(str, event["name"]).removesuffix("_kernel_time").removesuffix("_nchwc")
+        times[name].append(event["dur"])
+        if arguments["op_name"] in PASSES:
+            key = (arguments["op_name"], arguments["node_index"])
+            passes[key].append(event["dur"])
+            sizes[key] = bytes_of(arguments["input_type_shape"])
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for key, durations in passes.items():
+        found[key[0]].append((sizes[key], median(durations)))
+    return Timed({name: median(values) for name, values in times.items()}, found)
+
+
+def median(durations: Sequence[float]) -> float:
+    return float(np.median(durations[WARM_RUNS:]))
+
+
+def bytes_of(shapes: Sequence[Mapping[str, Sequence[int]]]) -> float:
+    return 4.0 * math.prod(next(iter(shapes[0].values())))
