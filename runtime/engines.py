@@ -32,6 +32,18 @@ class Engine:
         except PackageNotFoundError:
             return None
 
+    def start(self, path: Path, feed: Mapping[str, Any], threads: int) -> Run | str:
+        """A run of the model that has worked once, or the reason why there is none."""
+        if self.version is None:
+            return "not installed"
+        try:
+            run = self.load(path, feed, threads)
+            run()
+        except Exception as error:
+            # What other engines raise has no base but Exception, and is no reason to stop.
+            return f"does not take it: {type(error).__name__}"
+        return run
+
 
 def load_openvino(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
     """OpenVINO at its latency settings, in float32 as the others."""

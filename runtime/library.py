@@ -4,8 +4,7 @@ import ctypes
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-
-import onnxruntime
+from typing import Any
 
 from sparsepass.errors import UsageError
 
@@ -25,20 +24,23 @@ def library_path() -> Path:
         if candidate.is_file():
             return candidate
     raise UsageError(
-        "sparsepass was installed without its native library; install it with a C++17 compiler present"
+        "sparsepass was installed without its native library; install it where a C++17 compiler is"
     )
 
 
-def register(options: onnxruntime.SessionOptions) -> None:
-    """Add our ops to ``options``; doing so twice changes nothing."""
+def register(options: Any) -> None:
+    """Add our ops to ``options``, an ``onnxruntime.SessionOptions``; twice does not harm."""
     options.register_custom_ops_library(str(library_path()))
 
 
 def registered_ops() -> tuple[str, ...]:
     """The names of the ops that the native library registers, in its order."""
     names: list[str] = []
-    visitor = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-    _library().sparsepass_list_ops(visitor(lambda name: names.append(name.decode())))
+
+    def add(name: bytes) -> None:
+        names.append(name.decode())
+
+    _library().sparsepass_list_ops(ctypes.CFUNCTYPE(None, ctypes.c_char_p)(add))
     return tuple(names)
 
 

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -13,7 +13,7 @@ import onnx_ir as ir
 from sparsepass.graph import fusions
 from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
-from sparsepass.runtime.session import plain_session, session
+from sparsepass.runtime.session import plain_session, runner, session
 
 __all__ = ["layer_times", "names_of_layers"]
 
@@ -55,11 +55,12 @@ def layer_times(
     make = session if custom_ops else plain_session
     with tempfile.TemporaryDirectory() as folder:
         running = make(to_bytes(model), threads=threads, profile=Path(folder, "profile"))
+        run = runner(running)
         started, runs = time.perf_counter(), 0
         while runs < FEWEST_RUNS or time.perf_counter() - started < seconds:
-            running.run(None, feed)
+            run(feed)
             runs += 1
-        events = json.loads(Path(running.end_profiling()).read_text(encoding="utf-8"))
+        events = json.loads(Path(cast(Any, running).end_profiling()).read_text(encoding="utf-8"))
     times: dict[str, dict[str, list[float]]] = {}
     for event in events:
         name = str(event.get("name", ""))

@@ -1,7 +1,7 @@
 """Timing whole networks against each other, fairly."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,33 +25,34 @@ class Timing:
 
 
 def interleave(
-    runs: Mapping[str, Run],
+    runs: Sequence[Run],
     *,
     seconds: float = 3.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Timing]:
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Timing]:
     """Time each of ``runs`` in turn, round after round, for about ``seconds`` in all.
 
     Drift of the machine hits all of them alike, so that ratios of the medians can be compared.
-    The order of a round is reversed each time: each follows each other equally often.
+    The order is reversed every other round: each follows each other equally often.
     """
-    for run in runs.values():
+    for run in runs:
         for _ in range(WARM_UP):
             run()
-    started = time.perf_counter()
-    for run in runs.values():
+    started = clock()
+    for run in runs:
         run()
-    one_round = max(time.perf_counter() - started, 1e-6)
+    one_round = max(clock() - started, 1e-6)
     rounds = int(np.clip(seconds / one_round, FEWEST_ROUNDS, MOST_ROUNDS))
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: list[list[float]] = [[] for _ in runs]
+    forward = list(range(len(runs)))
     for done in range(rounds):
-        order = list(runs) if done % 2 == 0 else list(reversed(runs))
-        for name in order:
-            started = time.perf_counter()
-            runs[name]()
-            times[name].append((time.perf_counter() - started) * 1e3)
+        for position in forward if done % 2 == 0 else forward[::-1]:
+            started = clock()
+            runs[position]()
+            times[position].append((clock() - started) * 1e3)
         progress(done + 1, rounds)
-    return {name: summary(values) for name, values in times.items()}
+    return [summary(values) for values in times]
 
 
 def summary(milliseconds: list[float]) -> Timing:

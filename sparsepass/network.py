@@ -1,5 +1,6 @@
 """A network in plain ONNX Runtime, as calibration and sensitivity run it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -10,17 +11,20 @@ from numpy.typing import NDArray
 from sparsepass.errors import ModelError
 from sparsepass.model import to_bytes
 
-__all__ = ["ORT_ERRORS", "Network"]
+__all__ = ["ORT_ERRORS", "Network", "ort_reason"]
 
 _ort: Any = onnxruntime  # ships no types
 _state = _ort.capi.onnxruntime_pybind11_state
 
 # ONNX Runtime's exceptions share no base but Exception.
 ORT_ERRORS: tuple[type[Exception], ...] = (
+    _state.EPFail,
+    _state.EngineError,
     _state.Fail,
     _state.InvalidArgument,
     _state.InvalidGraph,
     _state.InvalidProtobuf,
+    _state.NoSuchFile,
     _state.NotImplemented,
     _state.RuntimeException,
 )
@@ -45,16 +49,20 @@ class Network:
                 to_bytes(model), options, providers=["CPUExecutionProvider"]
             )
         except ORT_ERRORS as error:
-            raise ModelError(f"ONNX Runtime cannot load the model: {first_line(error)}") from error
+            raise ModelError(f"ONNX Runtime cannot load the model: {ort_reason(error)}") from error
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run once; the result maps the outputs' names to arrays."""
         try:
             found = self._session.run(list(self.outputs), dict(feed))
         except ORT_ERRORS as error:
-            raise ModelError(f"ONNX Runtime cannot run the model: {first_line(error)}") from error
+            raise ModelError(f"ONNX Runtime cannot run the model: {ort_reason(error)}") from error
         return dict(zip(self.outputs, cast(list[NDArray[Any]], found), strict=True))
 
 
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def ort_reason(error: Exception) -> str:
+    """The first line of ONNX Runtime's message without codes and source positions, and a remedy."""
+    line = str(error).strip().partition("\n")[0]
+    line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
+    line = re.sub(r"\S+\.(cc|h):\d+ (\S+::)?\S+(\([^)]*\)( const)?)? ", "", line)
+    return f"{line.rstrip('. ')}; check it in ONNX Runtime alone, or export it again"

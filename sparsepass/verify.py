@@ -1,63 +1,146 @@
-"""Proof that a rewritten network gives the outputs of the original, and that it is faster."""
+"""Comparing the outputs of two networks, and how far apart rounding alone may bring them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.calibration import Progress
+from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
 from sparsepass.report.schema import Verification
 from sparsepass.samples import Samples
-from sparsepass.sensitivity import relative_error
 
-__all__ = ["Comparison", "compare", "rounding_tolerance"]
+__all__ = [
+    "ROUNDING", "Comparison", "Difference", "Run", "compare", "rounding_bound",
+    "rounding_tolerances",
+]  # fmt: skip
 
 EPSILON = float(np.finfo(np.float32).eps)
-# How many standard deviations of accumulated rounding are allowed (Higham and Mary, probabilistic
-# rounding error analysis, SIAM J. Sci. Comput. 41, 2019).
+# A measured deviation is one draw of rounding errors, another way to compute is another draw.
+DRAWS = 4.0
+# Roundings of the largest output that are always allowed, however well a network cancels errors.
+LAST_ROUNDINGS = 8.0
+# How many standard deviations of accumulated rounding are conceivable (Higham and Mary, A new
+# approach to probabilistic rounding error analysis, SIAM J. Sci. Comput. 41, 2019).
 DEVIATIONS = 8.0
 
+ROUNDING = "4 times what the network's own rounding does to this output"
+
 Arrays = Mapping[str, NDArray[Any]]
-Run = Callable[[Mapping[str, Any]], Arrays]
+Run = Callable[[Mapping[str, NDArray[Any]]], Arrays]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output is from its reference, over all samples.
+
+    ``absolute`` is the largest difference, ``magnitude`` the largest finite reference, ``relative``
+    the root of the summed squares of the differences over that of the references.  ``discrete``
+    outputs are integers or truth values; ``finite`` tells whether all references are.
+    """
+
+    absolute: float
+    magnitude: float
+    relative: float
+    discrete: bool
+    finite: bool
+
+    @property
+    def scaled(self) -> float:
+        """The largest difference over the largest reference."""
+        return self.absolute / self.magnitude if self.magnitude else self.absolute
+
+    def allowed(self, tolerance: float) -> float:
+        """The difference that ``tolerance``, a share of the largest reference, stands for."""
+        return tolerance * (self.magnitude or 1.0)
+
+    def excess(self, tolerance: float) -> float:
+        """The difference over what is allowed: at most 1 where the output is right."""
+        if self.absolute == 0:
+            return 0.0
+        allowed = self.allowed(tolerance)
+        return self.absolute / allowed if allowed else math.inf
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Outputs of two networks over the same samples.
 
-    ``absolute`` is the largest difference, ``scaled`` the largest difference over the largest
-    magnitude of its output, ``relative`` the root of the summed squares of differences over that
-    of the outputs, ``top1`` the share of rows whose largest entry stays in place (None where no output
-    has rows of classes).
+    ``top1`` is the share of rows of classes whose largest entry stays in place, None where no
+    output has such rows.
     """
 
-    absolute: float
-    scaled: float
-    relative: float
-    magnitude: float
+    outputs: Mapping[str, Difference]
     top1: float | None
     samples: int
 
-    def verification(self, tolerance: float, derivation: str) -> Verification:
-        """The comparison as the report holds it; ``tolerance`` is relative to the magnitude."""
+    @property
+    def relative(self) -> float:
+        """The relative error of the worst output of floats."""
+        floats = (d.relative for d in self.outputs.values() if not d.discrete)
+        return max(floats, default=0.0)
+
+    def exact(self, tolerances: Mapping[str, float]) -> Verification:
+        """The proof that outputs differ by rounding at most, see ``rounding_tolerances``.
+
+        It shows the output that is nearest to failing.
+        """
+        name = max(self.outputs, key=lambda name: self.outputs[name].excess(tolerances[name]))
+        worst = self.outputs[name]
         return Verification(
-            max_absolute_error=self.absolute,
-            max_relative_error=self.scaled,
-            tolerance=tolerance * self.magnitude,
-            derivation=derivation,
+            max_absolute_error=worst.absolute,
+            max_relative_error=worst.scaled,
+            tolerance=worst.allowed(tolerances[name]),
+            derivation=f"output {name}: {ROUNDING}",
+            samples=self.samples,
+            top1_agreement=self.top1,
+        )
+
+    def within(self, max_error: float) -> Verification:
+        """The proof that the relative error of every output is at most ``max_error``."""
+        return Verification(
+            max_absolute_error=self.relative,
+            max_relative_error=self.relative,
+            tolerance=max_error,
+            derivation="the error budget; relative to the root mean square of the output",
             samples=self.samples,
             top1_agreement=self.top1,
         )
 
 
-def rounding_tolerance(layers: Sequence[Layer]) -> float:
-    """Allowed difference, relative to the largest output, of two exact ways to compute a network.
+def rounding_tolerances(
+    noise: Comparison, layers: Iterable[Layer], *, amplified: bool = False
+) -> dict[str, float]:
+    """For each output, the share of its largest value by which exact computations may differ.
 
-    A dot product of n terms rounds n times; errors of random sign add up to about
-    sqrt(n) * epsilon of its magnitude, and those of the layers on a path add up at most.
+    ``noise`` compares the network with one whose weights are disturbed as rounding disturbs them
+    (see ``pipeline.noise``).  Allowed are ``DRAWS`` times that, at least ``LAST_ROUNDINGS``
+    roundings of the largest value and at most ``rounding_bound``, which also serves algorithms that
+    amplify rounding by a known factor (``amplified``).  Discrete outputs have to be equal, except
+    where the network's own rounding changes them.
+    """
+    bound = rounding_bound(layers)
+    return {
+        name: (bound if amplified and not found.discrete else tolerance_of(found, bound))
+        for name, found in noise.outputs.items()
+    }
+
+
+def tolerance_of(noise: Difference, bound: float) -> float:
+    if noise.discrete:
+        return DRAWS * noise.scaled if math.isfinite(noise.scaled) else 0.0
+    return max(min(DRAWS * noise.scaled, bound), LAST_ROUNDINGS * EPSILON)
+
+
+def rounding_bound(layers: Iterable[Layer]) -> float:
+    """Rounding errors of a network that does not amplify them, relative to its largest output.
+
+    A sum of n terms rounds n times; errors of random sign add up to about sqrt(n) epsilon of
+    its magnitude, and those of the layers on a path add up at most.
     """
     return DEVIATIONS * EPSILON * sum(math.sqrt(layer.taps + 1) for layer in layers)
 
@@ -66,50 +149,74 @@ def compare(
     original: Run,
     rewritten: Run,
     samples: Samples,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Comparison:
-    """Run both networks on every sample.  Outputs that are not numbers of float are compared exactly."""
-    references: list[Arrays] = []
-    found: list[Arrays] = []
+    """Run both networks on every sample; outputs of one sample are in memory at a time.
+
+    Raises UsageError where the networks do not have the same outputs.
+    """
+    tallies: dict[str, Tally] = {}
     for done, feed in enumerate(samples, start=1):
-        references.append(original(feed))
-        found.append(rewritten(feed))
+        references, found = original(feed), rewritten(feed)
+        if missing := set(references) ^ set(found):
+            raise UsageError(
+                f"output '{min(missing)}' is in one of the models only; give two models that agree"
+            )
+        for name, reference in references.items():
+            tallies.setdefault(name, Tally()).add(reference, found[name])
         progress(done, len(samples))
-    pairs = [(a[name], b[name]) for a, b in zip(references, found, strict=True) for name in a]
-    absolute = max((difference(a, b) for a, b in pairs), default=0.0)
-    magnitude = max((largest(a) for a, _ in pairs), default=0.0)
-    scaled = max((difference(a, b) / (largest(a) or 1.0) for a, b in pairs), default=0.0)
+    agreements = [share for tally in tallies.values() for share in tally.agreements]
     return Comparison(
-        absolute,
-        scaled,
-        relative_error(references, found),
-        magnitude,
-        agreement(pairs),
-        len(samples),
+        outputs={name: tally.difference() for name, tally in tallies.items()},
+        top1=float(np.mean(agreements)) if agreements else None,
+        samples=len(samples),
     )
 
 
-def difference(reference: NDArray[Any], found: NDArray[Any]) -> float:
-    """The largest difference; infinite where shapes differ or a value is NaN on one side only."""
-    if reference.shape != found.shape:
-        return math.inf
-    if reference.size == 0:
-        return 0.0
-    a, b = reference.astype(np.float64), found.astype(np.float64)
+@dataclass
+class Tally:
+    """Running sums and maxima of one output."""
+
+    absolute: float = 0.0
+    magnitude: float = 0.0
+    change: float = 0.0
+    energy: float = 0.0
+    discrete: bool = False
+    finite: bool = True
+    agreements: list[float] = field(default_factory=list[float])
+
+    def add(self, reference: NDArray[Any], found: NDArray[Any]) -> None:
+        """Add one sample; a value that is NaN or infinite on both sides alike is no difference."""
+        self.discrete = reference.dtype.kind != "f"
+        if reference.shape != found.shape or reference.dtype != found.dtype:
+            self.absolute = self.change = math.inf
+            return
+        if reference.size == 0:
+            return
+        a, b = reference.astype(np.float64), found.astype(np.float64)
+        usual = np.isfinite(a)
+        gaps = differences(a, b)
+        self.finite = self.finite and bool(usual.all())
+        self.absolute = max(self.absolute, float(gaps.max()))
+        self.magnitude = max(
+            self.magnitude, float(np.abs(a, where=usual, out=np.zeros_like(a)).max())
+        )
+        self.change += float(np.square(gaps).sum())
+        self.energy += float(np.square(a, where=usual, out=np.zeros_like(a)).sum())
+        if a.ndim == 2 and a.shape[1] > 1 and not self.discrete:
+            self.agreements.append(float(np.mean(a.argmax(axis=-1) == b.argmax(axis=-1))))
+
+    def difference(self) -> Difference:
+        """What the samples add up to."""
+        relative = math.inf if self.change > 0 else 0.0
+        if self.energy > 0:
+            relative = math.sqrt(self.change / self.energy)
+        return Difference(self.absolute, self.magnitude, relative, self.discrete, self.finite)
+
+
+def differences(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Absolute differences; infinite where only one side is NaN or infinite."""
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    gaps = np.where(same, 0.0, np.abs(a - b))
-    return math.inf if np.isnan(gaps).any() else float(gaps.max())
-
-
-def largest(values: NDArray[Any]) -> float:
-    finite = np.abs(values[np.isfinite(values)])
-    return float(finite.max()) if finite.size else 0.0
-
-
-def agreement(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> float | None:
-    rows = [
-        np.mean(a.argmax(axis=-1) == b.argmax(axis=-1))
-        for a, b in pairs
-        if a.ndim == 2 and a.shape[1] > 1 and a.dtype.kind == "f"
-    ]
-    return float(np.mean(rows)) if rows else None
+    with np.errstate(invalid="ignore"):
+        gaps: NDArray[np.float64] = np.where(same, 0.0, np.abs(a - b))
+    return np.nan_to_num(gaps, nan=math.inf, posinf=math.inf)

@@ -1,9 +1,12 @@
 """The command line: ``sparsepass optimize model.onnx`` and what goes with it."""
 
+import io
 import sys
+from collections.abc import Sequence
+from typing import cast
 
 from sparsepass.cli.app import app
-from sparsepass.cli.console import errors
+from sparsepass.cli.console import print_error
 from sparsepass.errors import SparsepassError, VerificationError
 
 __all__ = ["main"]
@@ -11,10 +14,14 @@ __all__ = ["main"]
 FAILED_CHECK, USAGE = 1, 2
 
 
-def main() -> None:
-    """Run the command line; exit code 0 is success, 1 a failed check, 2 anything the user can mend."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 for success, 1 for a failed check, 2 for a wrong input."""
+    stdout: object = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        # Names from a model may hold what the terminal's encoding cannot.
+        cast(io.TextIOWrapper[io.BufferedWriter], stdout).reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(None if arguments is None else list(arguments))
     except SparsepassError as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        print_error(str(error))
         sys.exit(FAILED_CHECK if isinstance(error, VerificationError) else USAGE)

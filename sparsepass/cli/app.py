@@ -38,7 +38,7 @@ def common(
         typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Make convolutional networks fast on CPUs: for each layer, the algorithm its sparsity deserves."""
+    """Make convolutional networks fast on CPUs: each layer by the algorithm for its sparsity."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
 
 

@@ -1,10 +1,14 @@
 """Commands that compare two models: ``verify`` and ``bench``."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
@@ -15,12 +19,15 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
+    check_target,
     read_shapes,
     read_transform,
 )
 from sparsepass.pipeline.bench import Row, compare_engines
 from sparsepass.pipeline.certify import certify
 from sparsepass.report.markdown import table
+from sparsepass.report.schema import write_text
+from sparsepass.report.units import printable
 
 __all__ = ["bench", "verify"]
 
@@ -95,6 +102,8 @@ def bench(
 
     All run in this process, in turn. Without OPTIMIZED, MODEL is taken for an optimized file.
     """
+    if json:
+        check_target(json, source=model)
     with progress_bars(quiet) as progress:
         rows = compare_engines(
             model,
@@ -108,5 +117,18 @@ def bench(
             progress=progress,
         )
     if json:
-        json.write_bytes(TypeAdapter(list[Row]).dump_json(rows, indent=2))
-    output.print(table([row.cells() for row in rows]), markup=False, highlight=False)
+        write_text(json, TypeAdapter(list[Row]).dump_json(rows, indent=2).decode() + "\n")
+    print_rows([row.cells() for row in rows])
+
+
+def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
+    """A table on a terminal, Markdown where the output goes to a file."""
+    if not output.is_terminal:
+        output.print(Text(table(rows)), soft_wrap=True, end="")
+        return
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
+    for name in rows[0]:
+        drawn.add_column(name, justify="right" if name.endswith(("ms", "up")) else "left")
+    for row in rows:
+        drawn.add_row(*(Text(printable(cell)) for cell in row.values()))
+    output.print(drawn)

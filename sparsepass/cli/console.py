@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -13,30 +14,44 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from sparsepass.pipeline.stages import Progress as Report
 from sparsepass.pipeline.stages import silent
+from sparsepass.report.units import printable
 
-__all__ = ["errors", "output", "progress_bars"]
+__all__ = ["errors", "output", "print_error", "print_path", "progress_bars"]
 
 output = Console()
 errors = Console(stderr=True)
 
 
+def print_error(message: str) -> None:
+    """Say on standard error, in one line, what went wrong."""
+    text = printable(" ".join(message.split()))
+    errors.print(Text(f"error: {text}", style="red"), soft_wrap=True)
+
+
+def print_path(what: str, path: Path) -> None:
+    """Say where a file was written, in a line that is never broken."""
+    output.print(Text(printable(f"{what}: {path}")), soft_wrap=True)
+
+
 @contextmanager
 def progress_bars(quiet: bool) -> Generator[Report]:
-    """One bar per stage, on standard error; none when ``quiet``."""
-    if quiet:
+    """One bar per stage, on standard error; none when ``quiet`` or where nobody looks."""
+    if quiet or not errors.is_terminal:
         yield silent
         return
+    plain = errors.options.ascii_only
     columns = (
-        SpinnerColumn(finished_text="[green]✓[/]"),
+        SpinnerColumn("line" if plain else "dots", finished_text="+" if plain else "[green]✓[/]"),
         TextColumn("{task.description:<20}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=errors, transient=not errors.is_terminal) as bars:
+    with Progress(*columns, console=errors) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:

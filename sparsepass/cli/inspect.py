@@ -21,6 +21,7 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
+    check_target,
     read_shapes,
     read_transform,
 )
@@ -45,6 +46,8 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Show where MODEL is sparse, layer by layer."""
+    if json:
+        check_target(json, source=model)
     with progress_bars(quiet) as progress:
         analysis = run_analyze(
             model,
@@ -72,12 +75,13 @@ def explain(
     threads: Threads = 1,
     profile: ProfileFile = None,
     seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Show every offer and every refusal for one LAYER."""
     if model.suffix == ".json":
         print_explanation(output, Report.load(model), layer)
         return
-    with progress_bars(quiet=False) as progress:
+    with progress_bars(quiet) as progress:
         result = run_optimize(
             model,
             samples=samples,

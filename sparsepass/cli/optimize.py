@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sparsepass.cli.console import output, progress_bars
+from sparsepass.cli.console import output, print_path, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
     JsonFile,
@@ -17,16 +17,16 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
+    check_target,
     read_shapes,
     read_transform,
 )
-from sparsepass.errors import UsageError
 from sparsepass.model import MOST_BYTES, load, save
 from sparsepass.pipeline import optimize as run_optimize
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
-from sparsepass.report import print_report, write
+from sparsepass.report import check_format, print_report, write
 
 __all__ = ["inline", "optimize"]
 
@@ -72,8 +72,10 @@ def optimize(
 ) -> None:
     """Rewrite MODEL so that it runs faster, prove it, and write it with a report."""
     target = out or model.with_suffix(".sparse.onnx")
-    if not dry_run:
-        check_target(model, target)
+    for path in filter(None, (None if dry_run else target, report, json, save_plan)):
+        check_target(path, source=model)
+    if report:
+        check_format(report)
     with progress_bars(quiet) as progress:
         result = run_optimize(
             model,
@@ -99,9 +101,10 @@ def optimize(
     if save_plan:
         result.plan.save(save_plan)
     print_report(output, result.report, quiet=quiet)
-    for what, path in (("model", None if dry_run else target), ("report", report)):
+    written = (("model", None if dry_run else target), ("report", report), ("JSON", json))
+    for what, path in (*written, ("plan", save_plan)):
         if path:
-            output.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+            print_path(what, path)
 
 
 def inline(
@@ -111,18 +114,8 @@ def inline(
     ],
 ) -> None:
     """Write MODEL with standard operators only, for tools that cannot read functions."""
-    check_target(model, out)
+    check_target(out, source=model)
     loaded = load(model)
     prepare(loaded)
     save(loaded, out)
-    output.print(f"model: {out}", markup=False, highlight=False, soft_wrap=True)
-
-
-def check_target(model: Path, target: Path) -> None:
-    """Find out before the work that the output cannot be written."""
-    if target.exists() and model.exists() and target.samefile(model):
-        raise UsageError(f"{target}: is the input itself; give another path with -o")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: the folder does not exist; make it or give another path")
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; give a file with -o")
+    print_path("model", out)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sparsepass.cli.console import output, progress_bars
-from sparsepass.cli.options import Threads
+from sparsepass.cli.console import print_path, progress_bars
+from sparsepass.cli.options import Quiet, Threads, check_target
 from sparsepass.pipeline.stages import step
 from sparsepass.profile import cached_path, cpu_name
 from sparsepass.runtime.library import instruction_set
@@ -23,11 +23,13 @@ def calibrate(
             "-o", "--output", help="Where to write. Default: the user's cache.", show_default=False
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure this machine (a minute or two), so that predictions are its own."""
+    if out:
+        check_target(out)
     target = out or cached_path(cpu_name(), instruction_set(), threads)
-    with progress_bars(quiet=False) as progress:
+    with progress_bars(quiet) as progress:
         profile = measure_profile(threads, progress=step(progress, "measuring machine"))
-    target.parent.mkdir(parents=True, exist_ok=True)
     profile.save(target)
-    output.print(f"profile: {target}", markup=False, highlight=False, soft_wrap=True)
+    print_path("profile", target)

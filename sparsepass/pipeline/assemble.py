@@ -1,17 +1,16 @@
 """Reports from what the stages found."""
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import onnxruntime
 
 from sparsepass.algorithms import DENSE, Packed, algorithm
 from sparsepass.layer import Epilogue, Layer
-from sparsepass.model import digest, to_bytes
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Bid, Choice, Offer, Plan
-from sparsepass.profile import MachineProfile
 from sparsepass.report.schema import (
     Analysis,
     ErrorBudget,
@@ -51,13 +50,12 @@ def machine_of(cpu: str, threads: int) -> Machine:
 
 
 def model_file(studied: Studied, after_bytes: int | None = None) -> ModelFile:
-    content = to_bytes(studied.original)
     return ModelFile(
         name=studied.name,
-        digest=digest(studied.original),
+        digest=studied.digest,
         ir_version=studied.original.ir_version,
         opset=studied.original.opset_imports[""],
-        before_bytes=len(content),
+        before_bytes=studied.size,
         after_bytes=after_bytes,
         inputs=tuple(
             Tensor(name=spec.name, shape=spec.shape, element_type=str(spec.dtype))
@@ -112,7 +110,7 @@ def analysis_of(studied: Studied, machine: Machine) -> Analysis:
 def report_of(
     studied: Studied,
     plan: Plan,
-    bids: dict[str, tuple[Bid, ...]],
+    bids: Mapping[str, tuple[Bid, ...]],
     *,
     machine: Machine,
     outcome: Outcome | None,
@@ -122,7 +120,7 @@ def report_of(
     warnings: tuple[str, ...],
 ) -> Report:
     """The report of ``sparsepass optimize``; ``outcome`` is None for a dry run."""
-    fates = outcome.fates if outcome else {}
+    fates: Mapping[str, str] = outcome.fates if outcome else {}
     network = None
     if outcome:
         network = NetworkTime(
@@ -134,7 +132,7 @@ def report_of(
         )
     return Report(
         tool=tool_name(),
-        model=model_file(studied, len(outcome.candidate.content) if outcome else None),
+        model=model_file(studied, outcome.candidate.size if outcome else None),
         machine=machine,
         samples=samples_of(studied),
         passes=studied.passes,
@@ -147,7 +145,7 @@ def report_of(
         plan=plan,
         budget=budget,
         network=network,
-        verification=outcome.verification if outcome else None,
+        verification=outcome.proof.verification if outcome else None,
         selector=selector,
     )
 

@@ -1,22 +1,25 @@
 """A network in every engine there is, in one process, in turn."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sparsepass.model import load
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import latency
 from sparsepass.pipeline.stages import Progress, step
-from sparsepass.pipeline.study import SampleSource
+from sparsepass.pipeline.study import SampleSource, naming
 from sparsepass.report.schema import Engine
 from sparsepass.runtime.engines import ENGINES
-from sparsepass.runtime.session import plain_session, session
+from sparsepass.runtime.session import plain_session, runner, session
 from sparsepass.runtime.timing import interleave
 from sparsepass.samples import inputs_of, load_samples, random_samples
+from sparsepass.verify import Run
 
 __all__ = ["Row", "compare_engines"]
 
@@ -35,10 +38,9 @@ class Row(BaseModel):
         """The row as text for a table."""
         engine, times = self.engine, self.engine.latency
         if times is None or self.speedup is None:
-            return {
-                "engine": engine.name, "version": engine.version, "median ms": "-", "p10 ms": "-",
-                "p90 ms": "-", "speed-up": engine.absent,
-            }  # fmt: skip
+            empty = dict.fromkeys(("median ms", "p10 ms", "p90 ms"), "-")
+            about = {"engine": engine.name, "version": engine.version}
+            return about | empty | {"speed-up": engine.absent}
         return {
             "engine": engine.name,
             "version": engine.version,
@@ -61,32 +63,36 @@ def compare_engines(
     seed: int,
     progress: Progress,
 ) -> list[Row]:
-    """Time ``original`` in plain ONNX Runtime and the other engines, ``optimized`` with our library."""
-    inputs = inputs_of(load(original, shapes=shapes), shapes)
-    given = (
-        random_samples(inputs, seed=seed, count=1)
-        if samples is None
-        else load_samples(samples, inputs, limit=1, transform=image_transform, seed=seed)
-    )
-    feed = given[0]
-    runs: dict[str, Callable[[], object]] = {
-        PLAIN: session_run(plain_session(original, threads=threads), feed),
-        OURS: session_run(session(optimized, threads=threads), feed),
-    }
+    """Time ``original`` in plain ONNX Runtime and other engines, ``optimized`` with our library."""
+    with naming(original):
+        inputs = inputs_of(load(original, shapes=shapes), shapes)
+        given = (
+            random_samples(inputs, seed=seed, count=1)
+            if samples is None
+            else load_samples(samples, inputs, limit=1, transform=image_transform, seed=seed)
+        )
+        feed = given[0]
+        plain = bound_run(runner(plain_session(original, threads=threads)), feed)
+        plain()
+    with naming(optimized):
+        ours = bound_run(runner(session(optimized, threads=threads)), feed)
+        ours()
+    runs: dict[str, Callable[[], object]] = {PLAIN: plain, OURS: ours}
+    versions = {PLAIN: onnxruntime.__version__, OURS: version("sparsepass")}
     absent: dict[str, str] = {}
     for engine in ENGINES:
-        if engine.version is None:
-            absent[engine.name] = "not installed"
-            continue
-        try:
-            runs[engine.name] = engine.load(original, feed, threads)
-            runs[engine.name]()
-        except Exception as error:  # noqa: BLE001 - engines share no exception but this
-            runs.pop(engine.name, None)
-            absent[engine.name] = f"does not take it: {type(error).__name__}"
-    timings = interleave(runs, seconds=seconds, progress=step(progress, "timing engines"))
-    versions = {PLAIN: onnxruntime.__version__, OURS: onnxruntime.__version__}
-    versions |= {engine.name: engine.version or "" for engine in ENGINES}
+        run = engine.start(original, feed, threads)
+        versions[engine.name] = engine.version or ""
+        if isinstance(run, str):
+            absent[engine.name] = run
+        else:
+            runs[engine.name] = run
+    progressed = step(progress, "timing engines")
+    timings = dict(
+        zip(
+            runs, interleave(list(runs.values()), seconds=seconds, progress=progressed), strict=True
+        )
+    )
     rows = [
         Row(
             engine=Engine(name=name, version=versions[name], latency=latency(timing)),
@@ -100,7 +106,5 @@ def compare_engines(
     ]
 
 
-def session_run(opened: Any, feed: Mapping[str, Any]) -> Callable[[], object]:
-    names = {value.name for value in opened.get_inputs()}
-    taken = {name: value for name, value in feed.items() if name in names}
-    return lambda: opened.run(None, taken)
+def bound_run(run: Run, feed: Mapping[str, NDArray[Any]]) -> Callable[[], object]:
+    return lambda: run(feed)

@@ -4,28 +4,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
+from pydantic import ValidationError
 
-from sparsepass.errors import VerificationError
+from sparsepass.errors import PlanError, VerificationError
 from sparsepass.graph import layers
 from sparsepass.model import load, to_bytes
 from sparsepass.pictures import ImageTransform
+from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.prepare import prepare
-from sparsepass.pipeline.prove import DERIVATION, LOSSY_DERIVATION, is_lossy, runner
+from sparsepass.pipeline.prove import is_lossy, numerics_of
 from sparsepass.pipeline.stages import Progress, step
-from sparsepass.pipeline.study import RANDOM_SAMPLES, SampleSource
+from sparsepass.pipeline.study import RANDOM_SAMPLES, SampleSource, naming
 from sparsepass.plan import PLAN_KEY, Plan
 from sparsepass.report.schema import Verification
-from sparsepass.runtime.session import plain_session, session
+from sparsepass.runtime.session import plain_session, runner, session
 from sparsepass.samples import inputs_of, load_samples, random_samples
-from sparsepass.verify import compare, rounding_tolerance
+from sparsepass.verify import compare, rounding_tolerances
 
 __all__ = ["certify", "plan_in"]
 
 
 def plan_in(model: ir.Model) -> Plan | None:
-    """The plan that an optimized file carries, or None."""
+    """The plan that an optimized file carries, or None; raises PlanError where it is broken."""
     text = model.metadata_props.get(PLAN_KEY)
-    return None if text is None else Plan.model_validate_json(text)
+    try:
+        return None if text is None else Plan.model_validate_json(text)
+    except ValidationError as error:
+        raise PlanError(
+            "the plan in its metadata is not one; optimize the original again"
+        ) from error
 
 
 def certify(
@@ -40,49 +47,45 @@ def certify(
     seed: int,
     progress: Progress,
 ) -> dict[str, Verification]:
-    """Compare outputs with the op library and without; raises VerificationError where one differs.
+    """Compare outputs with the op library and without; raises VerificationError where they differ.
 
-    Files whose plan is exact are held to the rounding of the arithmetic, others to ``max_error`` or,
-    without it, to the budget the plan was made for.
+    Files whose plan is exact are held to the rounding of the arithmetic, others to the budget that
+    the plan was made for.  ``max_error`` overrules both; 0 asks for rounding only.
     """
-    source, rewritten = load(original, shapes=shapes), load(optimized, shapes=shapes)
-    inputs = inputs_of(source, shapes)
-    given = (
-        random_samples(inputs, seed=seed, count=RANDOM_SAMPLES)
-        if samples is None
-        else load_samples(samples, inputs, transform=image_transform, seed=seed)
-    )
-    plan = plan_in(rewritten)
-    lossy = plan is not None and any(map(is_lossy, plan.choices))
-    allowed = max_error or (plan.max_error if plan is not None else 0.0)
-    prepared = source.clone()
-    prepare(prepared)
-    tolerance = rounding_tolerance(layers(prepared, shapes).layers)
-    reference = runner(plain_session(to_bytes(source), threads=threads))
-    content = to_bytes(rewritten)
-    proofs: dict[str, Verification] = {}
-    for name, open_session in (("with the op library", session), ("without", plain_session)):
-        compared = compare(
-            reference,
-            runner(open_session(content, threads=threads)),
-            given,
-            step(progress, f"comparing {name}"),
+    with naming(original):
+        source = load(original, shapes=shapes)
+        inputs = inputs_of(source, shapes)
+        prepared = source.clone()
+        prepare(prepared)
+        found = layers(prepared, shapes).layers
+        given = (
+            random_samples(inputs, seed=seed, count=RANDOM_SAMPLES)
+            if samples is None
+            else load_samples(samples, inputs, transform=image_transform, seed=seed)
         )
-        if lossy or max_error:
-            proof = Verification(
-                max_absolute_error=compared.relative,
-                max_relative_error=compared.relative,
-                tolerance=allowed,
-                derivation=LOSSY_DERIVATION,
-                samples=compared.samples,
-                top1_agreement=compared.top1,
-            )
-        else:
-            proof = compared.verification(tolerance, DERIVATION)
+        reference = runner(plain_session(to_bytes(source), threads=threads))
+        noise = rounding_noise(
+            prepared, found, given,
+            threads=threads, seed=seed, progress=step(progress, "measuring rounding"),
+        )  # fmt: skip
+    proofs: dict[str, Verification] = {}
+    with naming(optimized):
+        rewritten = load(optimized, shapes=shapes)
+        plan = plan_in(rewritten)
+        choices = plan.choices if plan else ()
+        if max_error is None:
+            max_error = plan.max_error if plan and any(map(is_lossy, choices)) else 0.0
+        amplified = any(numerics_of(choice) == "bounded" for choice in choices)
+        tolerances = rounding_tolerances(noise, found, amplified=amplified)
+        content = to_bytes(rewritten)
+        for name, open_session in (("with the op library", session), ("without", plain_session)):
+            run = runner(open_session(content, threads=threads))
+            compared = compare(reference, run, given, step(progress, f"comparing {name}"))
+            proofs[name] = compared.within(max_error) if max_error else compared.exact(tolerances)
+    for name, proof in proofs.items():
         if not proof.passed:
             raise VerificationError(
-                f"{optimized}: {name}, outputs differ by {proof.max_absolute_error:.3g}, allowed are "
-                f"{proof.tolerance:.3g}; optimize {original} again"
+                f"{optimized}: {name}, outputs differ by {proof.max_absolute_error:.3g}, allowed "
+                f"are {proof.tolerance:.3g} ({proof.derivation}); optimize {original} again"
             )
-        proofs[name] = proof
     return proofs

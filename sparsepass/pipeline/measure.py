@@ -1,13 +1,14 @@
 """Measured times for the offers that could win, taken inside the network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Lowering
+from sparsepass.algorithms import DENSE, Lowering, algorithm
 from sparsepass.layer import Layer
 from sparsepass.pipeline.rewrite import rewrite
+from sparsepass.pipeline.stages import Steps
 from sparsepass.plan import Bid, Choice, Offer
 from sparsepass.runtime.node_times import layer_times, names_of_layers
 from sparsepass.sparsity import Stats
@@ -15,7 +16,8 @@ from sparsepass.sparsity import Stats
 __all__ = ["measure"]
 
 Bids = Mapping[str, tuple[Bid, ...]]
-Progress = Callable[[int, int], None]
+Parameters = tuple[tuple[str, int], ...]
+NO_PARAMETERS: Parameters = ()
 
 # An offer is measured where its prediction, which may be off by this factor, could still win.
 DOUBT = 2.0
@@ -29,43 +31,53 @@ def measure(
     feed: Mapping[str, Any],
     *,
     threads: int,
-    progress: Progress = lambda done, total: None,
+    progress: Steps = lambda done, total: None,
 ) -> dict[str, tuple[Bid, ...]]:
     """Return ``bids`` with ``measured`` filled in for the dense offers and those that could win.
 
-    Each algorithm that lowers to a custom op is given every layer at once where it could win: two or three
-    sessions measure a whole network.
+    Every layer that an algorithm could win is given to it at once, in one network for each of its
+    settings: a few sessions measure all.
     """
     names = names_of_layers(prepared, tuple(layers))
+    settings = hopeful_settings(bids)
     dense = layer_times(prepared, names, feed, threads=threads, custom_ops=False)
-    times: dict[tuple[str, str], float] = {(name, DENSE.name): us for name, us in dense.items()}
-    rows = [row for row in ALGORITHMS if row.lowering is Lowering.CUSTOM_OP]
-    progress(1, 1 + len(rows))
-    for done, row in enumerate(rows, start=2):
+    times = {(name, DENSE.name, NO_PARAMETERS): us for name, us in dense.items()}
+    progress(1, 1 + len(settings))
+    for done, (row, parameters) in enumerate(settings, start=2):
         chosen = [
-            Choice(layer=name, algorithm=row.name, parameters=offer.parameters)
-            for name, layer_bids in bids.items()
-            for offer in layer_bids
-            if isinstance(offer, Offer)
-            and offer.algorithm == row.name
-            and offer.predicted < DOUBT * dense_time(layer_bids)
+            Choice(layer=name, algorithm=row, parameters=dict(parameters))
+            for name in settings[row, parameters]
         ]
-        if chosen:
-            model = rewrite(prepared, layers, stats, chosen)
-            found = layer_times(model, names, feed, threads=threads, custom_ops=True)
-            times |= {(c.layer, row.name): found[c.layer] for c in chosen if c.layer in found}
-        progress(done, 1 + len(rows))
+        model = rewrite(prepared, layers, stats, chosen)
+        found = layer_times(model, names, feed, threads=threads, custom_ops=True)
+        times |= {(c.layer, row, parameters): found[c.layer] for c in chosen if c.layer in found}
+        progress(done, 1 + len(settings))
     return {
-        name: tuple(with_time(bid, times.get((name, bid.algorithm))) for bid in layer_bids)
+        name: tuple(with_time(name, bid, times) for bid in layer_bids)
         for name, layer_bids in bids.items()
     }
 
 
-def dense_time(bids: tuple[Bid, ...]) -> float:
-    return next(b.predicted for b in bids if isinstance(b, Offer) and b.algorithm == DENSE.name)
+def hopeful_settings(bids: Bids) -> dict[tuple[str, Parameters], list[str]]:
+    """Each algorithm that lowers to a custom op, with parameters, and the layers it could win."""
+    found: dict[tuple[str, Parameters], list[str]] = {}
+    for name, layer_bids in bids.items():
+        offers = [bid for bid in layer_bids if isinstance(bid, Offer)]
+        dense = next(offer.predicted for offer in offers if offer.algorithm == DENSE.name)
+        for offer in offers:
+            row = algorithm(offer.algorithm)
+            custom = row is not None and row.lowering is Lowering.CUSTOM_OP
+            if custom and offer.predicted < DOUBT * dense:
+                found.setdefault((offer.algorithm, fixed(offer)), []).append(name)
+    return found
 
 
-def with_time(bid: Bid, microseconds: float | None) -> Bid:
-    if not isinstance(bid, Offer) or microseconds is None:
+def fixed(offer: Offer) -> Parameters:
+    return tuple(sorted(offer.parameters.items()))
+
+
+def with_time(layer: str, bid: Bid, times: Mapping[tuple[str, str, Parameters], float]) -> Bid:
+    if not isinstance(bid, Offer):
         return bid
-    return bid.model_copy(update={"measured": microseconds})
+    measured = times.get((layer, bid.algorithm, fixed(bid)))
+    return bid if measured is None else bid.model_copy(update={"measured": measured})

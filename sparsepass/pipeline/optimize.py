@@ -1,5 +1,6 @@
 """The main job: read, measure, choose, rewrite, prove."""
 
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,32 +11,28 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import onnx_ir as ir
 
+from sparsepass.algorithms import DENSE
 from sparsepass.cost import CostModel
 from sparsepass.errors import UsageError
-from sparsepass.graph import layout_graph
-from sparsepass.model import MOST_BYTES, save, to_bytes
+from sparsepass.model import MOST_BYTES, save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import analysis_of, machine_of, report_of, tool_name
-from sparsepass.pipeline.measure import measure as measure_bids
-from sparsepass.pipeline.prove import is_lossy, plain_run
+from sparsepass.pipeline.market import Market, open_market
+from sparsepass.pipeline.prove import is_lossy, open_trials
+from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
-from sparsepass.pipeline.stages import Progress, Studied, silent, step
-from sparsepass.pipeline.study import SampleSource, study
-from sparsepass.plan import PLAN_KEY, Bid, Choice, Offer, Plan
+from sparsepass.pipeline.stages import Progress, Studied, silent
+from sparsepass.pipeline.study import SampleSource, naming, study
+from sparsepass.plan import PLAN_KEY, Bid, Choice, Plan
 from sparsepass.profile import MachineProfile, cpu_name, find
 from sparsepass.report.schema import Analysis, ErrorBudget, Report, Selector
 from sparsepass.runtime.library import instruction_set
-from sparsepass.runtime.lowering import refuse_opset
-from sparsepass.select import bid, choose, quality
-from sparsepass.sensitivity import Response, responses
+from sparsepass.select import quality
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Result", "analyze", "optimize"]
-
-# Runs of the whole network per probed rank: the dearest part of a lossy plan.
-RESPONSE_SAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -73,69 +70,52 @@ def optimize(
     ``samples`` (see ``samples.load_samples``) give activation statistics and the proof; without
     them seeded noise stands in.  Lossy algorithms are offered only with ``max_error``, the allowed
     relative error of the outputs, and need samples.  ``shapes`` settles open input sizes for the
-    plan.  ``plan`` replays an earlier one instead of choosing.  ``measure`` times the offers that could win
-    inside the network; without it predictions of ``profile`` decide.  A dry run chooses and
-    neither rewrites nor verifies: its ``model`` is the cleaned dense network.
+    plan.  ``plan`` replays an earlier one instead of choosing; a lossy one brings its error budget.
+    ``measure`` times the offers that could win inside the network; without it predictions of
+    ``profile`` decide.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the
+    cleaned dense network.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
     """
+    if plan is not None and max_error == 0 and any(map(is_lossy, plan.choices)):
+        max_error = plan.max_error
     check_arguments(threads, max_error, samples)
-    studied = study(
-        model, samples=samples, image_transform=image_transform, shapes=shapes,
-        example_inputs=example_inputs, moments=max_error > 0, threads=threads, seed=seed,
-        progress=progress, max_bytes=max_bytes,
-    )  # fmt: skip
-    warnings: tuple[str, ...] = ()
-    if profile is None:
-        profile, warning = find(threads, instruction_set())
-        warnings = (warning,) if warning else ()
-    costs = CostModel(profile)
-    bids = {
-        layer.name: bid(
-            layer,
-            studied.stats[layer.name],
-            costs,
-            refuse=lambda row: refuse_opset(row, studied.original.opset_imports[""]),
-        )
-        for layer in studied.layers
-    }
-    if measure and not dry_run:
-        bids = measure_bids(
-            studied.prepared, studied.layers, studied.stats, bids, studied.held_out[0],
-            threads=threads, progress=step(progress, "measuring layers"),
+    with naming(model):
+        studied = study(
+            model, samples=samples, image_transform=image_transform, shapes=shapes,
+            example_inputs=example_inputs, moments=max_error > 0, threads=threads, seed=seed,
+            progress=progress, max_bytes=max_bytes,
         )  # fmt: skip
-    answers = output_responses(studied, bids, threads, progress) if max_error > 0 else {}
-    edges = layout_graph(studied.prepared, shapes)
-
-    def plan_for(budget: float) -> tuple[Choice, ...]:
         if plan is not None:
-            return plan.choices
-        return choose(studied.layers, bids, edges, costs, max_error=budget, responses=answers)
-
-    machine = machine_of(cpu_name(), threads)
-    selector = selector_of(bids) if measure and not dry_run else None
-    command = " ".join(shlex.quote(part) for part in [Path(sys.argv[0]).name, *sys.argv[1:]])
-    if dry_run:
-        made = make_plan(studied, plan_for(max_error), machine.cpu, threads, max_error)
-        report = report_of(
-            studied, made, bids, machine=machine, outcome=None,
-            budget=budget_of(made, bids, answers, max_error, None), selector=selector,
-            command=command, warnings=warnings,
+            opset = studied.original.opset_imports[""]
+            check_choices(studied.layers, studied.stats, plan.choices, opset)
+        found, warning = (profile, None) if profile else find(threads, instruction_set())
+        market = open_market(
+            studied, CostModel(found), shapes, threads=threads, max_error=max_error,
+            measured=measure and not dry_run, progress=progress,
         )  # fmt: skip
-        return Result(studied.prepared, made, report)
-    original = plain_run(to_bytes(studied.original), threads)
-    outcome = search(
-        studied, original, plan_for, bids, threads=threads, max_error=max_error, progress=progress
+        made = carry_out(
+            studied, market, plan,
+            threads=threads, max_error=max_error, dry_run=dry_run, progress=progress,
+        )  # fmt: skip
+    final = Plan(
+        tool=tool_name(),
+        machine=cpu_name(),
+        threads=threads,
+        max_error=max_error,
+        choices=made.choices,
     )
-    made = make_plan(studied, outcome.candidate.choices, machine.cpu, threads, max_error)
     report = report_of(
-        studied, made, bids, machine=machine, outcome=outcome,
-        budget=budget_of(made, bids, answers, max_error, outcome), selector=selector,
-        command=command, warnings=warnings,
+        studied, final, market.bids,
+        machine=machine_of(final.machine, threads),
+        outcome=made.outcome,
+        budget=budget_of(final, market, made.outcome),
+        selector=selector_of(market.bids) if measure and not dry_run else None,
+        command=" ".join(shlex.quote(part) for part in [Path(sys.argv[0]).name, *sys.argv[1:]]),
+        warnings=tuple(filter(None, [warning, *made.warnings])),
     )  # fmt: skip
-    sign(outcome.candidate.model, made)
-    return Result(outcome.candidate.model, made, report)
+    return Result(signed(made.model, final), final, report)
 
 
 def analyze(
@@ -152,11 +132,12 @@ def analyze(
 ) -> Analysis:
     """Measure where ``model`` is sparse, and change nothing; see ``optimize`` for the arguments."""
     check_arguments(threads, 0.0, samples)
-    studied = study(
-        model, samples=samples, image_transform=image_transform, shapes=shapes,
-        example_inputs=example_inputs, moments=False, threads=threads, seed=seed,
-        progress=progress, max_bytes=max_bytes,
-    )  # fmt: skip
+    with naming(model):
+        studied = study(
+            model, samples=samples, image_transform=image_transform, shapes=shapes,
+            example_inputs=example_inputs, moments=False, threads=threads, seed=seed,
+            progress=progress, max_bytes=max_bytes,
+        )  # fmt: skip
     return analysis_of(studied, machine_of(cpu_name(), threads))
 
 
@@ -171,23 +152,69 @@ def check_arguments(threads: int, max_error: float, samples: SampleSource | None
         raise UsageError("a maximal error needs samples to be measured on; give --samples as well")
 
 
-def output_responses(
-    studied: Studied, bids: Mapping[str, tuple[Bid, ...]], threads: int, progress: Progress
-) -> dict[str, Response]:
-    """How the outputs answer to errors of the layers where a lossy offer could win."""
-    hopeful = [layer for layer in studied.layers if lossy_could_win(bids[layer.name])]
-    if not hopeful:
-        return {}
-    return responses(
-        studied.prepared, hopeful, studied.stats, studied.held_out.take(RESPONSE_SAMPLES),
-        progress=step(progress, "measuring sensitivity"), threads=threads,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Made:
+    """What became of a plan; ``outcome`` is None where it was not carried out."""
+
+    model: ir.Model
+    choices: tuple[Choice, ...]
+    outcome: Outcome | None = None
+    warnings: tuple[str, ...] = ()
 
 
-def lossy_could_win(bids: Sequence[Bid]) -> bool:
-    offers = [bid for bid in bids if isinstance(bid, Offer)]
-    exact = min(offer.microseconds for offer in offers if offer.error == 0)
-    return any(offer.error > 0 and offer.microseconds < exact for offer in offers)
+def carry_out(
+    studied: Studied,
+    market: Market,
+    plan: Plan | None,
+    *,
+    threads: int,
+    max_error: float,
+    dry_run: bool,
+    progress: Progress,
+) -> Made:
+    """Find the plan that holds, or with ``dry_run`` the one to try."""
+
+    def choices_for(budget: float) -> tuple[Choice, ...]:
+        if plan is not None:
+            return plan.choices
+        return market.choose(studied, budget)
+
+    first = choices_for(max_error)
+    if dry_run:
+        return Made(studied.prepared, every_layer(studied, first, first, {}))
+    trials = open_trials(studied, threads=threads, max_error=max_error, progress=progress)
+    outcome = search(
+        choices_for, market.bids, trials, max_error=max_error, replayed=plan is not None
+    )
+    warnings = [
+        f"output {name} of the original has NaN or infinite values; give samples that avoid them"
+        for name, output in trials.noise.outputs.items()
+        if not output.finite
+    ]
+    if outcome.untouched:
+        warnings.append("nothing was as fast as the original network: the file is the original")
+    if plan is not None and outcome.fates:
+        listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
+        warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
+    choices = every_layer(studied, outcome.candidate.choices, first, outcome.fates)
+    return Made(outcome.candidate.model, choices, outcome, tuple(warnings))
+
+
+def every_layer(
+    studied: Studied,
+    choices: Sequence[Choice],
+    first: Sequence[Choice],
+    fates: Mapping[str, str],
+) -> tuple[Choice, ...]:
+    """One choice a layer: dense ones keep the reason of the ``first`` plan, or say their fate."""
+    final = {choice.layer: choice for choice in choices}
+    reasons = {c.layer: c.reason for c in first if c.algorithm == DENSE.name}
+    reasons |= dict(fates)
+    return tuple(
+        final.get(layer.name)
+        or Choice(layer=layer.name, algorithm=DENSE.name, reason=reasons.get(layer.name, ""))
+        for layer in studied.layers
+    )
 
 
 def selector_of(bids: Mapping[str, tuple[Bid, ...]]) -> Selector:
@@ -195,41 +222,21 @@ def selector_of(bids: Mapping[str, tuple[Bid, ...]]) -> Selector:
     return Selector(layers=count, best_share=share, regret=regret)
 
 
-def make_plan(
-    studied: Studied, choices: Sequence[Choice], cpu: str, threads: int, max_error: float
-) -> Plan:
-    return Plan(
-        tool=tool_name(), machine=cpu, threads=threads, max_error=max_error, choices=tuple(choices)
-    )
-
-
-def budget_of(
-    plan: Plan,
-    bids: Mapping[str, tuple[Bid, ...]],
-    answers: Mapping[str, Response],
-    max_error: float,
-    outcome: Outcome | None,
-) -> ErrorBudget | None:
-    if max_error == 0:
+def budget_of(plan: Plan, market: Market, outcome: Outcome | None) -> ErrorBudget | None:
+    if plan.max_error == 0:
         return None
-    squares = 0.0
-    for choice in filter(is_lossy, plan.choices):
-        for offer in bids[choice.layer]:
-            if isinstance(offer, Offer) and (offer.algorithm, offer.parameters) == (
-                choice.algorithm,
-                choice.parameters,
-            ):
-                answer = answers.get(choice.layer)
-                squares += (answer.output_error(offer.error) if answer else offer.error) ** 2
+    errors = [market.output_error(choice) for choice in plan.choices if is_lossy(choice)]
     return ErrorBudget(
-        max_error=max_error,
-        predicted=squares**0.5,
-        measured=outcome.output_error if outcome else None,
+        max_error=plan.max_error,
+        predicted=math.hypot(*errors),
+        measured=outcome.proof.relative if outcome else None,
     )
 
 
-def sign(model: ir.Model, plan: Plan) -> None:
-    """Leave in the file who made it, and by which plan."""
-    model.producer_name = "sparsepass"
-    model.producer_version = plan.tool.removeprefix("sparsepass ")
-    model.metadata_props[PLAN_KEY] = plan.model_dump_json()
+def signed(model: ir.Model, plan: Plan) -> ir.Model:
+    """A copy of ``model`` that says who made it, and by which plan."""
+    copy = model.clone()
+    copy.producer_name = "sparsepass"
+    copy.producer_version = plan.tool.removeprefix("sparsepass ")
+    copy.metadata_props[PLAN_KEY] = plan.model_dump_json()
+    return copy

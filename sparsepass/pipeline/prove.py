@@ -1,115 +1,185 @@
 """Whether a plan keeps its promises: outputs first, then time, both against the original."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sparsepass.algorithms import algorithm
-from sparsepass.errors import VerificationError
+from sparsepass.algorithms import Numerics, algorithm
+from sparsepass.errors import ModelError
+from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
+from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Progress, Studied, step
 from sparsepass.plan import Choice
 from sparsepass.report.schema import Verification
-from sparsepass.runtime.session import plain_session, session
+from sparsepass.runtime.ops import DOMAIN
+from sparsepass.runtime.session import plain_session, runner, session
 from sparsepass.runtime.timing import Timing, interleave
-from sparsepass.verify import Comparison, compare, rounding_tolerance
+from sparsepass.samples import Samples
+from sparsepass.verify import Comparison, Run, compare, rounding_tolerances
 
-__all__ = ["Candidate", "check_outputs", "is_lossy", "make_candidate", "time_against", "verify"]
+__all__ = ["Candidate", "Proof", "Trials", "is_lossy", "numerics_of", "open_trials", "prove"]
 
-Run = Callable[[Mapping[str, Any]], Mapping[str, NDArray[Any]]]
-
-DERIVATION = "8 eps * sum over layers of sqrt(terms + 1), times the largest output"
-LOSSY_DERIVATION = "the error budget, relative to the outputs' energy"
+SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan made real: its choices, the network, and a run of it with the op library."""
+    """A plan made real: its choices, the network, the size of its file, and a run of it."""
 
     choices: tuple[Choice, ...]
     model: ir.Model
-    content: bytes
+    size: int
     run: Run
 
 
-def runner(opened: Any) -> Run:
-    """A session as a function from feeds to named outputs."""
-    names = [value.name for value in opened.get_outputs()]
-    fed = {value.name for value in opened.get_inputs()}
+@dataclass(frozen=True)
+class Proof:
+    """What was found of a candidate's outputs; ``relative`` is their relative error."""
 
-    def run(feed: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
-        taken = {name: value for name, value in feed.items() if name in fed}
-        return dict(zip(names, opened.run(names, taken), strict=True))
+    verification: Verification
+    relative: float
 
-    return run
-
-
-def plain_run(content: bytes, threads: int) -> Run:
-    """Run a model in ONNX Runtime without our library."""
-    return runner(plain_session(content, threads=threads))
+    @property
+    def passed(self) -> bool:
+        """Whether the outputs are as the plan promises."""
+        return self.verification.passed
 
 
-def make_candidate(studied: Studied, choices: Sequence[Choice], threads: int) -> Candidate:
-    """Rewrite the network as ``choices`` say and open it; an empty plan gives the clean network."""
-    model = rewrite(studied.prepared, studied.layers, studied.stats, choices)
-    content = to_bytes(model)
-    return Candidate(tuple(choices), model, content, runner(session(content, threads=threads)))
+def numerics_of(choice: Choice) -> Numerics:
+    """What the choice may do to the outputs."""
+    row = algorithm(choice.algorithm)
+    return "reference" if row is None else row.numerics
 
 
 def is_lossy(choice: Choice) -> bool:
     """Whether the choice may change outputs beyond rounding."""
-    row = algorithm(choice.algorithm)
-    return row is not None and row.numerics == "lossy"
+    return numerics_of(choice) == "lossy"
 
 
-def check_outputs(
-    studied: Studied, original: Run, candidate: Candidate, max_error: float, progress: Progress
-) -> tuple[Comparison, Verification]:
-    """Compare a candidate with the original on the held-out samples."""
-    compared = compare(
-        original, candidate.run, studied.held_out, step(progress, "comparing outputs")
-    )
-    if any(is_lossy(choice) for choice in candidate.choices):
-        found = Verification(
-            max_absolute_error=compared.relative,
-            max_relative_error=compared.relative,
-            tolerance=max_error,
-            derivation=LOSSY_DERIVATION,
-            samples=compared.samples,
-            top1_agreement=compared.top1,
-        )
-    else:
-        found = compared.verification(rounding_tolerance(studied.layers), DERIVATION)
-    return compared, found
-
-
-def time_against(
-    original: Run,
-    candidates: Sequence[Candidate],
-    feed: Mapping[str, Any],
+def prove(
+    reference: Run,
+    model: ir.Model,
+    run: Run,
+    samples: Samples,
+    *,
+    choices: Sequence[Choice],
+    layers: Sequence[Layer],
+    noise: Comparison,
+    max_error: float,
+    threads: int,
     progress: Progress,
-    seconds: float = 3.0,
-) -> tuple[Timing, list[Timing]]:
-    """Time the original and every candidate in turn."""
-    runs: dict[str, Callable[[], object]] = {"before": lambda: original(feed)}
-    for position, candidate in enumerate(candidates):
-        runs[str(position)] = lambda run=candidate.run: run(feed)
-    timings = interleave(runs, seconds=seconds, progress=step(progress, "timing networks"))
-    return timings["before"], [timings[str(position)] for position in range(len(candidates))]
+) -> Proof:
+    """Compare ``run`` of a rewritten ``model`` with ``reference``, and its run without our library.
+
+    Without lossy ``choices`` both are held to what rounding allows (``rounding_tolerances``).
+    With them outputs are held to ``max_error``, and the library to what the function bodies of the
+    same file give: that proves the exact layers among the lossy ones.
+    """
+    kinds = set(map(numerics_of, choices))
+    tolerances = rounding_tolerances(noise, layers, amplified="bounded" in kinds)
+    compared = compare(reference, run, samples, step(progress, "comparing outputs"))
+    lossy = "lossy" in kinds
+    found = compared.within(max_error) if lossy else compared.exact(tolerances)
+    if found.passed and any(node.domain == DOMAIN for node in model.graph):
+        bodies = runner(plain_session(to_bytes(model), threads=threads))
+        plain = compare(
+            bodies if lossy else reference,
+            run if lossy else bodies,
+            samples,
+            step(progress, "comparing bodies"),
+        ).exact(tolerances)
+        if not plain.passed:
+            return Proof(plain, compared.relative)
+    return Proof(found, compared.relative)
 
 
-def verify(
-    studied: Studied, original: Run, candidate: Candidate, max_error: float, progress: Progress
-) -> Verification:
-    """``check_outputs`` for callers who want the proof or an error."""
-    _, found = check_outputs(studied, original, candidate, max_error, progress)
-    if not found.passed:
-        raise VerificationError(
-            f"{studied.name}: outputs differ by {found.max_absolute_error:.3g}, "
-            f"allowed are {found.tolerance:.3g}; optimize the original again"
+@dataclass(frozen=True)
+class Trials:
+    """Where candidates are made, proven and timed against the original."""
+
+    studied: Studied
+    original: Candidate
+    samples: Samples
+    noise: Comparison
+    max_error: float
+    threads: int
+    progress: Progress
+
+    def make(self, choices: Sequence[Choice]) -> Candidate:
+        """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
+        studied = self.studied
+        model = rewrite(studied.prepared, studied.layers, studied.stats, choices)
+        content = to_bytes(model)
+        opened = session(content, threads=self.threads)
+        return Candidate(tuple(choices), model, len(content), runner(opened))
+
+    def prove(self, candidate: Candidate) -> Proof:
+        """Compare a candidate with the original on the held-out samples, and at a larger batch."""
+        return prove(
+            self.original.run, candidate.model, candidate.run, self.samples,
+            choices=candidate.choices, layers=self.studied.layers, noise=self.noise,
+            max_error=self.max_error, threads=self.threads, progress=self.progress,
+        )  # fmt: skip
+
+    def time(self, candidates: Sequence[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
+        """Time the original and every candidate in turn, on one sample."""
+        feed = self.studied.held_out[0]
+        networks = [self.original, *candidates]
+        timings = interleave(
+            [lambda run=network.run: run(feed) for network in networks],
+            seconds=SECONDS,
+            progress=step(self.progress, "timing networks"),
         )
-    return found
+        return timings[0], tuple(timings[1:])
+
+
+def open_trials(studied: Studied, *, threads: int, max_error: float, progress: Progress) -> Trials:
+    """Open the original, and measure what rounding alone does to its outputs."""
+    content = to_bytes(studied.original)
+    run = runner(plain_session(content, threads=threads))
+    return Trials(
+        studied=studied,
+        original=Candidate((), studied.original, len(content), run),
+        samples=with_larger_batch(studied.held_out, open_batches(studied.original), run),
+        noise=rounding_noise(
+            studied.prepared, studied.layers, studied.held_out,
+            threads=threads, seed=studied.seed, progress=step(progress, "measuring rounding"),
+        ),
+        max_error=max_error,
+        threads=threads,
+        progress=progress,
+    )  # fmt: skip
+
+
+def open_batches(model: ir.Model) -> tuple[str, ...]:
+    """The inputs whose first axis is open."""
+    return tuple(
+        value.name or ""
+        for value in model.graph.inputs
+        if value.name not in model.graph.initializers
+        and value.shape
+        and not isinstance(value.shape[0], int)
+    )
+
+
+def with_larger_batch(samples: Samples, names: Sequence[str], original: Run) -> Samples:
+    """``samples`` and two of them as one of twice the batch, where the original takes that."""
+    if not names:
+        return samples
+    first, second = samples[0], samples[len(samples) - 1]
+    larger = dict(first) | {name: np.concatenate([first[name], second[name]]) for name in names}
+    try:
+        original(larger)
+    except ModelError:
+        return samples
+
+    def read(index: int) -> dict[str, NDArray[Any]]:
+        return dict(larger) if index < 0 else samples.read(index)
+
+    return replace(samples, read=read, order=(*samples.order, -1))

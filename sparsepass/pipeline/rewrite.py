@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import Factor, Lowering, Packed, algorithm
+from sparsepass.algorithms import Algorithm, Factor, Lowering, Packed, algorithm
 from sparsepass.errors import PlanError
 from sparsepass.layer import Layer
 from sparsepass.passes import FactorLowRank, LowerConvolutions, Replacement
@@ -13,7 +13,46 @@ from sparsepass.runtime.lowering import add_functions, refuse_opset, replacement
 from sparsepass.runtime.ops import VERSION
 from sparsepass.sparsity import Stats
 
-__all__ = ["rewrite"]
+__all__ = ["check_choices", "rewrite"]
+
+
+def check_choices(
+    layers: Sequence[Layer], stats: Mapping[str, Stats], choices: Sequence[Choice], opset: int
+) -> None:
+    """Raise PlanError for a choice that cannot be carried out, and say why.
+
+    It names no layer or one twice, no algorithm or one that refuses the layer, or parameters that
+    the algorithm does not offer for it.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    seen: set[str] = set()
+    for choice in choices:
+        layer = by_name.get(choice.layer)
+        if layer is None:
+            raise PlanError(
+                f"plan: the model has no layer {choice.layer!r}; remove it or plan again"
+            )
+        if choice.layer in seen:
+            raise PlanError(f"plan: layer {choice.layer!r} is there twice; remove one of them")
+        seen.add(choice.layer)
+        check_choice(layer, stats[layer.name], choice, opset)
+
+
+def check_choice(layer: Layer, stats: Stats, choice: Choice, opset: int) -> None:
+    row = algorithm(choice.algorithm)
+    if row is None:
+        raise PlanError(
+            f"plan: layer {layer.name!r}: no algorithm is called {choice.algorithm!r}; "
+            "give one that 'sparsepass info' lists"
+        )
+    if reason := row.refuse(layer, stats) or refuse_opset(row, opset):
+        raise PlanError(f"plan: {row.name} cannot compute {layer.name!r}: {reason}; write dense")
+    settings = [dict(option.parameters) for option in row.options(layer, stats)]
+    if choice.parameters not in settings:
+        raise PlanError(
+            f"plan: layer {layer.name!r}: {row.name} is not offered with {choice.parameters}; "
+            f"'sparsepass explain' lists its {len(settings)} settings"
+        )
 
 
 def rewrite(
@@ -24,22 +63,15 @@ def rewrite(
 ) -> ir.Model:
     """Return a copy of ``prepared`` in which each chosen layer runs by its algorithm.
 
-    Layers that ``choices`` does not name stay as they are.  Raises PlanError for a choice that
-    names no layer or no algorithm, or an algorithm that refuses the layer.
+    Layers that ``choices`` does not name stay as they are; ``choices`` are those that
+    ``check_choices`` accepts.
     """
     by_name = {layer.name: layer for layer in layers}
     opset = prepared.opset_imports[""]
     chains: dict[str, tuple[Factor, ...]] = {}
     replacements: dict[str, Replacement] = {}
     for choice in choices:
-        layer, row = by_name.get(choice.layer), algorithm(choice.algorithm)
-        if layer is None:
-            raise PlanError(f"plan: the model has no layer {choice.layer!r}; plan it again")
-        if row is None:
-            raise PlanError(f"plan: no algorithm is called {choice.algorithm!r}; see 'info'")
-        reason = row.refuse(layer, stats[layer.name]) or refuse_opset(row, opset)
-        if reason:
-            raise PlanError(f"plan: {row.name} cannot compute {layer.name!r}: {reason}")
+        layer, row = by_name[choice.layer], row_of(choice)
         packed = row.pack(layer, stats[layer.name], choice.parameters)
         match row.lowering, packed:
             case Lowering.CUSTOM_OP, Packed():
@@ -54,3 +86,9 @@ def rewrite(
     LowerConvolutions(replacements, VERSION)(model)
     add_functions(model)
     return model
+
+
+def row_of(choice: Choice) -> Algorithm:
+    row = algorithm(choice.algorithm)
+    assert row is not None, choice.algorithm
+    return row

@@ -1,110 +1,167 @@
-"""From bids to the plan that verification accepts."""
+"""From bids to the plan that keeps its promises: the outputs first, then the time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from sparsepass.algorithms import DENSE, Lowering, algorithm
-from sparsepass.pipeline.prove import (
-    Candidate,
-    Run,
-    check_outputs,
-    is_lossy,
-    make_candidate,
-    time_against,
-)
-from sparsepass.pipeline.stages import Progress, Studied
+from sparsepass.errors import ModelError
+from sparsepass.pipeline.prove import Candidate, Proof, is_lossy, numerics_of
 from sparsepass.plan import Bid, Choice, Offer
-from sparsepass.report.schema import Verification
 from sparsepass.runtime.timing import Timing
 
-__all__ = ["Outcome", "search"]
+__all__ = ["Outcome", "Tester", "search"]
 
 Bids = Mapping[str, tuple[Bid, ...]]
 Choose = Callable[[float], tuple[Choice, ...]]
+Proven = tuple[Candidate, Proof]
 
 # A plan has to beat the original by this much: what two timings of one network differ by.
 LEAST_GAIN = 0.01
-# A lossy plan that misses the budget on held-out samples is made again for less.
+# A lossy plan that misses the budget on held-out samples is made again for less, down to a share.
 TIGHTER = 0.8
-MOST_ROUNDS = 8
+LEAST_BUDGET = 0.25
+# A layer whose custom op takes up to this much longer than dense may still save layout changes.
+CLOSE = 1.5
+# What to give up first where outputs differ.
+RISKIEST = ("lossy", "bounded", "rounding")
+
+EXCEEDED = "returned to dense: the error exceeded the budget"
+DIFFERED = "returned to dense: outputs differed"
+SLOWER = "returned to dense: the whole network was not faster"
+
+
+class Tester(Protocol):
+    """Makes plans real, proves them and times them; see ``prove.Trials``."""
+
+    @property
+    def original(self) -> Candidate:
+        """The network as it came."""
+        ...
+
+    def make(self, choices: Sequence[Choice]) -> Candidate:
+        """The network that ``choices`` describe; the clean dense one for none."""
+        ...
+
+    def prove(self, candidate: Candidate) -> Proof:
+        """Compare outputs with the original's."""
+        ...
+
+    def time(self, candidates: Sequence[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
+        """Time the original and the candidates in turn."""
+        ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The accepted plan, its proof, and why layers left the first one."""
+    """The accepted candidate, its proof, and why layers left the first plan.
+
+    ``untouched`` says that nothing was better than the original file itself.
+    """
 
     candidate: Candidate
-    verification: Verification
+    proof: Proof
     before: Timing
     after: Timing
-    output_error: float
     fates: Mapping[str, str]
+    untouched: bool = False
 
 
 def search(
-    studied: Studied,
-    original: Run,
-    choose: Choose,
-    bids: Bids,
-    *,
-    threads: int,
-    max_error: float,
-    progress: Progress,
+    choose: Choose, bids: Bids, tester: Tester, *, max_error: float, replayed: bool = False
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
-    ``choose`` makes the plan for an error budget.  The best plan on paper and its neighbours are
-    timed as whole networks; where none wins, the layers with the least gain return to dense, by
-    halves, until one does or none is left.
+    ``choose`` makes the plan for an error budget; a ``replayed`` one has no other.  It is timed
+    together with the original and the clean dense network; where it is not the fastest, the layers
+    that gain least return to dense, by halves, until it is or none is left.  Then the clean
+    network is the answer, or the original where even that is slower or not equal.
     """
-    fates: dict[str, str] = {}
-    budget = max_error
-    choices = active(choose(budget))
-    for _ in range(MOST_ROUNDS):
-        candidates = [
-            make_candidate(studied, variant, threads) for variant in variants(choices, bids)
-        ]
-        checked = [
-            (candidate, *check_outputs(studied, original, candidate, max_error, progress))
-            for candidate in candidates
-        ]
-        right = [entry for entry in checked if entry[2].passed]
-        if not right:
-            wrong = checked[0][0].choices
-            if any(is_lossy(choice) for choice in wrong) and budget > max_error / 4:
+    return Search(choose, bids, tester, max_error, replayed).run()
+
+
+@dataclass
+class Search:
+    """The state of a search: the error budget left to plan for, and the fates of layers so far."""
+
+    choose: Choose
+    bids: Bids
+    tester: Tester
+    max_error: float
+    replayed: bool
+    fates: dict[str, str] = field(default_factory=dict[str, str])
+
+    def run(self) -> Outcome:
+        """Take back what fails, until something holds."""
+        clean = self.proven(())
+        budget = self.max_error
+        choices = active(self.choose(budget))
+        plans = [choices] if self.replayed else variants(choices, self.bids)
+        while choices:
+            result = self.attempt(plans, clean)
+            if isinstance(result, Outcome):
+                return result
+            kept = self.less(choices, result)
+            if result == EXCEEDED and not self.replayed and budget > LEAST_BUDGET * self.max_error:
                 budget *= TIGHTER
-                choices = active(choose(budget))
-                continue
-            choices = without_lossy(wrong) if any(map(is_lossy, wrong)) else ()
-            fates |= {c.layer: "returned to dense: outputs differed" for c in wrong}
-            fates = {name: fate for name, fate in fates.items() if name not in names(choices)}
-            if wrong:
-                continue
-        before, timings = time_against(
-            original, [entry[0] for entry in right], studied.held_out[0], progress
-        )
-        best = min(range(len(right)), key=lambda i: timings[i].median_ms)
-        candidate, compared, verification = right[best]
-        gain = 1 - timings[best].median_ms / before.median_ms
-        if gain > LEAST_GAIN or not candidate.choices:
-            return Outcome(candidate, verification, before, timings[best], compared.relative, fates)
-        kept = better_half(candidate.choices, bids)
-        fates |= {
-            name: "returned to dense: the whole network was not faster"
-            for name in names(candidate.choices) - names(kept)
-        }
-        choices = kept
-    return empty(studied, original, threads, fates, progress)
+                kept = active(self.choose(budget))
+            for name in names(choices) - names(kept):
+                self.fates.setdefault(name, result)
+            choices = kept
+            plans = [choices]
+        return self.without_plan(clean)
+
+    def attempt(self, plans: Sequence[tuple[Choice, ...]], clean: Proven | None) -> Outcome | str:
+        """The outcome of the fastest of ``plans``, or the fate of the layers that spoil them."""
+        found = [entry for entry in map(self.proven, plans) if entry is not None]
+        if not found:
+            return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
+        candidates = [candidate for candidate, _ in (*found, *([clean] if clean else []))]
+        before, timings = self.tester.time(candidates)
+        best = min(range(len(found)), key=lambda i: timings[i].median_ms)
+        if not all(faster(timings[best], rival) for rival in (before, *timings[len(found) :])):
+            return SLOWER
+        return self.outcome(*found[best], before, timings[best])
+
+    def less(self, choices: tuple[Choice, ...], fate: str) -> tuple[Choice, ...]:
+        """The better half of choices that were too slow, or those of the less risky numerics."""
+        if fate == SLOWER:
+            return better_half(choices, self.bids)
+        kinds = {numerics_of(choice) for choice in choices}
+        worst = next((kind for kind in RISKIEST if kind in kinds), None)
+        return tuple(choice for choice in choices if worst and numerics_of(choice) != worst)
+
+    def proven(self, choices: Sequence[Choice]) -> Proven | None:
+        """The candidate of ``choices`` with its proof, or None where outputs differ."""
+        candidate = self.tester.make(choices)
+        proof = self.tester.prove(candidate)
+        return (candidate, proof) if proof.passed else None
+
+    def without_plan(self, clean: Proven | None) -> Outcome:
+        """The clean dense network, or the original where that is better."""
+        original = self.tester.original
+        if clean is not None:
+            before, (after,) = self.tester.time([clean[0]])
+            if not faster(before, after):
+                return self.outcome(*clean, before, after)
+        proof = self.tester.prove(original)
+        if not proof.passed:
+            raise ModelError(
+                "it gives other outputs each time it runs; replace its random numbers first"
+            )
+        before, _ = self.tester.time([])
+        return Outcome(original, proof, before, before, self.fates, untouched=True)
+
+    def outcome(self, candidate: Candidate, proof: Proof, before: Timing, after: Timing) -> Outcome:
+        changed = names(candidate.choices)
+        fates = {name: fate for name, fate in self.fates.items() if name not in changed}
+        return Outcome(candidate, proof, before, after, fates)
 
 
-def empty(
-    studied: Studied, original: Run, threads: int, fates: Mapping[str, str], progress: Progress
-) -> Outcome:
-    """The clean dense network; a good answer where nothing wins."""
-    candidate = make_candidate(studied, (), threads)
-    compared, verification = check_outputs(studied, original, candidate, 0.0, progress)
-    before, (after,) = time_against(original, [candidate], studied.held_out[0], progress)
-    return Outcome(candidate, verification, before, after, compared.relative, fates)
+def faster(one: Timing, other: Timing) -> bool:
+    """Tell whether a network is faster by more than noise, which moves low times least."""
+    share = 1 - LEAST_GAIN
+    return one.median_ms < share * other.median_ms and one.p10_ms < share * other.p10_ms
 
 
 def active(choices: Iterable[Choice]) -> tuple[Choice, ...]:
@@ -116,47 +173,36 @@ def names(choices: Iterable[Choice]) -> set[str]:
     return {choice.layer for choice in choices}
 
 
-def without_lossy(choices: Sequence[Choice]) -> tuple[Choice, ...]:
-    return tuple(choice for choice in choices if not is_lossy(choice))
-
-
 def variants(choices: tuple[Choice, ...], bids: Bids) -> list[tuple[Choice, ...]]:
-    """The plan itself, and the plan with every layer in a custom op that is offered one.
+    """The plan itself, and the plan with every layer in a custom op that is offered a fair one.
 
-    What a layout change really costs shows only in the whole network: the second one has the fewest.
+    What a layout change really costs shows only in the whole network; the second has the fewest.
     """
-    chosen = {choice.layer: choice for choice in choices}
-    if not chosen:
-        return [()]
-    everywhere: list[Choice] = []
-    for name, layer_bids in bids.items():
-        if name in chosen:
-            everywhere.append(chosen[name])
-            continue
-        offers = [bid for bid in layer_bids if isinstance(bid, Offer) and is_custom(bid)]
-        if offers:
-            offer = min(offers, key=lambda o: o.microseconds)
-            dense = next(
-                b for b in layer_bids if isinstance(b, Offer) and b.algorithm == DENSE.name
-            )
-            if offer.microseconds < 1.5 * dense.microseconds:
-                everywhere.append(choice_of(name, offer))
-    plans = [choices, tuple(everywhere)]
-    return plans if names(plans[0]) != names(plans[1]) else plans[:1]
+    chosen = names(choices)
+    added = [
+        Choice(
+            layer=name,
+            algorithm=offer.algorithm,
+            parameters=offer.parameters,
+            reason="saves layout changes between its neighbours",
+        )
+        for name, layer_bids in bids.items()
+        if name not in chosen and (offer := close_offer(layer_bids)) is not None
+    ]
+    return [choices, (*choices, *added)] if added else [choices]
+
+
+def close_offer(bids: Sequence[Bid]) -> Offer | None:
+    """The fastest exact offer of a custom op, if it is not much slower than dense."""
+    offers = [bid for bid in bids if isinstance(bid, Offer)]
+    dense = next(offer for offer in offers if offer.algorithm == DENSE.name)
+    custom = [o for o in offers if is_custom(o) and o.microseconds < CLOSE * dense.microseconds]
+    return min(custom, key=lambda offer: offer.microseconds, default=None)
 
 
 def is_custom(offer: Offer) -> bool:
     row = algorithm(offer.algorithm)
     return row is not None and row.lowering is Lowering.CUSTOM_OP and row.numerics != "lossy"
-
-
-def choice_of(name: str, offer: Offer) -> Choice:
-    return Choice(
-        layer=name,
-        algorithm=offer.algorithm,
-        parameters=offer.parameters,
-        reason="saves layout changes between its neighbours",
-    )
 
 
 def better_half(choices: Sequence[Choice], bids: Bids) -> tuple[Choice, ...]:
@@ -167,11 +213,9 @@ def better_half(choices: Sequence[Choice], bids: Bids) -> tuple[Choice, ...]:
 
 
 def gain_of(choice: Choice, bids: Sequence[Bid]) -> float:
-    """Microseconds saved against dense."""
-    times = {
-        (bid.algorithm, tuple(bid.parameters.items())): bid.microseconds
-        for bid in bids
-        if isinstance(bid, Offer)
-    }
-    dense = times[DENSE.name, ()]
-    return dense - times.get((choice.algorithm, tuple(choice.parameters.items())), dense)
+    """Microseconds saved against dense; 0 for a choice that was not offered."""
+    offers = [bid for bid in bids if isinstance(bid, Offer)]
+    dense = next(offer for offer in offers if offer.algorithm == DENSE.name)
+    wanted = (choice.algorithm, choice.parameters)
+    taken = next((o for o in offers if (o.algorithm, o.parameters) == wanted), dense)
+    return dense.microseconds - taken.microseconds

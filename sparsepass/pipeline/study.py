@@ -1,17 +1,19 @@
 """The first half of every run: import, prepare, calibrate, analyze."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from sparsepass.calibration import calibrate
+from sparsepass.errors import ModelError
 from sparsepass.graph import layers
-from sparsepass.model import MOST_BYTES, load
+from sparsepass.model import MOST_BYTES, load, to_bytes
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.stages import Progress, Studied, step
@@ -21,9 +23,8 @@ from sparsepass.sparsity import Stats, weight_stats
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SampleSource", "Source", "study"]
+__all__ = ["RANDOM_SAMPLES", "SampleSource", "naming", "study"]
 
-Source = "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module"
 SampleSource = str | Path | NDArray[Any] | Mapping[str, NDArray[Any]]
 
 # Of the samples given, this share is for statistics, the rest for verification.
@@ -48,6 +49,7 @@ def study(
     """Read a network and measure where it is sparse; see ``optimize`` for the arguments."""
     done = step(progress, "reading")
     original = load(source, shapes=shapes, example_inputs=example_inputs, max_bytes=max_bytes)
+    digest, size = fingerprint(original)
     prepared = original.clone()
     passes = prepare(prepared)
     found = layers(prepared, shapes)
@@ -79,13 +81,35 @@ def study(
             seed=seed,
         )
     return Studied(
-        original, prepared, label(source, original), passes, found, inputs, stats, calibration,
-        held_out, seed,
+        original, prepared, name_of(source, original), digest, size, passes, found, inputs, stats,
+        calibration, held_out, seed,
     )  # fmt: skip
 
 
-def label(source: object, model: ir.Model) -> str:
+def fingerprint(model: ir.Model) -> tuple[str, int]:
+    """The SHA-256 of a model's file and its size in bytes; raises ModelError above 2 GiB."""
+    try:
+        content = to_bytes(model)
+    except ModelError as error:
+        raise ModelError(
+            "more than 2 GiB of weights, and a session takes no more from memory; split the model"
+        ) from error
+    return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def name_of(source: object, model: ir.Model) -> str:
     """What reports call the model."""
     if isinstance(source, str | Path):
         return Path(source).name
     return model.graph.name or type(source).__name__
+
+
+@contextmanager
+def naming(source: object) -> Generator[None]:
+    """Let errors about a model that do not say which one begin with its path."""
+    try:
+        yield
+    except ModelError as error:
+        if not isinstance(source, str | Path) or str(source) in str(error):
+            raise
+        raise ModelError(f"{source}: {error}") from error

@@ -8,9 +8,19 @@ from sparsepass.report.schema import Analysis, Report, json_schema, write_text
 from sparsepass.report.terminal import print_analysis, print_explanation, print_report
 
 __all__ = [
-    "Analysis", "Report", "json_schema", "print_analysis", "print_explanation", "print_report",
-    "render_html", "write",
+    "Analysis", "Report", "check_format", "json_schema", "print_analysis", "print_explanation",
+    "print_report", "render_html", "write",
 ]  # fmt: skip
+
+HTML, JSON = (".html", ".htm"), ".json"
+
+
+def check_format(path: Path) -> None:
+    """Raise UsageError where the suffix of ``path`` names no format of reports."""
+    suffix = path.suffix.lower()
+    if suffix not in (*HTML, JSON):
+        found = f"the suffix {suffix!r}" if suffix else "no suffix"
+        raise UsageError(f"{path}: {found} names no report format; use .html or .json")
 
 
 def write(report: Report, path: Path) -> None:
@@ -18,11 +28,8 @@ def write(report: Report, path: Path) -> None:
 
     Raises UsageError for another suffix and where ``path`` cannot be written.
     """
-    match path.suffix.lower():
-        case ".html" | ".htm":
-            write_text(path, render_html(report))
-        case ".json":
-            report.save(path)
-        case suffix:
-            found = f"the suffix {suffix!r}" if suffix else "no suffix"
-            raise UsageError(f"{path}: {found} names no report format; use .html or .json")
+    check_format(path)
+    if path.suffix.lower() == JSON:
+        report.save(path)
+    else:
+        write_text(path, render_html(report))
