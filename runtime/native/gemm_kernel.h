@@ -46,9 +46,11 @@ using GemmLanesKernel = int64_t();
 // Copies the input elements that `columns` output positions from first_column on read, counted
 // along rows of out_w, zeros for padding.
 //
-// im2col: row (c, i, j) of the panel holds what kernel element (i, j) reads in channel c. MEC:
-// columns are whole output rows, and row (c, j) holds what kernel column j reads in every input row
-// under them, those that are equal modulo stride_h next to each other: (phase, row, out_w).
+// im2col: row (c, i, j) of the panel holds what kernel element (i, j) reads in channel c.
+//
+// MEC: columns are whole output rows, and row (c, j) holds what kernel column j reads in every
+// input row under them, those that are equal modulo stride_h next to each other: (phase, row,
+// out_w).
 // phase_rows is the number of input rows of a phase.
 struct LowerJob {
   const ConvParams* params;
