@@ -52,7 +52,8 @@ RESOLUTION = 1.0
 # them on: channels and size.
 OPERATORS = ("GlobalAveragePool", "GlobalMaxPool", "Resize")
 OPERATOR_MAPS = {
-    """Measure every algorithm that ONNX Runtime or our ops run, with ``threads`` threads.
+    "m0": (64, 56), "m1": (128, 28), "m2": (256, 14), "m3": (512, 7), "m4": (32, 48),
+    "m5": (64, 12),
 }  # fmt: skip
 # A kind of layer with fewer samples gets no prices of its own.
 FEWEST_SAMPLES = 6
