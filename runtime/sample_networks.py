@@ -30,7 +30,7 @@ __all__ = [
 
 OPSET = 17
 # Runs of each network, without those before caches and generated code are warm.
-RUNS, WARM_RUNS = 9, 2
+RUNS, WARM_RUNS = 25, 2
 # Operators that move memory and do little else.
 PASSES = ("ReorderInput", "ReorderOutput", "ThresholdedRelu")
 # The end of a branch: it reads a tensor and leaves one number.
