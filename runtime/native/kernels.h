@@ -2,8 +2,12 @@
 #ifndef SPARSEPASS_KERNELS_H_
 #define SPARSEPASS_KERNELS_H_
 
+#include "activation_kernel.h"
+#include "depthwise_kernel.h"
+#include "gemm_kernel.h"
 #include "machine.h"
 #include "spmm_kernel.h"
+#include "winograd_kernel.h"
 
 namespace sparsepass {
 

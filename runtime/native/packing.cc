@@ -12,7 +12,11 @@ namespace {
 
 // Floats of packed input a strip may take: it shares the second-level cache (at least 512 KiB on the
 // machines of the last ten years) with the weights and the output.
-constexpr int64_t kStripFloats = 80 * 1024;
+constexpr int64_t kLeastStripFloats = 80 * 1024;
+// Every strip streams all weights once more, about this many floats each (value and code), so it may
+// be as large as they are, up to a limit.
+constexpr double kFloatsPerWeight = 4.0;
+constexpr int64_t kMostStripFloats = 2048 * 1024;
 
 // Multiplications per input element from which copying a 1x1 layer's input into panels pays: the copy
 // costs about three cycles per 16 elements, aligned and sequential loads save about a third of each
@@ -36,6 +40,9 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
   const int64_t most = std::numeric_limits<int32_t>::max() / 4;
   if (in_h * in_w > most || out_h_ * out_w_ > most) return "the map is larger than 2 GiB";
 
+  const double weights = reuse * static_cast<double>(params.channels() * params.kernel_h * params.kernel_w);
+  const int64_t strip_floats = std::clamp(static_cast<int64_t>(weights * kFloatsPerWeight),
+                                          kLeastStripFloats, kMostStripFloats);
   const int64_t positions = out_h_ * out_w_;
   // Floats a unit may read beyond its own position in the last channel.
   const int64_t reach =
@@ -45,20 +52,25 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     pitch_ = positions;
     plane_ = in_h * in_w;
     const int64_t budget =
-        std::max<int64_t>(1, kStripFloats / (params.channels() * kUnit)) * kUnit;
+        std::max<int64_t>(1, strip_floats / (params.channels() * kUnit)) * kUnit;
+    // Units start at different cache sets.
+    unit_stride_ = (params.channels() | 1) * kUnit;
     add_flat_units(positions, positions, budget, parts);
     for (const Unit& unit : units_) {
+      bool contiguous = true;
       for (int64_t i = 0; i < kUnit; ++i) {
         const int64_t position = std::min(unit.x + i, positions - 1);
         lanes_.push_back(static_cast<int32_t>(position / out_w_ * params.stride_h * in_w +
                                               position % out_w_ * params.stride_w));
+        if (i > 0) contiguous &= lanes_.back() == lanes_[lanes_.size() - 2] + 1;
       }
+      contiguous_.push_back(contiguous);
     }
     for (Strip& strip : strips_) {
       for (int64_t u = 0; u < strip.units; ++u) {
-        units_[strip.first_unit + u].x = static_cast<int32_t>(u * params.channels() * kUnit);
+        units_[strip.first_unit + u].x = static_cast<int32_t>(u * unit_stride_);
       }
-      strip_floats_ = std::max(strip_floats_, strip.units * params.channels() * kUnit);
+      strip_floats_ = std::max(strip_floats_, strip.units * unit_stride_);
     }
   } else if (!padded && !strided && in_h * in_w - reach >= kUnit) {
     layout_ = Layout::in_place;
@@ -66,14 +78,14 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     plane_ = in_h * in_w;
     const int64_t span = pointwise ? positions : (out_h_ - 1) * in_w + out_w_;
     const int64_t budget =
-        std::max<int64_t>(4 * kUnit, kStripFloats / params.channels() / kUnit * kUnit);
+        std::max<int64_t>(4 * kUnit, strip_floats / params.channels() / kUnit * kUnit);
     add_flat_units(span, in_h * in_w - reach - kUnit, budget, parts);
   } else {
     layout_ = Layout::planes;
     init_planes();
     const int64_t planes = params.channels() * static_cast<int64_t>(phases_.size());
     const int64_t row_floats = planes * pitch_;
-    int64_t rows = std::max<int64_t>(4, kStripFloats / row_floats - shift_h_);
+    int64_t rows = std::max<int64_t>(4, strip_floats / row_floats - shift_h_);
     rows = std::min(rows, out_h_);
     int64_t count = ceil_div(out_h_, rows);
     if (count > 1) count = std::min(out_h_, ceil_div(count, parts) * parts);
@@ -184,44 +196,46 @@ void Packing::pack(const float* image, const Strip& strip, int64_t first, int64_
                    float* packed, const KernelTable& kernels) const {
   const int64_t map = in_h_ * in_w_;
   if (layout_ == Layout::panels) {
-    for (int64_t u = 0; u < strip.units; ++u) {
-      const int32_t* lane = &lanes_[(strip.first_unit + u) * kUnit];
-      bool contiguous = true;
-      for (int64_t i = 1; i < kUnit; ++i) contiguous &= lane[i] == lane[0] + i;
-      kernels.copy_panels(image + first * map, map, last - first, lane, contiguous,
-                          packed + (u * params_.channels() + first) * kUnit);
-    }
+    PanelCopy copy;
+    copy.src = image + first * map;
+    copy.plane = map;
+    copy.channels = last - first;
+    copy.units = strip.units;
+    copy.unit_stride = unit_stride_;
+    copy.lane = &lanes_[strip.first_unit * kUnit];
+    copy.contiguous = &contiguous_[strip.first_unit];
+    copy.dst = packed + first * kUnit;
+    kernels.copy_panels(copy);
     return;
   }
+  const int64_t rows = strip.rows + shift_h_;
+  float* plane = packed + first * static_cast<int64_t>(phases_.size()) * plane_;
   for (int64_t c = first; c < last; ++c) {
-    for (size_t f = 0; f < phases_.size(); ++f) {
-      const Phase& phase = phases_[f];
-      float* plane = packed + (c * static_cast<int64_t>(phases_.size()) + static_cast<int64_t>(f)) * plane_;
-      for (int64_t r = 0; r < strip.rows + shift_h_; ++r, plane += pitch_) {
-        const int64_t row = (strip.first_row + r) * params_.stride_h + phase.row - params_.pad_top;
-        const bool inside = row >= 0 && row < in_h_;
-        pack_row(inside ? image + c * map + row * in_w_ : nullptr, phase, plane, kernels);
-      }
-      std::memset(plane, 0, kUnit * sizeof(float));
+    for (const Phase& phase : phases_) {
+      // Packed row r holds input row r * stride + offset.
+      const int64_t offset = strip.first_row * params_.stride_h + phase.row - params_.pad_top;
+      PlaneCopy copy;
+      copy.before = std::min(rows, ceil_div(std::max<int64_t>(0, -offset), params_.stride_h));
+      const int64_t below = ceil_div(std::max<int64_t>(0, in_h_ - offset), params_.stride_h);
+      copy.inside = phase.elements ? std::max<int64_t>(0, std::min(rows, below) - copy.before) : 0;
+      copy.after = rows - copy.before - copy.inside;
+      const int64_t row = offset + copy.before * params_.stride_h;
+      const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
+      copy.src = copy.inside ? image + c * map + row * in_w_ + column : nullptr;
+      copy.end = image + params_.channels() * map;
+      copy.src_step = params_.stride_h * in_w_;
+      copy.zeros = phase.zeros;
+      copy.elements = phase.elements;
+      copy.pitch = pitch_;
+      copy.stride = params_.stride_w;
+      copy.dst = plane;
+      kernels.copy_plane(copy);
+      plane += plane_;
     }
   }
   if (last == params_.channels()) {
     std::memset(packed + strip_floats_ - 2 * kUnit, 0, 2 * kUnit * sizeof(float));
   }
-}
-
-void Packing::pack_row(const float* image_row, const Phase& phase, float* row,
-                       const KernelTable& kernels) const {
-  if (!image_row) {
-    std::memset(row, 0, static_cast<size_t>(pitch_) * sizeof(float));
-    return;
-  }
-  for (int64_t j = 0; j < phase.zeros; ++j) row[j] = 0.0f;
-  const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
-  if (phase.elements > 0) {
-    kernels.copy_rows(image_row + column, params_.stride_w, phase.elements, row + phase.zeros);
-  }
-  for (int64_t j = phase.zeros + phase.elements; j < pitch_; ++j) row[j] = 0.0f;
 }
 
 }  // namespace sparsepass

@@ -57,9 +57,6 @@ class Packing {
   void init_planes();
   void add_flat_units(int64_t positions, int64_t x_limit, int64_t budget, int64_t parts);
   void add_units(int64_t rows, int64_t valid, int64_t y);
-  void pack_row(const float* image_row, const Phase& phase, float* row,
-                const KernelTable& kernels) const;
-
   ConvParams params_;
   Layout layout_;
   int64_t in_h_, in_w_, out_h_, out_w_;
@@ -67,8 +64,10 @@ class Packing {
   int64_t shift_h_ = 0;  // rows a packed plane has beyond its output rows
   int64_t plane_ = 0;    // floats from one plane (or channel, in place) to the next
   int64_t row_phases_ = 1, column_phases_ = 1;
-  std::vector<Phase> phases_;  // (row phase, column phase)
-  std::vector<int32_t> lanes_;     // panels: input positions of each unit's lanes
+  std::vector<Phase> phases_;         // (row phase, column phase)
+  std::vector<int32_t> lanes_;       // panels: input positions of each unit's lanes
+  std::vector<uint8_t> contiguous_;  // panels: whether a unit's lanes are neighbours
+  int64_t unit_stride_ = 0;          // panels: floats from one unit to the next
   std::vector<Strip> strips_;
   std::vector<Unit> units_;
   int64_t strip_floats_ = 0;

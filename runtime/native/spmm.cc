@@ -22,11 +22,11 @@ namespace {
 // Programs kept per layer: networks see few sizes, and each program holds the packed weight.
 constexpr size_t kMostPrograms = 4;
 
-// Multiply-adds of one piece of generated code where it runs over many units: with about 11 bytes of code
-// each, it stays in an instruction cache of 32 KiB.
-constexpr int64_t kPieceMultiplies = 1300;
+// Multiply-adds of one piece of generated code where it runs over many units: its code (about 11 bytes
+// each) stays in the instruction cache, and the input channels it reads in the data cache.
+constexpr int64_t kPieceMultiplies = 800;
 // Units from which cutting code into pieces pays for storing accumulators between them.
-constexpr int64_t kManyUnits = 32;
+constexpr int64_t kManyUnits = 24;
 
 // Work below which another thread costs more than it takes off, in multiply-adds.
 constexpr double kSmallWork = 256 * 1024;

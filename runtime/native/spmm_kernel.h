@@ -43,13 +43,30 @@ struct SpmmTile {
 constexpr int64_t kMostUnits = 4;
 using SpmmTileKernel = void(const SpmmTile& tile);
 
-// dst[j] = src[j * stride] for j in [0, count).
-using CopyRowsKernel = void(const float* src, int64_t stride, int64_t count, float* dst);
+// Copies rows of a map into a padded plane: `before` rows of zeros, `inside` rows, `after` rows of
+// zeros, each `pitch` floats; a copied row is `zeros` zeros, then every `stride`-th of `elements`
+// floats from `src` on, then zeros.  Writes up to 16 floats behind the plane, and zeros them.
+struct PlaneCopy {
+  const float* src;  // first element of the first row inside
+  const float* end;  // of the tensor: nothing from here on is read
+  int64_t src_step;  // floats from one row inside to the next
+  int64_t before, inside, after;
+  int64_t zeros, elements, pitch, stride;
+  float* dst;
+};
+using CopyPlaneKernel = void(const PlaneCopy& copy);
 
-// Packs one unit of every channel: dst[c * 16 + i] = src[c * plane + lane[i]] for i in [0, 16).
-// Lanes that are neighbours (`contiguous`) are copied as one vector.
-using CopyPanelsKernel = void(const float* src, int64_t plane, int64_t channels,
-                              const int32_t* lane, bool contiguous, float* dst);
+// Copies `units` units of every channel next to each other:
+// dst[u * unit_stride + c * 16 + i] = src[c * plane + lane[u * 16 + i]].
+// A unit whose lanes are neighbours is copied as a whole (`contiguous[u]`).
+struct PanelCopy {
+  const float* src;
+  int64_t plane, channels, units, unit_stride;
+  const int32_t* lane;
+  const uint8_t* contiguous;
+  float* dst;
+};
+using CopyPanelsKernel = void(const PanelCopy& copy);
 
 }  // namespace sparsepass
 

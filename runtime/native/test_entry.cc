@@ -28,14 +28,19 @@ class TestHost : public Host {
   }
   int threads() const override { return threads_; }
   void* scratch(size_t bytes) override {
-    memory_.emplace_back(bytes);
-    // What was not written must not matter.
-    std::memset(memory_.back().data(), 0xFF, bytes);
-    return memory_.back().data();
+    if (used_ == memory_.size()) {
+      memory_.emplace_back(bytes);
+      // What was not written must not matter.
+      std::memset(memory_.back().data(), 0xFF, bytes);
+    }
+    return memory_[used_++].data();
   }
+  // Ends a run; the next one gets the same memory, in the same order.
+  void rewind() { used_ = 0; }
 
  private:
   int threads_;
+  size_t used_ = 0;
   std::vector<AlignedBuffer> memory_;
 };
 

@@ -84,23 +84,44 @@ void spmm_tile(const SpmmTile& tile) {
   }
 }
 
-void copy_rows(const float* src, int64_t stride, int64_t count, float* dst) {
-  if (stride == 1) {
-    std::memcpy(dst, src, static_cast<size_t>(count) * sizeof(float));
-  } else if (stride == 2) {
-    for (int64_t j = 0; j < count; ++j) dst[j] = src[2 * j];
-  } else {
-    for (int64_t j = 0; j < count; ++j) dst[j] = src[stride * j];
+void copy_plane(const PlaneCopy& copy) {
+  float* row = copy.dst;
+  for (int64_t i = 0; i < copy.before * copy.pitch; ++i) row[i] = 0.0f;
+  row += copy.before * copy.pitch;
+  const float* src = copy.src;
+  for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
+    for (int64_t j = 0; j < copy.zeros; ++j) row[j] = 0.0f;
+    float* dst = row + copy.zeros;
+    int64_t j = 0;
+    if (copy.stride == 1) {
+      // What a whole vector writes too much, the rest of the row or the next one overwrites.
+      for (; j < copy.elements && src + j + kLanes <= copy.end; j += kLanes) {
+        store(dst + j, load(src + j));
+      }
+      for (; j < copy.elements; ++j) dst[j] = src[j];
+    } else if (copy.stride == 2) {
+      for (; j < copy.elements; ++j) dst[j] = src[2 * j];
+    } else {
+      for (; j < copy.elements; ++j) dst[j] = src[copy.stride * j];
+    }
+    for (j = copy.zeros + copy.elements; j < copy.pitch; ++j) row[j] = 0.0f;
   }
+  for (int64_t i = 0; i < copy.after * copy.pitch + kUnit; ++i) row[i] = 0.0f;
 }
 
-void copy_panels(const float* src, int64_t plane, int64_t channels, const int32_t* lane,
-                 bool contiguous, float* dst) {
-  for (int64_t c = 0; c < channels; ++c, src += plane, dst += kUnit) {
-    if (contiguous) {
-      for (int v = 0; v < kPerUnit; ++v) store(dst + v * kLanes, load(src + lane[0] + v * kLanes));
-    } else {
-      for (int i = 0; i < kUnit; ++i) dst[i] = src[lane[i]];
+void copy_panels(const PanelCopy& copy) {
+  for (int64_t c = 0; c < copy.channels; ++c) {
+    const float* src = copy.src + c * copy.plane;
+    float* dst = copy.dst + c * kUnit;
+    const int32_t* lane = copy.lane;
+    for (int64_t u = 0; u < copy.units; ++u, lane += kUnit, dst += copy.unit_stride) {
+      if (copy.contiguous[u]) {
+        for (int v = 0; v < kPerUnit; ++v) {
+          store(dst + v * kLanes, load(src + lane[0] + v * kLanes));
+        }
+      } else {
+        for (int i = 0; i < kUnit; ++i) dst[i] = src[lane[i]];
+      }
     }
   }
 }
