@@ -40,7 +40,16 @@ class Stem:
         return ("values", "indices") if self.sparse else ("W",)
 
 
-STEMS: tuple[Stem, ...] = (Stem("SparseConv", sparse=True),)
+STEMS: tuple[Stem, ...] = (
+    Stem("SparseConv", sparse=True),
+    Stem("DepthwiseConv", sparse=False),
+    Stem("Im2colConv", sparse=False),
+    Stem("MecConv", sparse=False),
+    Stem("Winograd2Conv", sparse=False),
+    Stem("Winograd4Conv", sparse=False),
+    Stem("CpoConv", sparse=False),
+    Stem("CpsConv", sparse=False),
+)
 
 # The oldest opset in which a function body can rebuild a dense weight (ConstantOfShape).
 OLDEST_SPARSE_OPSET = 9

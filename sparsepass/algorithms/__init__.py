@@ -1,0 +1,45 @@
+"""Every way sparsepass knows to compute a convolution, one row each.
+
+A row is the only place that names an algorithm.  Selection, rewriting, the report, the
+documentation and the tests all loop over ``ALGORITHMS``; adding a row is the whole job.
+"""
+
+from sparsepass.algorithms.activation_sparse import CPO, CPS
+from sparsepass.algorithms.dense import DENSE
+from sparsepass.algorithms.low_rank import LOW_RANK
+from sparsepass.algorithms.lowered import IM2COL, MEC
+from sparsepass.algorithms.row import Algorithm, Factor, Lowering, Numerics, Option, Packed, Work
+from sparsepass.algorithms.weight_sparse import SPMM
+from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
+from sparsepass.algorithms.work import dense_work
+
+__all__ = [
+    "ALGORITHMS",
+    "DENSE",
+    "Algorithm",
+    "Factor",
+    "Lowering",
+    "Numerics",
+    "Option",
+    "Packed",
+    "Work",
+    "algorithm",
+    "dense_work",
+]
+
+ALGORITHMS: tuple[Algorithm, ...] = (
+    DENSE,
+    SPMM,
+    IM2COL,
+    MEC,
+    WINOGRAD_2,
+    WINOGRAD_4,
+    CPO,
+    CPS,
+    LOW_RANK,
+)
+
+
+def algorithm(name: str) -> Algorithm | None:
+    """The row called ``name``, or None."""
+    return next((row for row in ALGORITHMS if row.name == name), None)

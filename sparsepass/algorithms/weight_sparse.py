@@ -1,0 +1,81 @@
+"""Weight-sparse convolution: work that shrinks with the zeros of the weight."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
+from sparsepass.algorithms.work import LANES, read_bytes, refuse_all_but_planar
+from sparsepass.layer import Layer
+from sparsepass.sparsity import Stats
+
+__all__ = ["SPMM"]
+
+# Filters that share an input vector in generated code, multiply-adds of one piece of it, and bytes
+# of code and weight per multiply-add (runtime/native/spmm.cc, spmm_code.h).
+SPARSE_FILTERS, PIECE_MACS, CODE_BYTES = 28, 1300, 15
+
+
+def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
+    if reason := refuse_all_but_planar(layer):
+        return reason
+    if layer.is_depthwise:
+        return "depthwise: no channel to skip"
+    if stats.weight.density == 1:
+        return "no weight is zero"
+    return None
+
+
+def spmm_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
+    return (Option(spmm_work(layer)),)
+
+
+def spmm_work(layer: Layer) -> Work:
+    kept = int(np.count_nonzero(layer.weight))
+    units = layer.batch * sparse_units(layer)
+    blocks = math.ceil(layer.filters / SPARSE_FILTERS)
+    pieces = max(blocks, math.ceil(kept / PIECE_MACS))
+    copied = not layer.is_pointwise or max(layer.strides) > 1 or kept >= 12 * layer.channels
+    return Work(
+        macs=layer.batch * layer.pixels * kept,
+        input_bytes=read_bytes(layer),
+        output_bytes=4 * layer.output_size,
+        weight_bytes=CODE_BYTES * kept,
+        idle_macs=(LANES * units - layer.batch * layer.pixels) * kept,
+        moves=units * (loads(layer) + layer.filters + 2 * SPARSE_FILTERS * (pieces - blocks)),
+        copied_bytes=4 * layer.input_size if copied else 0,
+    )
+
+
+def sparse_units(layer: Layer) -> int:
+    """Vectors of outputs of one image: rows share their padding, so that they follow each other."""
+    width = layer.output_spatial[-1]
+    rows = layer.pixels // width
+    padding = 0 if layer.is_pointwise else max(layer.pads)
+    return math.ceil(rows * (width + padding) / LANES)
+
+
+def loads(layer: Layer) -> int:
+    """Input vectors loaded for one unit: every tap that some filter of a block keeps."""
+    mask = (layer.weight != 0).reshape(layer.groups, -1, layer.taps)
+    return sum(
+        int(np.count_nonzero(mask[:, first : first + SPARSE_FILTERS].any(axis=1)))
+        for first in range(0, mask.shape[1], SPARSE_FILTERS)
+    )
+
+
+def pack_spmm(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+    flat = layer.weight.reshape(-1)
+    indices = np.flatnonzero(flat).astype(np.int32)
+    return Packed(
+        inputs=(("values", flat[indices]), ("indices", indices)),
+        attributes={"w_shape": tuple(layer.weight.shape)},
+    )
+
+
+SPMM = Algorithm(
+    "spmm", "rounding", Lowering.CUSTOM_OP, refuse_spmm, spmm_options, pack_spmm,
+    op="SparseConv",
+    source="arXiv 1911.09723, arXiv 1608.01409, PLDI 2023 sparse register tiling",
+)  # fmt: skip
