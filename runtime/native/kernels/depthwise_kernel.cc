@@ -1,0 +1,364 @@
+// Depthwise convolution straight from the NCHW tensor, without a copy.
+//
+// A block is up to four output rows by one vector of columns.  Each input row is loaded once per tap
+// column and multiplied into every output row of the block that reads it; padding is a mask at the
+// sides, and rows that do not exist at top and bottom.
+#include "../depthwise_kernel.h"
+
+#include "../lanes.h"
+
+namespace sparsepass {
+namespace SPARSEPASS_ISA {
+namespace {
+
+// Sums and weights of a 3x3 kernel share the registers.
+#if SPARSEPASS_LANES == 16
+constexpr int64_t kMostRows = 4;
+#else
+constexpr int64_t kMostRows = 2;
+#endif
+
+// Floats of input that stay in the first-level cache while they are read column by column.
+constexpr int64_t kCachedFloats = 4096;
+
+// The outputs that one call computes: filters [first, last), `rows` rows from `row` on that are `step`
+// apart, and `across` vectors from `column` on.
+struct Part {
+  int64_t first, last;
+  int64_t row, rows, step;
+  int64_t column, across;
+};
+
+// What becomes of sums.
+template <class L>
+class Finish {
+ public:
+  using Vector = typename L::Vector;
+
+  SPARSEPASS_INLINE explicit Finish(const DepthwiseJob& job)
+      : residual_(job.residual),
+        y_(job.y),
+        slope_(job.epilogue.slope),
+        plain_(!job.residual && job.epilogue.slope == 1.0f),
+        whole_(job.out_w >= L::kCount),
+        outputs_(L::lanes(0, job.out_w)),
+        low_(L::splat(job.epilogue.low)),
+        high_(L::splat(job.epilogue.high)) {}
+
+  // Stores rows of outputs, the first from position `at` on, `pitch` apart.
+  template <int kRows>
+  SPARSEPASS_INLINE void store(const Vector* sums, int64_t at, int64_t pitch) const {
+    if (__builtin_expect(plain_, 1)) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kRows; ++i, at += pitch) store_clamped(sums[i], at);
+      return;
+    }
+    Vector rows[kRows];
+    for (int i = 0; i < kRows; ++i) rows[i] = sums[i];
+#pragma GCC unroll 1
+    for (int i = 0; i < kRows; ++i, at += pitch) {
+      Vector sum = rows[i];
+      if (residual_) sum += whole_ ? L::load(residual_ + at) : L::load(residual_ + at, outputs_);
+      store_clamped(sum >= Vector{} ? sum : sum * L::splat(slope_), at);
+    }
+  }
+
+ private:
+  // The last vector of a row starts early rather than to run over the end, so only maps narrower than
+  // a vector have lanes without output.
+  SPARSEPASS_INLINE void store_clamped(Vector sum, int64_t at) const {
+    // A NaN in the second operand is kept.
+    sum = low_ > sum ? low_ : sum;
+    sum = high_ < sum ? high_ : sum;
+    if (whole_) {
+      L::store(y_ + at, sum);
+    } else {
+      L::store(y_ + at, outputs_, sum);
+    }
+  }
+
+  const float* residual_;
+  float* y_;
+  float slope_;
+  bool plain_, whole_;
+  typename L::Mask outputs_;
+  Vector low_, high_;
+};
+
+// The vectors of a row that kTaps neighbouring taps multiply, where the first reads from column
+// `first` on.
+template <class L, int kTaps, int kStride>
+class Window;
+
+template <class L, int kTaps>
+class Window<L, kTaps, 1> {
+ public:
+  using Vector = typename L::Vector;
+
+  SPARSEPASS_INLINE Window(int64_t first, int64_t dilation, int64_t in_w)
+      : inside_(first >= 0 && first + (kTaps - 1) * dilation + L::kCount <= in_w),
+        dilation_(dilation) {
+    for (int t = 0; t < kTaps; ++t, first += dilation) mask_[t] = L::lanes(-first, in_w - first);
+  }
+  // Whether no column is padding.
+  SPARSEPASS_INLINE bool inside() const { return inside_; }
+  template <bool kInside>
+  SPARSEPASS_INLINE void load(const float* row, Vector* taps) const {
+    for (int t = 0; t < kTaps; ++t) {
+      const float* p = row + t * dilation_;
+      taps[t] = kInside ? L::load(p) : L::load(p, mask_[t]);
+    }
+  }
+
+ private:
+  bool inside_;
+  int64_t dilation_;
+  typename L::Mask mask_[kTaps];
+};
+
+// Loads every column once and tells even from odd ones.
+template <class L, int kTaps>
+class Window<L, kTaps, 2> {
+ public:
+  using Vector = typename L::Vector;
+
+  SPARSEPASS_INLINE Window(int64_t first, int64_t, int64_t in_w)
+      : inside_(first >= 0 && first + 2 * L::kCount + Lanes4::kCount <= in_w) {
+    static_assert(kTaps <= 2 + Lanes4::kCount, "the last taps read four columns more");
+    for (int p = 0; p < 2; ++p, first += L::kCount) mask_[p] = L::lanes(-first, in_w - first);
+    last_ = Lanes4::lanes(-first, in_w - first);
+  }
+  SPARSEPASS_INLINE bool inside() const { return inside_; }
+  template <bool kInside>
+  SPARSEPASS_INLINE void load(const float* row, Vector* taps) const {
+    const float* const middle = row + L::kCount;
+    const float* const end = middle + L::kCount;
+    const Vector a = kInside ? L::load(row) : L::load(row, mask_[0]);
+    const Vector b = kInside ? L::load(middle) : L::load(middle, mask_[1]);
+    Vector last = L::widen(kInside ? Lanes4::load(end) : Lanes4::load(end, last_));
+    taps[0] = L::even(a, b);
+    taps[1] = L::odd(a, b);
+    for (int t = 2; t < kTaps; ++t) {
+      taps[t] = L::next(taps[t - 2], last);
+      last = L::next(last, last);
+    }
+  }
+
+ private:
+  bool inside_;
+  typename L::Mask mask_[2];
+  Lanes4::Mask last_;
+};
+
+// Kernels of one size and stride.
+template <int kKernel, int kStride>
+struct Square {
+  template <class L>
+  static void compute(const DepthwiseJob& job, const Part& part) {
+    for (int64_t a = 0; a < part.across; ++a) {
+      columns<L>(job, part, part.column + a * L::kCount);
+    }
+  }
+
+ private:
+  template <class L>
+  struct Weight {
+    typename L::Vector bias, taps[kKernel][kKernel];
+  };
+
+  // One vector of columns, all rows and filters of the part.
+  template <class L>
+  SPARSEPASS_INLINE static void columns(const DepthwiseJob& job, const Part& part,
+                                        int64_t column) {
+    const int64_t first = column * kStride - job.pad_left;
+    const Window<L, kKernel, kStride> window(first, job.dilation_w, job.in_w);
+    const Finish<L> finish(job);
+    const int64_t in_h = job.in_h, in_pitch = part.step * job.in_w;
+    const int64_t out_pitch = part.step * job.out_w;
+    const int64_t span = (kMostRows - 1) * kStride + kKernel;
+    for (int64_t f = part.first; f < part.last; ++f) {
+      Weight<L> weight;
+      const float* values = job.weight + f * kKernel * kKernel;
+      weight.bias = L::splat(job.bias[f]);
+      for (int k = 0; k < kKernel; ++k) {
+        for (int t = 0; t < kKernel; ++t) weight.taps[k][t] = L::splat(*values++);
+      }
+      const int64_t channel = job.multiplier == 1 ? f : f / job.multiplier;
+      int64_t row = part.row * kStride - job.pad_top;
+      const float* x = job.x + (channel * in_h + row) * job.in_w + first;
+      int64_t out = (f * job.out_h + part.row) * job.out_w + column;
+      int64_t left = part.rows;
+      for (; left >= kMostRows; left -= kMostRows) {
+        const bool inside = row >= 0 && row + (span - 1) * part.step < in_h;
+        if (L::kCount == WidestLanes::kCount && inside && window.inside()) {
+          block<L, kMostRows, true, true>(x, in_pitch, 0, span, weight, window, finish, out,
+                                          out_pitch);
+        } else if (inside) {
+          block<L, kMostRows, true, false>(x, in_pitch, 0, span, weight, window, finish, out,
+                                           out_pitch);
+        } else {
+          edge<L, kMostRows>(x, in_pitch, row, part.step, in_h, weight, window, finish, out,
+                             out_pitch);
+        }
+        row += kMostRows * kStride * part.step;
+        x += kMostRows * kStride * in_pitch;
+        out += kMostRows * out_pitch;
+      }
+      switch (left) {
+        case 1:
+          edge<L, 1>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch);
+          break;
+        case 2:
+          edge<L, 2>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch);
+          break;
+        case 3:
+          edge<L, 3>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch);
+          break;
+      }
+    }
+  }
+
+  // A block that may read padding.  Its first input row is `row`.
+  template <class L, int kRows>
+  SPARSEPASS_INLINE static void edge(const float* x, int64_t in_pitch, int64_t row, int64_t step,
+                                     int64_t in_h, const Weight<L>& weight,
+                                     const Window<L, kKernel, kStride>& window,
+                                     const Finish<L>& finish, int64_t out, int64_t out_pitch) {
+    int64_t begin = 0, end = (kRows - 1) * kStride + kKernel;
+    while (begin < end && row + begin * step < 0) ++begin;
+    while (begin < end && row + (end - 1) * step >= in_h) --end;
+    block<L, kRows, false, false>(x, in_pitch, begin, end, weight, window, finish, out, out_pitch);
+  }
+
+  // Rows [begin, end) of those from `x` on are there, the others padding.
+  template <class L, int kRows, bool kInsideRows, bool kInsideColumns>
+  SPARSEPASS_INLINE static void block(const float* x, int64_t in_pitch, int64_t begin, int64_t end,
+                                      const Weight<L>& weight,
+                                      const Window<L, kKernel, kStride>& window,
+                                      const Finish<L>& finish, int64_t out, int64_t out_pitch) {
+    typename L::Vector sums[kRows];
+    for (int i = 0; i < kRows; ++i) sums[i] = weight.bias;
+#pragma GCC unroll 16
+    for (int r = 0; r < (kRows - 1) * kStride + kKernel; ++r, x += in_pitch) {
+      if (!kInsideRows && (r < begin || r >= end)) continue;
+      typename L::Vector taps[kKernel];
+      window.template load<kInsideColumns>(x, taps);
+#pragma GCC unroll 4
+      for (int i = 0; i < kRows; ++i) {
+        const int k = r - i * kStride;
+        if (k < 0 || k >= kKernel) continue;
+#pragma GCC unroll 8
+        for (int t = 0; t < kKernel; ++t) sums[i] += weight.taps[k][t] * taps[t];
+      }
+    }
+    finish.template store<kRows>(sums, out, out_pitch);
+  }
+};
+
+// Kernels of any size, stride and dilation: every tap loads what it reads.
+struct Any {
+  template <class L>
+  static void compute(const DepthwiseJob& job, const Part& part) {
+    const Finish<L> finish(job);
+    for (int64_t f = part.first; f < part.last; ++f) {
+      for (int64_t a = 0; a < part.across; ++a) {
+        const int64_t column = part.column + a * L::kCount;
+        for (int64_t i = 0; i < part.rows; ++i) {
+          const int64_t row = part.row + i * part.step;
+          const typename L::Vector total = sum<L>(job, f, row, column);
+          finish.template store<1>(&total, (f * job.out_h + row) * job.out_w + column, 0);
+        }
+      }
+    }
+  }
+
+ private:
+  template <class L>
+  static typename L::Vector sum(const DepthwiseJob& job, int64_t f, int64_t row, int64_t column) {
+    const float* weight = job.weight + f * job.kernel_h * job.kernel_w;
+    const float* x = job.x + f / job.multiplier * job.in_h * job.in_w;
+    typename L::Vector total = L::splat(job.bias[f]);
+    for (int64_t k = 0; k < job.kernel_h; ++k, weight += job.kernel_w) {
+      const int64_t in_row = row * job.stride_h - job.pad_top + k * job.dilation_h;
+      if (in_row < 0 || in_row >= job.in_h) continue;
+      int64_t first = column * job.stride_w - job.pad_left;
+      for (int64_t t = 0; t < job.kernel_w; ++t, first += job.dilation_w) {
+        total += L::splat(weight[t]) * tap<L>(x + in_row * job.in_w, first, job);
+      }
+    }
+    return total;
+  }
+
+  template <class L>
+  static typename L::Vector tap(const float* row, int64_t first, const DepthwiseJob& job) {
+    if (job.stride_w == 1) return L::load(row + first, L::lanes(-first, job.in_w - first));
+    typename L::Vector value = {};
+    for (int i = 0; i < L::kCount; ++i) {
+      const int64_t at = first + i * job.stride_w;
+      if (at >= 0 && at < job.in_w) value[i] = row[at];
+    }
+    return value;
+  }
+};
+
+// The last columns, which fill no vector of the widest type.
+template <class Kernel, class L>
+void last_columns(const DepthwiseJob& job, Part& part) {
+  part.column = job.out_w > L::kCount ? job.out_w - L::kCount : 0;
+  part.across = 1;
+  Kernel::template compute<L>(job, part);
+}
+
+// All columns of some rows: whole vectors, then the narrowest vector that holds the rest.
+template <class Kernel>
+void columns_of(const DepthwiseJob& job, Part& part) {
+  part.column = 0;
+  part.across = job.out_w / WidestLanes::kCount;
+  if (part.across) Kernel::template compute<WidestLanes>(job, part);
+  const int64_t rest = job.out_w % WidestLanes::kCount;
+  if (rest == 0) return;
+  if (rest <= NarrowLanes::kCount) return last_columns<Kernel, NarrowLanes>(job, part);
+  last_columns<Kernel, WidestLanes>(job, part);
+}
+
+template <class Kernel>
+void filters_of(const DepthwiseJob& job) {
+  // Rows that are a dilation apart read the same input rows.
+  const int64_t step = job.stride_h == 1 ? job.dilation_h : 1;
+  const int64_t phases = step < job.out_h ? step : job.out_h;
+  // Several small maps at once, or some rows of a large one.
+  const int64_t map = job.in_h * job.in_w;
+  const int64_t filters = map < kCachedFloats ? kCachedFloats / map : 1;
+  const int64_t cached_rows = kCachedFloats / (job.in_w * job.stride_h) / kMostRows * kMostRows;
+  const int64_t most_rows = cached_rows > kMostRows ? cached_rows : kMostRows;
+  for (int64_t f = job.first; f < job.last; f += filters) {
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      Part part = {};
+      part.first = f;
+      part.last = job.last < f + filters ? job.last : f + filters;
+      part.step = step;
+      int64_t rows = (job.out_h - phase + step - 1) / step;
+      for (part.row = phase; rows > 0; part.row += part.rows * step, rows -= part.rows) {
+        part.rows = rows < most_rows ? rows : most_rows;
+        columns_of<Kernel>(job, part);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void depthwise(const DepthwiseJob& job) {
+  const bool square = job.kernel_h == job.kernel_w && job.stride_h == job.stride_w;
+  const bool dilated = job.dilation_h != 1 || job.dilation_w != 1;
+  const int64_t size = square ? job.kernel_h : 0;
+  const int64_t stride = dilated && job.stride_h > 1 ? 0 : job.stride_h;
+  if (size == 3 && stride == 1) return filters_of<Square<3, 1>>(job);
+  if (size == 5 && stride == 1) return filters_of<Square<5, 1>>(job);
+  if (size == 3 && stride == 2) return filters_of<Square<3, 2>>(job);
+  if (size == 5 && stride == 2) return filters_of<Square<5, 2>>(job);
+  filters_of<Any>(job);
+}
+
+}  // namespace SPARSEPASS_ISA
+}  // namespace sparsepass
