@@ -6,6 +6,7 @@ documentation and the tests all loop over ``ALGORITHMS``; adding a row is the wh
 
 from sparsepass.algorithms.activation_sparse import CPO, CPS
 from sparsepass.algorithms.dense import DENSE
+from sparsepass.algorithms.depthwise import DEPTHWISE
 from sparsepass.algorithms.low_rank import LOW_RANK
 from sparsepass.algorithms.lowered import IM2COL, MEC
 from sparsepass.algorithms.row import Algorithm, Factor, Lowering, Numerics, Option, Packed, Work
@@ -30,6 +31,7 @@ __all__ = [
 ALGORITHMS: tuple[Algorithm, ...] = (
     DENSE,
     SPMM,
+    DEPTHWISE,
     IM2COL,
     MEC,
     WINOGRAD_2,

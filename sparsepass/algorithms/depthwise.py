@@ -1,0 +1,72 @@
+"""Depthwise convolution in NCHW: what keeps a region of sparse layers free of layout changes.
+
+ONNX Runtime computes these layers in its blocked layout, which costs a copy on each side where the
+neighbours are custom ops.
+"""
+
+import math
+from collections.abc import Mapping
+
+from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
+from sparsepass.algorithms.work import (
+    LANES,
+    dense_pack,
+    read_bytes,
+    refuse_all_but_planar,
+    round_up,
+)
+from sparsepass.layer import Layer
+from sparsepass.sparsity import Stats
+
+__all__ = ["DEPTHWISE"]
+
+# Output rows that share the input rows which they load, lanes of the narrowest vector, and the
+# kernels for which both hold (runtime/native/kernels/depthwise_kernel.cc).
+ROWS, NARROW_LANES = 4, 8
+SHARING_KERNELS = ((3, 3), (5, 5))
+
+
+def refuse_depthwise(layer: Layer, stats: Stats) -> str | None:
+    if reason := refuse_all_but_planar(layer):
+        return reason
+    if not layer.is_depthwise:
+        return "not depthwise"
+    if max(layer.strides) > 2:
+        return "stride above 2"
+    return None
+
+
+def depthwise_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
+    return (Option(depthwise_work(layer)),)
+
+
+def depthwise_work(layer: Layer) -> Work:
+    width = layer.output_spatial[-1]
+    rows = layer.batch * layer.filters * layer.pixels // width
+    return Work(
+        macs=layer.macs,
+        input_bytes=read_bytes(layer),
+        output_bytes=4 * layer.output_size,
+        weight_bytes=4 * layer.weight.size,
+        idle_macs=rows * (round_up(width, NARROW_LANES) - width) * layer.taps,
+        moves=rows * math.ceil(width / LANES) * (loads(layer) + 1),
+    )
+
+
+def loads(layer: Layer) -> float:
+    """Vectors loaded for one vector of outputs, or elements where a stride has no vector loads."""
+    if layer.kernel not in SHARING_KERNELS or layer.strides[0] != layer.strides[1]:
+        return layer.taps * (1 if layer.strides[-1] == 1 else LANES)
+    height, width = layer.kernel
+    stride = layer.strides[0]
+    return ((ROWS - 1) * stride + height) / ROWS * (width if stride == 1 else 3)
+
+
+def pack_depthwise(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+    return dense_pack(layer)
+
+
+DEPTHWISE = Algorithm(
+    "depthwise", "rounding", Lowering.CUSTOM_OP, refuse_depthwise, depthwise_options,
+    pack_depthwise, op="DepthwiseConv",
+)  # fmt: skip
