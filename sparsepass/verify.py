@@ -204,7 +204,7 @@ class Tally:
         self.change += float(np.square(gaps).sum())
         self.energy += float(np.square(a, where=usual, out=np.zeros_like(a)).sum())
         if a.ndim == 2 and a.shape[1] > 1 and not self.discrete:
-            self.agreements.append(float(np.mean(a.argmax(axis=-1) == b.argmax(axis=-1))))
+            self.agreements.append(np.count_nonzero(a.argmax(-1) == b.argmax(-1)) / len(a))
 
     def difference(self) -> Difference:
         """What the samples add up to."""
@@ -218,5 +218,6 @@ def differences(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.fl
     """Absolute differences; infinite where only one side is NaN or infinite."""
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     with np.errstate(invalid="ignore"):
-        gaps: NDArray[np.float64] = np.where(same, 0.0, np.abs(a - b))
+        gaps: NDArray[np.float64] = np.asarray(np.abs(a - b))
+    gaps[same] = 0.0
     return np.nan_to_num(gaps, nan=math.inf, posinf=math.inf)

@@ -1,9 +1,8 @@
 """The command line: ``sparsepass optimize model.onnx`` and what goes with it."""
 
-import io
 import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 from sparsepass.cli.app import app
 from sparsepass.cli.console import print_error
@@ -16,10 +15,10 @@ FAILED_CHECK, USAGE = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 for success, 1 for a failed check, 2 for a wrong input."""
-    stdout: object = sys.stdout
-    if isinstance(stdout, io.TextIOWrapper):
+    stdout: Any = sys.stdout
+    if hasattr(stdout, "reconfigure"):
         # Names from a model may hold what the terminal's encoding cannot.
-        cast(io.TextIOWrapper[io.BufferedWriter], stdout).reconfigure(errors="backslashreplace")
+        stdout.reconfigure(errors="backslashreplace")
     try:
         app(None if arguments is None else list(arguments))
     except SparsepassError as error:

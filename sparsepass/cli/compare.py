@@ -79,6 +79,7 @@ def verify(
             f"{name}: outputs equal within {proof.max_absolute_error:.3g} "
             f"(allowed {proof.tolerance:.3g}) on {proof.samples} samples{agreement}",
             highlight=False,
+            soft_wrap=True,
         )
 
 

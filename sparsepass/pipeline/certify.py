@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx_ir as ir
 from pydantic import ValidationError
 
-from sparsepass.errors import PlanError, VerificationError
+from sparsepass.errors import PlanError, UsageError, VerificationError
 from sparsepass.graph import layers
 from sparsepass.model import load, to_bytes
 from sparsepass.pictures import ImageTransform
@@ -77,6 +77,13 @@ def certify(
             max_error = plan.max_error if plan and any(map(is_lossy, choices)) else 0.0
         amplified = any(numerics_of(choice) == "bounded" for choice in choices)
         tolerances = rounding_tolerances(noise, found, amplified=amplified)
+        if {v.name for v in rewritten.graph.inputs} - set(rewritten.graph.initializers) != {
+            spec.name for spec in inputs
+        }:
+            names = ", ".join(spec.name for spec in inputs)
+            raise UsageError(
+                f"{optimized}: has other inputs than {original} ({names}); give what was made of it"
+            )
         content = to_bytes(rewritten)
         for name, open_session in (("with the op library", session), ("without", plain_session)):
             run = runner(open_session(content, threads=threads))

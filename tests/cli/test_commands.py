@@ -1,0 +1,229 @@
+"""Every command as a user types it: what it writes, says and returns."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from models_in_text import normal, proto_of
+from sparsepass.plan import Plan
+from sparsepass.profile import MachineProfile
+from sparsepass.report import Analysis, Report
+from sparsepass.runtime.session import plain_session
+
+NET = """
+<ir_version: 8, opset_import: ["": 17]>
+g (float[N, 32, 14, 14] x) => (float[N, 32, 14, 14] y) {
+  [first] a = Conv<pads=[1,1,1,1]>(x, w1)
+  r = Relu(a)
+  [second] c = Conv<pads=[1,1,1,1]>(r, w2)
+  y = Relu(c)
+}
+"""
+
+
+@pytest.fixture
+def net(tmp_path) -> Path:
+    weights = {}
+    for position in (1, 2):
+        weight = normal(32, 32, 3, 3, seed=position)
+        weight[np.random.default_rng(position).random(weight.shape) < 0.95] = 0
+        weights[f"w{position}"] = weight
+    path = tmp_path / "net.onnx"
+    onnx.save(proto_of(NET, **weights), path)
+    return path
+
+
+@pytest.fixture
+def optimized(net, run) -> Path:
+    target = net.with_name("out.onnx")
+    plan = net.with_name("given.json")
+    choices = [{"layer": name, "algorithm": "spmm"} for name in ("first", "second")]
+    given = {"tool": "test", "machine": "any", "threads": 1, "choices": choices}
+    plan.write_text(json.dumps(given))
+    code, _, said = run("optimize", net, "-o", target, "--plan", plan, "--no-measure", "-q")
+    assert code == 0, said
+    return target
+
+
+def test_optimize_writes_a_model_a_report_json_and_a_plan(net, run):
+    paths = [net.with_name(name) for name in ("out.onnx", "r.html", "r.json", "plan.json")]
+    out, html, found, plan = paths
+
+    code, said, complaints = run(
+        "optimize", net, "-o", out, "--report", html, "--json", found, "--save-plan", plan,
+        "--no-measure", "--seed", 3, "--threads", 1,
+    )  # fmt: skip
+
+    assert (code, complaints) == (0, "")
+    onnx.checker.check_model(out)
+    assert html.read_text().startswith("<!doctype html>")
+    assert Report.load(found).layers[0].name == "first"
+    assert Plan.load(plan).choices == Report.load(found).plan.choices
+    assert all(str(path) in said for path in paths)
+    assert "first" in said
+
+
+def test_the_default_output_stands_beside_the_model(net, run):
+    code, said, _ = run("optimize", net, "--no-measure", "-q")
+
+    assert code == 0
+    assert net.with_name("net.sparse.onnx").exists()
+    assert "net.sparse.onnx" in said
+
+
+def test_quiet_prints_the_headline_and_the_files(net, run):
+    _, said, _ = run("optimize", net, "--no-measure", "--quiet")
+
+    lines = [line for line in said.splitlines() if not line.startswith("warning")]
+    assert len(lines) == 2
+    assert "ms" in lines[0]
+
+
+def test_a_dry_run_writes_no_model(net, run):
+    code, said, _ = run("optimize", net, "--dry-run")
+
+    assert code == 0
+    assert "not timed" in said
+    assert list(net.parent.iterdir()) == [net]
+
+
+def test_a_saved_plan_is_replayed(net, optimized, run):
+    plan = net.with_name("plan.json")
+    run("optimize", net, "--no-measure", "--save-plan", plan, "-q")
+
+    code, _, complaints = run("optimize", net, "--plan", plan, "--no-measure", "-q")
+
+    assert (code, complaints) == (0, "")
+
+
+def test_samples_shape_transform_and_profile_are_taken(net, run):
+    samples, profile = net.with_name("s.npy"), net.with_name("profile.json")
+    np.save(samples, normal(8, 32, 14, 14))
+    shipped = Path(__file__).parents[2] / "sparsepass" / "profiles" / "x86-64-avx512.json"
+    MachineProfile.load(shipped).save(profile)
+
+    code, said, complaints = run(
+        "optimize", net, "--samples", samples, "--shape", "x:2,32,14,14", "--profile", profile,
+        "--image-transform", "scale=1;mean=0;std=1", "--max-error", 0.1, "--dry-run",
+    )  # fmt: skip
+
+    assert (code, complaints) == (0, "")
+    assert "first" in said
+
+
+def test_analyze_shows_layers_and_writes_json(net, run):
+    found = net.with_name("a.json")
+
+    code, said, _ = run("analyze", net, "--json", found)
+
+    assert code == 0
+    assert re.search(r"^first .* 95%", said, re.M)
+    assert len(Analysis.load(found).layers) == 2
+
+
+def test_explain_reads_a_model_or_a_report(net, run):
+    found = net.with_name("r.json")
+    run("optimize", net, "--dry-run", "--json", found)
+
+    of_model, of_report = (run("explain", source, "second") for source in (net, found))
+
+    assert of_model == of_report
+    assert of_model[0] == 0
+    assert "low-rank" in of_model[1]
+
+
+def test_explain_of_an_unknown_layer_lists_the_layers(net, run):
+    code, _, complaints = run("explain", net, "third")
+
+    assert code == 2
+    assert "first, second" in complaints
+
+
+def test_verify_proves_both_ways_to_run_a_file(net, optimized, run):
+    code, said, _ = run("verify", net, optimized)
+
+    assert code == 0
+    assert re.findall(r"^(.*): outputs equal", said, re.M) == ["with the op library", "without"]
+
+
+def test_verify_of_another_network_fails_with_exit_code_1(net, run):
+    other = net.with_name("other.onnx")
+    model = onnx.load(net)
+    w1, w2 = model.graph.initializer
+    w1.name, w2.name = w2.name, w1.name
+    onnx.save(model, other)
+
+    code, said, complaints = run("verify", net, other)
+
+    assert (code, said) == (1, "")
+    assert len(complaints.splitlines()) == 1
+    assert "outputs differ" in complaints
+
+
+def test_verify_takes_a_looser_budget(net, run):
+    other = net.with_name("other.onnx")
+    model = onnx.load(net)
+    weight = onnx.numpy_helper.to_array(model.graph.initializer[1]) * np.float32(1.01)
+    model.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(weight, "w2"))
+    onnx.save(model, other)
+
+    strict, loose = (run("verify", net, other, "--max-error", e)[0] for e in (0, 0.02))
+
+    assert (strict, loose) == (1, 0)
+
+
+def test_bench_prints_markdown_into_a_file(net, optimized, run):
+    found = net.with_name("b.json")
+
+    code, said, _ = run("bench", net, optimized, "--seconds", 0.1, "--json", found)
+
+    assert code == 0
+    head, rule, plain, ours, *_ = said.splitlines()
+    assert head.startswith("| engine ")
+    assert set(rule) <= set("| -:")
+    assert plain.startswith("| ONNX Runtime ")
+    assert ours.startswith("| sparsepass ")
+    assert [row["engine"]["name"] for row in json.loads(found.read_text())][:2] == [
+        "ONNX Runtime",
+        "sparsepass",
+    ]
+
+
+def test_inline_leaves_standard_operators_with_constant_weights(optimized, run):
+    target = optimized.with_name("inlined.onnx")
+
+    code, _, _ = run("inline", optimized, "-o", target)
+
+    model = onnx.load(target)
+    assert code == 0
+    assert not model.functions
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu", "Conv", "Relu"]
+    assert {entry.domain for entry in model.opset_import} == {""}
+    plain_session(target)
+
+
+def test_info_names_the_library_and_the_machine(run):
+    code, said, _ = run("info")
+
+    assert code == 0
+    assert "libsparsepass_ort" in said
+    assert "spmm" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["optimize", "analyze", "explain", "verify", "bench", "calibrate", "inline", "info"],
+)
+def test_every_command_has_help(command, run):
+    code, said, _ = run(command, "--help")
+
+    assert code == 0
+    assert f"sparsepass {command}" in said
+
+
+def test_the_version_is_printed(run):
+    assert re.fullmatch(r"sparsepass \d+\.\d+\.\d+\n", run("--version")[1])

@@ -1,0 +1,168 @@
+"""Whatever is wrong, one line names it and says what to do, and nothing is written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from models_in_text import normal, proto_of
+
+CONV = "g (float[1, 4, 8, 8] x) => (float[1, 4, 8, 8] y) { [conv] y = Conv<pads=[1,1,1,1]>(x, w) }"
+
+
+def model(folder: Path, text: str = CONV, name: str = "m.onnx", **weights) -> Path:
+    path = folder / name
+    onnx.save(proto_of(text, **(weights or {"w": normal(4, 4, 3, 3)})), path)
+    return path
+
+
+def truncated(folder: Path) -> list[object]:
+    path = model(folder)
+    path.write_bytes(path.read_bytes()[:-100])
+    return [path]
+
+
+def cyclic(folder: Path) -> list[object]:
+    text = "g (float[1] x) => (float[1] y) { [a] y = Add(x, z) [b] z = Relu(y) }"
+    path = folder / "m.onnx"
+    path.write_bytes(proto_of(text).SerializeToString())
+    return [path]
+
+
+def without_initializer(folder: Path) -> list[object]:
+    path = folder / "m.onnx"
+    path.write_bytes(proto_of(CONV).SerializeToString())
+    return [path]
+
+
+def escaping(folder: Path) -> list[object]:
+    proto = proto_of(CONV, w=normal(4, 4, 3, 3))
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../../etc/passwd"
+    path = folder / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return [path]
+
+
+def unknown_op(folder: Path) -> list[object]:
+    path = folder / "m.onnx"
+    text = "g (float[1] x) => (float[1] y) { [odd] y = Odd(x) }"
+    path.write_bytes(proto_of(text).SerializeToString())
+    return [path]
+
+
+def unloadable(folder: Path) -> list[object]:
+    text = "g (float[1, 4, 8, 8] x) => (float[N, 4] y) { [conv] t = Conv(x, w) y = Reshape(t, s) }"
+    return [model(folder, text, w=normal(4, 4, 3, 3), s=np.array([-1, 7], np.int64))]
+
+
+def nan_samples(folder: Path) -> list[object]:
+    np.save(folder / "s.npy", np.full((2, 4, 8, 8), np.nan, np.float32))
+    return [model(folder), "--samples", folder / "s.npy"]
+
+
+def misshapen_samples(folder: Path) -> list[object]:
+    np.save(folder / "s.npy", normal(2, 4, 8, 9))
+    return [model(folder), "--samples", folder / "s.npy"]
+
+
+def no_samples(folder: Path) -> list[object]:
+    (folder / "empty").mkdir()
+    return [model(folder), "--samples", folder / "empty"]
+
+
+def option(*arguments: str):
+    def make(folder: Path) -> list[object]:
+        return [model(folder), *arguments]
+
+    make.__name__ = " ".join(arguments)
+    return make
+
+
+CASES = {
+    truncated: "m.onnx",
+    cyclic: "m.onnx",
+    without_initializer: "'w'",
+    escaping: "passwd",
+    unknown_op: "Odd",
+    unloadable: "m.onnx",
+    nan_samples: "s.npy",
+    misshapen_samples: "s.npy",
+    no_samples: "empty",
+    option("--samples", "absent"): "absent",
+    option("--report", "r.pdf"): ".pdf",
+    option("--report", "absent/r.html"): "absent/r.html",
+    option("--json", "m.onnx"): "is the input itself",
+    option("--save-plan", "absent/p.json"): "absent/p.json",
+    option("-o", "absent/o.onnx"): "absent/o.onnx",
+    option("-o", "m.onnx"): "is the input itself",
+    option("-o", "m.onnx/o.onnx"): "m.onnx/o.onnx",
+    option("-o", "."): "is a folder",
+    option("--shape", "z:1"): "z",
+    option("--shape", "x"): "name:1,3,224,224",
+    option("--plan", "absent.json"): "absent.json",
+    option("--plan", "m.onnx"): "m.onnx",
+    option("--profile", "m.onnx"): "m.onnx",
+    option("--max-error", "0.1"): "--samples",
+    option("--max-bytes", "10"): "10 bytes",
+    option("--image-transform", "size=x"): "size=x",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_wrong_input_is_one_line_and_leaves_nothing_behind(case, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = case(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+
+    code, said, complaints = run("optimize", *arguments, "--no-measure")
+
+    assert (code, said) == (2, "")
+    assert len(complaints.splitlines()) == 1
+    assert complaints.startswith("error: ")
+    assert CASES[case] in complaints
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_option_is_an_error_of_usage(run, tmp_path):
+    code, _, complaints = run("optimize", model(tmp_path), "--fast")
+
+    assert code == 2
+    assert "--fast" in complaints
+
+
+NAMED = "g (float[1, 4, 8, 8] x) => (float[1, 4, 8, 8] y) { y = Conv<pads=[1,1,1,1]>(x, w) }"
+
+
+def test_a_pipe_without_unicode_gets_plain_text(tmp_path):
+    proto = proto_of(NAMED, w=normal(4, 4, 3, 3))
+    proto.graph.node[0].name = "Schicht \u00fc\u4e2d\x1b[31m"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+
+    done = sparsepass("optimize", path, "--dry-run", PYTHONIOENCODING="ascii", COLUMNS="40")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"dense" in done.stdout
+    assert not {b"\x1b", b"\r"} & {done.stdout[i : i + 1] for i in range(len(done.stdout))}
+
+
+def test_the_exit_code_reaches_the_shell(tmp_path):
+    done = sparsepass("verify", tmp_path / "absent.onnx", tmp_path / "absent.onnx")
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def sparsepass(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", "from sparsepass.cli import main; main()", *map(str, arguments)],
+        capture_output=True, env={**os.environ, **environment}, check=False, timeout=120,
+    )  # fmt: skip

@@ -1,0 +1,381 @@
+"""The whole run, on small networks."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import numpy_helper
+
+import sparsepass
+from models_in_text import assert_same_outputs, model_of, normal, op_types, outputs_of, proto_of
+from sparsepass.errors import PlanError, SparsepassError, UsageError
+from sparsepass.model import load, to_bytes
+from sparsepass.pipeline import prove
+from sparsepass.pipeline.stages import silent
+from sparsepass.pipeline.study import study
+from sparsepass.plan import PLAN_KEY, Choice, Plan
+from sparsepass.runtime import session
+from sparsepass.runtime.ops import DOMAIN
+from sparsepass.runtime.session import runner
+
+# Large enough that 95 % zeros win by a margin that no busy machine hides.
+NET = """
+<ir_version: 8, opset_import: ["": 17]>
+g (float[N, 64, 28, 28] x) => (float[N, 64, 28, 28] y) {
+  [first] a = Conv<pads=[1,1,1,1]>(x, w1, b1)
+  r = Relu(a)
+  [second] c = Conv<pads=[1,1,1,1]>(r, w2, b2)
+  s = Add(c, r)
+  y = Relu(s)
+}
+"""
+DENSE_NET = """
+g (float[1, 8, 10, 10] x) => (float[1, 8, 10, 10] y) {
+  [first] a = Conv<pads=[1,1,1,1]>(x, w)
+  y = Relu(a)
+}
+"""
+
+
+def pruned(*shape: int, seed: int, zeros: float = 0.95) -> np.ndarray:
+    weight = normal(*shape, seed=seed)
+    weight[np.random.default_rng(seed).random(shape) < zeros] = 0
+    return weight
+
+
+def network() -> onnx.ModelProto:
+    weights = {f"w{i}": pruned(64, 64, 3, 3, seed=i) for i in (1, 2)}
+    return proto_of(NET, **weights, **{f"b{i}": normal(64, seed=i) for i in (1, 2)})
+
+
+@pytest.fixture(scope="module")
+def result() -> sparsepass.Result:
+    return sparsepass.optimize(network(), measure=False)
+
+
+def with_library(model: ir.Model, batch: int = 2) -> dict[str, np.ndarray]:
+    return runner(session(to_bytes(model), threads=1))({"x": normal(batch, 64, 28, 28)})
+
+
+def plan_of(*choices: Choice, max_error: float = 0.0) -> Plan:
+    return Plan(tool="test", machine="any", threads=1, max_error=max_error, choices=choices)
+
+
+def test_sparse_layers_become_custom_ops_with_their_epilogues(result):
+    assert [op for op in op_types(result.model) if op.startswith("Sparse")] == [
+        "SparseConvRelu",
+        "SparseConvAddRelu",
+    ]
+
+
+def test_the_file_gives_the_same_outputs_with_and_without_the_library(result):
+    assert_same_outputs(to_bytes(load(network())), result.model)
+    expected = outputs_of(to_bytes(load(network())))["y"]
+    # Two sums of about 64 * 9 / 20 products; the largest output stands for the largest term.
+    tolerance = 2 * 30 * np.finfo(np.float32).eps * np.abs(expected).max()
+    np.testing.assert_allclose(with_library(result.model)["y"], expected, rtol=0, atol=tolerance)
+
+
+def test_an_open_batch_stays_open_and_is_verified_at_another_size(result):
+    assert not isinstance(result.model.graph.inputs[0].shape[0], int)
+    # Four samples of noise and one of twice the batch.
+    assert result.report.verification.samples == 5
+
+
+def test_the_model_given_is_not_changed():
+    proto = network()
+    before = proto.SerializeToString()
+
+    sparsepass.optimize(proto, dry_run=True)
+
+    assert proto.SerializeToString() == before
+
+
+def test_the_file_says_who_made_it_and_by_which_plan(result):
+    assert result.model.producer_name == "sparsepass"
+    assert Plan.model_validate_json(result.model.metadata_props[PLAN_KEY]) == result.plan
+
+
+def test_the_plan_names_every_layer_with_a_reason(result):
+    assert [choice.layer for choice in result.plan.choices] == ["first", "second"]
+    assert all(choice.reason for choice in result.plan.choices)
+
+
+def test_the_report_has_times_proof_and_sizes(result):
+    report = result.report
+
+    assert report.network.speedup > 1
+    assert report.verification.passed
+    assert report.model.after_bytes < report.model.before_bytes
+    assert {layer.chosen.algorithm for layer in report.layers} == {"spmm"}
+
+
+def test_the_saved_file_is_the_model(result, tmp_path):
+    path = tmp_path / "m.sparse.onnx"
+
+    result.save(path)
+
+    np.testing.assert_array_equal(
+        runner(session(path, threads=1))({"x": normal(2, 64, 28, 28)})["y"],
+        with_library(result.model)["y"],
+    )
+
+
+def test_an_optimized_model_can_be_optimized_again(result):
+    again = sparsepass.optimize(to_bytes(result.model), dry_run=True)
+
+    assert [choice.algorithm for choice in again.plan.choices] == ["spmm", "spmm"]
+
+
+@pytest.mark.parametrize("form", ["path", "text path", "bytes", "proto", "ir"])
+def test_a_model_comes_in_any_form(form, tmp_path):
+    proto = network()
+    path = tmp_path / "net.onnx"
+    onnx.save(proto, path)
+    forms = {
+        "path": path,
+        "text path": str(path),
+        "bytes": proto.SerializeToString(),
+        "proto": proto,
+        "ir": ir.from_proto(proto),
+    }
+
+    found = sparsepass.optimize(forms[form], dry_run=True)
+
+    assert [choice.algorithm for choice in found.plan.choices] == ["spmm", "spmm"]
+
+
+def test_a_torch_module_is_exported_first():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+
+    found = sparsepass.optimize(module, example_inputs=(torch.zeros(1, 3, 9, 9),), dry_run=True)
+
+    assert len(found.plan.choices) == 1
+
+
+def test_the_same_seed_gives_the_same_plan_and_samples():
+    first, second = (
+        sparsepass.optimize(network(), dry_run=True, seed=7, samples=samples(6)) for _ in range(2)
+    )
+
+    assert first.plan == second.plan
+    assert first.report.layers == second.report.layers
+
+
+def samples(count: int) -> np.ndarray:
+    return normal(count, 64, 28, 28, seed=5)
+
+
+def test_half_of_the_samples_are_held_out():
+    report = sparsepass.optimize(network(), samples=samples(6), measure=False).report
+
+    assert report.samples.count == 6
+    # Three held out, and two of them once more as one of twice the batch.
+    assert report.verification.samples == 4
+    assert report.layers[0].input.samples == 3
+
+
+# --- where there is nothing to gain --------------------------------------------------------------
+
+
+def test_a_dense_network_stays_dense():
+    found = sparsepass.optimize(proto_of(DENSE_NET, w=normal(8, 8, 3, 3)), measure=False)
+
+    assert DOMAIN not in {node.domain for node in found.model.graph}
+    assert found.report.verification.max_absolute_error == 0
+
+
+def test_a_network_without_layers_is_left_alone():
+    found = sparsepass.optimize(proto_of("g (float[1, 3] x) => (float[1, 3] y) { y = Relu(x) }"))
+
+    assert found.plan.choices == ()
+    assert found.report.verification.passed
+
+
+def test_several_inputs_and_outputs_of_several_types_are_compared():
+    text = """
+    g (float[1, 4, 8, 8] p, float[1, 4, 8, 8] q) => (float[1, 4, 8, 8] y, int64[1, 8, 8] label, z) {
+      [conv] y = Conv<pads=[1,1,1,1]>(p, w)
+      label = ArgMax<axis=1, keepdims=0>(y)
+      z = Greater(y, q)
+    }
+    """.replace(", z)", ", bool[1, 4, 8, 8] z)")
+
+    found = sparsepass.optimize(proto_of(text, w=pruned(4, 4, 3, 3, seed=1)), measure=False)
+
+    assert found.report.verification.passed
+    assert [value.name for value in found.model.graph.outputs] == ["y", "label", "z"]
+
+
+def test_outputs_that_are_not_finite_are_reported():
+    text = DENSE_NET.replace("y = Relu(a)", "l = Log(a) y = Mul(l, l)")
+
+    found = sparsepass.optimize(proto_of(text, w=normal(8, 8, 3, 3)), measure=False)
+
+    assert any("output y" in warning and "NaN" in warning for warning in found.report.warnings)
+
+
+# --- plans ---------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_replayed():
+    plan = plan_of(Choice(layer="second", algorithm="spmm"))
+
+    found = sparsepass.optimize(network(), plan=plan, measure=False)
+
+    assert {c.layer: c.algorithm for c in found.plan.choices} == {
+        "first": "dense",
+        "second": "spmm",
+    }
+
+
+def test_a_plan_that_loses_is_given_up_aloud():
+    weight = pruned(64, 64, 3, 3, seed=1, zeros=0.02)
+    text = DENSE_NET.replace("8, 10, 10", "64, 28, 28")
+
+    found = sparsepass.optimize(
+        proto_of(text, w=weight), plan=plan_of(Choice(layer="first", algorithm="spmm"))
+    )
+
+    assert [choice.algorithm for choice in found.plan.choices] == ["dense"]
+    assert "not faster" in found.report.layers[0].fate
+    assert any("first" in warning for warning in found.report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (Choice(layer="third", algorithm="spmm"), "no layer 'third'"),
+        (Choice(layer="first", algorithm="spam"), "no algorithm is called 'spam'"),
+        (Choice(layer="first", algorithm="low-rank", parameters={"rank": 8}), "needs --max-error"),
+        (Choice(layer="first", algorithm="spmm", parameters={"rank": 8}), "not offered with"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_plan_that_does_not_fit_is_refused(choice, words, dry_run):
+    with pytest.raises(PlanError, match=words) as caught:
+        sparsepass.optimize(network(), plan=plan_of(choice), dry_run=dry_run)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_layer_that_a_plan_names_twice_is_refused():
+    plan = plan_of(*[Choice(layer="first", algorithm="spmm")] * 2)
+
+    with pytest.raises(PlanError, match="twice"):
+        sparsepass.optimize(network(), plan=plan, dry_run=True)
+
+
+def test_a_lossy_plan_needs_samples():
+    plan = plan_of(
+        Choice(layer="first", algorithm="low-rank", parameters={"rank": 8}), max_error=0.3
+    )
+
+    with pytest.raises(UsageError, match="--samples"):
+        sparsepass.optimize(network(), plan=plan, dry_run=True)
+
+
+# --- lossy ---------------------------------------------------------------------------------------
+
+
+def low_rank_network() -> onnx.ModelProto:
+    """Two layers whose outputs have rank 4, and nearly no zero weights."""
+    proto = network()
+    for tensor in proto.graph.initializer:
+        if tensor.name.startswith("w"):
+            weight = normal(64, 4, seed=1) @ normal(4, 64 * 9, seed=2) / 24
+            tensor.CopyFrom(numpy_helper.from_array(weight.reshape(64, 64, 3, 3), tensor.name))
+    return proto
+
+
+def test_a_lossy_plan_keeps_its_budget_on_samples_it_did_not_see():
+    found = sparsepass.optimize(
+        low_rank_network(), samples=samples(8), max_error=0.05, measure=False
+    )
+
+    assert "low-rank" in {choice.algorithm for choice in found.plan.choices}
+    assert found.report.budget.measured <= 0.05
+    assert found.report.verification.tolerance == 0.05
+
+
+@pytest.mark.parametrize("max_error", [-0.1, 1.0, 7])
+def test_senseless_budgets_are_refused(max_error):
+    with pytest.raises(UsageError, match="makes no sense"):
+        sparsepass.optimize(network(), samples=samples(2), max_error=max_error)
+
+
+# --- proofs that fail ----------------------------------------------------------------------------
+
+
+def spoilt(model: ir.Model) -> ir.Model:
+    """A copy in which one value of one weight is wrong."""
+    copy = model.clone()
+    value = next(v for name, v in copy.graph.initializers.items() if name.endswith("values"))
+    array = value.const_value.numpy().copy()
+    array[0] *= 1.01
+    value.const_value = ir.tensor(array, name=value.name)
+    return copy
+
+
+def test_a_wrong_weight_fails_the_proof(result):
+    trials, right = opened(result)
+    wrong = replace(right, run=runner(session(to_bytes(spoilt(right.model)), threads=1)))
+
+    assert trials.prove(right).passed
+    assert not trials.prove(wrong).passed
+
+
+def test_a_wrong_function_body_fails_the_proof(result):
+    trials, right = opened(result)
+
+    proof = trials.prove(replace(right, model=spoilt(right.model)))
+
+    assert not proof.passed
+
+
+def test_exact_layers_of_a_lossy_plan_are_held_to_rounding(result):
+    trials, right = opened(result, max_error=0.5)
+    lossy = (*right.choices, Choice(layer="x", algorithm="low-rank", parameters={"rank": 8}))
+    wrong = runner(session(to_bytes(spoilt(right.model)), threads=1))
+
+    assert trials.prove(replace(right, choices=lossy)).passed
+    assert not trials.prove(replace(right, choices=lossy, run=wrong)).passed
+
+
+def opened(
+    result: sparsepass.Result, max_error: float = 0.0
+) -> tuple[prove.Trials, prove.Candidate]:
+    """The trials of a network, and a candidate that is right."""
+    studied = study(
+        network(), samples=None, image_transform=None, shapes=None, example_inputs=None,
+        moments=False, threads=1, seed=0, progress=silent,
+    )  # fmt: skip
+    trials = prove.open_trials(studied, threads=1, max_error=max_error, progress=silent)
+    return trials, trials.make(result.plan.choices)
+
+
+def test_what_onnx_runtime_cannot_load_is_one_line_that_names_the_node():
+    text = "g (bfloat16[1, 4, 8, 8] x) => (bfloat16[1, 4, 8, 8] y) { [odd] y = Conv(x, w) }"
+    model = proto_of(text)
+    weight = onnx.helper.make_tensor("w", onnx.TensorProto.BFLOAT16, (4, 4, 1, 1), [0.5] * 16)
+    model.graph.initializer.append(weight)
+
+    with pytest.raises(SparsepassError) as caught:
+        sparsepass.optimize(model, measure=False)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_analyze_changes_nothing_and_lists_all_layers():
+    proto = network()
+
+    analysis = sparsepass.analyze(proto, samples=samples(2))
+
+    assert [layer.name for layer in analysis.layers] == ["first", "second"]
+    assert analysis.layers[1].input.zeros_mean > 0.3
+    assert analysis.samples.count == 2
+    assert model_of(NET).graph.name == analysis.model.name

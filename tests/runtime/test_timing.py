@@ -1,0 +1,60 @@
+from collections.abc import Callable
+
+import pytest
+
+from sparsepass.runtime.timing import FEWEST_ROUNDS, MOST_ROUNDS, interleave
+
+
+class Clock:
+    """A clock that runs only while something is being timed."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.called: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, name: str, seconds: float) -> Callable[[], None]:
+        def run() -> None:
+            self.called.append(name)
+            self.now += seconds
+
+        return run
+
+
+def test_each_run_has_its_own_times():
+    clock = Clock()
+
+    slow, fast = interleave([clock.work("slow", 0.02), clock.work("fast", 0.01)], clock=clock)
+
+    assert slow.median_ms == pytest.approx(20)
+    assert fast.p10_ms == pytest.approx(fast.p90_ms)
+    assert fast.median_ms == pytest.approx(10)
+
+
+def test_the_order_turns_round_every_time():
+    clock = Clock()
+
+    interleave([clock.work("a", 1), clock.work("b", 1)], seconds=4, clock=clock)
+
+    assert "".join(clock.called).endswith("abba" * (FEWEST_ROUNDS // 2) + "ab")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds"), [(0.0, FEWEST_ROUNDS), (0.5, 50), (1e9, MOST_ROUNDS)]
+)
+def test_rounds_fill_the_time_within_bounds(seconds, rounds):
+    clock = Clock()
+
+    (timing,) = interleave([clock.work("a", 0.01)], seconds=seconds, clock=clock)
+
+    assert timing.runs == rounds
+
+
+def test_progress_ends_at_the_number_of_rounds():
+    clock, told = Clock(), []
+
+    interleave([clock.work("a", 1)], progress=lambda *step: told.append(step), clock=clock)
+
+    assert told[-1] == (FEWEST_ROUNDS, FEWEST_ROUNDS)
