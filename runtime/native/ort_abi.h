@@ -22,6 +22,7 @@ constexpr int kFail = 1, kInvalidArgument = 2;
 constexpr int kTensorFloat = 1, kTensorInt32 = 6;
 constexpr int kAttributeInt = 1, kAttributeInts = 2;
 constexpr int kRequired = 0;
+constexpr int kArenaAllocator = 1, kDefaultMemory = 0;
 
 struct Status;
 struct SessionOptions;
@@ -32,6 +33,8 @@ struct ShapeInferContext;
 struct Value;
 struct TensorInfo;  // OrtTensorTypeAndShapeInfo
 struct OpAttr;
+struct MemoryInfo;
+struct Allocator;
 
 // Every slot used, once: SP_ORT_SLOT(slot, name, result, parameters).
 #define SP_ORT_SLOTS(SP_ORT_SLOT)                                                                   \
@@ -49,6 +52,9 @@ struct OpAttr;
   SP_ORT_SLOT(63, GetSymbolicDimensions, Status*,                                                   \
               (const TensorInfo* info, const char** dims, size_t count))                            \
   SP_ORT_SLOT(65, GetTensorTypeAndShape, Status*, (const Value* value, TensorInfo** out))           \
+  SP_ORT_SLOT(69, CreateCpuMemoryInfo, Status*, (int allocator, int memory, MemoryInfo** out))      \
+  SP_ORT_SLOT(75, AllocatorAlloc, Status*, (Allocator* allocator, size_t bytes, void** out))        \
+  SP_ORT_SLOT(76, AllocatorFree, Status*, (Allocator* allocator, void* memory))                     \
   SP_ORT_SLOT(85, KernelInfoGetAttribute_float, Status*,                                            \
               (const KernelInfo* info, const char* name, float* out))                               \
   SP_ORT_SLOT(86, KernelInfoGetAttribute_int64, Status*,                                            \
@@ -58,9 +64,11 @@ struct OpAttr;
   SP_ORT_SLOT(91, KernelContext_GetOutput, Status*,                                                 \
               (KernelContext* context, size_t index, const int64_t* dims, size_t count, Value** out)) \
   SP_ORT_SLOT(93, ReleaseStatus, void, (Status* status))                                            \
+  SP_ORT_SLOT(94, ReleaseMemoryInfo, void, (MemoryInfo* info))                                      \
   SP_ORT_SLOT(99, ReleaseTensorTypeAndShapeInfo, void, (TensorInfo* info))                          \
   SP_ORT_SLOT(130, AddSessionConfigEntry, Status*,                                                  \
               (SessionOptions* options, const char* key, const char* value))                        \
+  SP_ORT_SLOT(132, ReleaseAllocator, void, (Allocator* allocator))                                  \
   SP_ORT_SLOT(163, KernelInfoGetAttributeArray_int64, Status*,                                      \
               (const KernelInfo* info, const char* name, int64_t* out, size_t* size))               \
   SP_ORT_SLOT(237, HasSessionConfigEntry, Status*,                                                  \
@@ -69,6 +77,8 @@ struct OpAttr;
               (const KernelInfo* info, char* out, size_t* size))                                    \
   SP_ORT_SLOT(249, KernelInfoGetConstantInput_tensor, Status*,                                      \
               (const KernelInfo* info, size_t index, int* is_constant, const Value** out))          \
+  SP_ORT_SLOT(253, KernelContext_GetAllocator, Status*,                                             \
+              (const KernelContext* context, const MemoryInfo* info, Allocator** out))              \
   SP_ORT_SLOT(268, ShapeInferContext_GetInputTypeShape, Status*,                                    \
               (const ShapeInferContext* context, size_t index, TensorInfo** out))                   \
   SP_ORT_SLOT(269, ShapeInferContext_GetAttribute, Status*,                                         \

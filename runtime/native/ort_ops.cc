@@ -2,6 +2,7 @@
 //
 // Nothing is thrown across it: every callback returns a status that names the node and what is wrong.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <exception>
@@ -11,8 +12,8 @@
 #include <vector>
 
 #include "algorithms.h"
-#include "aligned.h"
 #include "kernels.h"
+#include "lrn.h"
 #include "ort_abi.h"
 #include "payload.h"
 
@@ -60,15 +61,20 @@ const OpRow kOps[] = {
 #undef SP_OP
 };
 
-// One registered op: a row with one epilogue.
+class Kernel;
+
+// One registered op.
 struct Op : ort::CustomOp {
+  std::string full_name;
+  std::vector<int> input_types;
+  Kernel* (*create)(const Op& op, const Api& api, const ort::KernelInfo* info);
+  void (*infer)(const Op& op, const Api& api, ort::ShapeInferContext* context);
+  // Convolutions only: a row with one epilogue.
   const OpRow* row;
   Activation activation;
   bool residual;
-  std::string full_name;
 
   size_t bias_index() const { return row->sparse ? 3 : 2; }
-  size_t input_count() const { return bias_index() + 1 + residual; }
 };
 
 const Op& as_op(const ort::CustomOp* op) { return *static_cast<const Op*>(op); }
@@ -91,7 +97,7 @@ class NodeReader {
   float real(const char* name) const {
     float value;
     check(api_, api_.KernelInfoGetAttribute_float()(info_, name, &value),
-          "an attribute of the activation is missing; export the model again");
+          "a float attribute is missing; export the model again");
     return value;
   }
   int64_t integer(const char* name) const {
@@ -166,7 +172,20 @@ void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>&
 
 class OrtHost : public Host {
  public:
-  OrtHost(const Api& api, const ort::KernelContext* context) : api_(api), context_(context) {}
+  static constexpr size_t kLine = 64;
+
+  OrtHost(const Api& api, const ort::KernelContext* context, const ort::MemoryInfo* memory_info)
+      : api_(api), context_(context), memory_info_(memory_info) {}
+  ~OrtHost() override {
+    for (void* memory : memory_) {
+      if (ort::Status* status = api_.AllocatorFree()(allocator_, memory)) {
+        api_.ReleaseStatus()(status);
+      }
+    }
+    if (allocator_) api_.ReleaseAllocator()(allocator_);
+  }
+  OrtHost(const OrtHost&) = delete;
+  OrtHost& operator=(const OrtHost&) = delete;
 
   void parallel_for(int64_t count, const std::function<void(int64_t)>& task) override {
     if (count <= 1) {
@@ -184,9 +203,19 @@ class OrtHost : public Host {
     static const int count = std::max(1u, std::thread::hardware_concurrency());
     return count;
   }
+  // From the session's arena: the next layer gets the same memory, which the caches still hold.
   void* scratch(size_t bytes) override {
-    memory_.emplace_back(bytes);
-    return memory_.back().data();
+    if (!allocator_) {
+      check(api_, api_.KernelContext_GetAllocator()(context_, memory_info_, &allocator_),
+            "the session has no allocator");
+    }
+    void* memory = nullptr;
+    ort::Status* status = api_.AllocatorAlloc()(allocator_, bytes + kLine, &memory);
+    if (status) api_.ReleaseStatus()(status);
+    if (!memory) throw std::bad_alloc();
+    memory_.push_back(memory);
+    const uintptr_t address = reinterpret_cast<uintptr_t>(memory);
+    return reinterpret_cast<void*>((address + kLine - 1) / kLine * kLine);
   }
 
  private:
@@ -207,14 +236,71 @@ class OrtHost : public Host {
 
   const Api& api_;
   const ort::KernelContext* context_;
-  std::vector<AlignedBuffer> memory_;
+  const ort::MemoryInfo* memory_info_;
+  ort::Allocator* allocator_ = nullptr;
+  std::vector<void*> memory_;
 };
 
+// A node of the graph, ready to run.
 class Kernel {
  public:
-  Kernel(const Op& op, const Api& api, const ort::KernelInfo* info) : api_(api), op_(op) {
+  Kernel(const Op& op, const Api& api, const ort::KernelInfo* info)
+      : api_(api), op_(op), memory_info_(nullptr, api.ReleaseMemoryInfo()) {
+    ort::MemoryInfo* memory_info = nullptr;
+    check(api, api.CreateCpuMemoryInfo()(ort::kArenaAllocator, ort::kDefaultMemory, &memory_info),
+          "the memory of the processor cannot be described");
+    memory_info_.reset(memory_info);
+    name_ = op.full_name + " node '" + NodeReader(api, info).node_name() + "'";
+  }
+  virtual ~Kernel() = default;
+
+  virtual void compute(ort::KernelContext* context) const = 0;
+
+  const Api& api() const { return api_; }
+  const std::string& name() const { return name_; }
+
+ protected:
+  const Op& op() const { return op_; }
+  const ort::MemoryInfo* memory_info() const { return memory_info_.get(); }
+
+  const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const {
+    const ort::Value* value = nullptr;
+    check(api_, api_.KernelContext_GetInput()(context, index, &value), "an input is missing");
+    if (!value) throw OrtError("an input is missing");
+    ort::TensorInfo* info = nullptr;
+    check(api_, api_.GetTensorTypeAndShape()(value, &info), "an input has no shape");
+    size_t rank = 0;
+    ort::Status* status = api_.GetDimensionsCount()(info, &rank);
+    dims->resize(rank);
+    if (!status) status = api_.GetDimensions()(info, dims->data(), rank);
+    api_.ReleaseTensorTypeAndShapeInfo()(info);
+    check(api_, status, "an input has no shape");
+    void* data = nullptr;
+    check(api_, api_.GetTensorMutableData()(const_cast<ort::Value*>(value), &data),
+          "an input has no data");
+    return static_cast<const float*>(data);
+  }
+
+  float* output(ort::KernelContext* context, const std::vector<int64_t>& dims) const {
+    ort::Value* y = nullptr;
+    check(api_, api_.KernelContext_GetOutput()(context, 0, dims.data(), dims.size(), &y),
+          "the output cannot be allocated");
+    void* data = nullptr;
+    check(api_, api_.GetTensorMutableData()(y, &data), "the output has no data");
+    return static_cast<float*>(data);
+  }
+
+ private:
+  const Api& api_;
+  const Op& op_;
+  std::string name_;
+  std::unique_ptr<ort::MemoryInfo, void(SP_ORT_CALL*)(ort::MemoryInfo*)> memory_info_;
+};
+
+class ConvNode : public Kernel {
+ public:
+  ConvNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
     const NodeReader node(api, info);
-    name_ = op.full_name + " node '" + node.node_name() + "'";
     Weight weight = {};
     std::vector<int64_t> dims, index_dims, bias_dims;
     weight.values = static_cast<const float*>(
@@ -241,8 +327,8 @@ class Kernel {
     if (!conv_) throw OrtError(error);
   }
 
-  void compute(ort::KernelContext* context) const {
-    OrtHost host(api_, context);
+  void compute(ort::KernelContext* context) const override {
+    OrtHost host(api(), context, memory_info());
     std::vector<int64_t> x_dims, r_dims;
     Operands operands = {};
     operands.x = input(context, 0, &x_dims);
@@ -251,29 +337,21 @@ class Kernel {
     if (!error.empty()) throw OrtError(error);
     const std::vector<int64_t> y_dims = {x_dims[0], params_.filters, params_.out_h(x_dims[2]),
                                          params_.out_w(x_dims[3])};
-    if (op_.residual) {
-      operands.residual = input(context, op_.bias_index() + 1, &r_dims);
+    if (op().residual) {
+      operands.residual = input(context, op().bias_index() + 1, &r_dims);
       if (r_dims != y_dims) throw OrtError("the residual's shape differs from the output's");
     }
-    ort::Value* y = nullptr;
-    check(api_, api_.KernelContext_GetOutput()(context, 0, y_dims.data(), y_dims.size(), &y),
-          "the output cannot be allocated");
-    void* data = nullptr;
-    check(api_, api_.GetTensorMutableData()(y, &data), "the output has no data");
-    operands.y = static_cast<float*>(data);
+    operands.y = output(context, y_dims);
     operands.batch = x_dims[0];
     operands.in_h = x_dims[2];
     operands.in_w = x_dims[3];
     if (operands.batch > 0) conv_->run(operands, host);
   }
 
-  const Api& api() const { return api_; }
-  const std::string& name() const { return name_; }
-
  private:
   Epilogue epilogue(const NodeReader& node) const {
     constexpr float infinity = std::numeric_limits<float>::infinity();
-    switch (op_.activation) {
+    switch (op().activation) {
       case Activation::relu:
         return {1.0f, 0.0f, infinity};
       case Activation::clip:
@@ -285,29 +363,30 @@ class Kernel {
     }
   }
 
-  const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const {
-    const ort::Value* value = nullptr;
-    check(api_, api_.KernelContext_GetInput()(context, index, &value), "an input is missing");
-    if (!value) throw OrtError("an input is missing");
-    ort::TensorInfo* info = nullptr;
-    check(api_, api_.GetTensorTypeAndShape()(value, &info), "an input has no shape");
-    size_t rank = 0;
-    ort::Status* status = api_.GetDimensionsCount()(info, &rank);
-    dims->resize(rank);
-    if (!status) status = api_.GetDimensions()(info, dims->data(), rank);
-    api_.ReleaseTensorTypeAndShapeInfo()(info);
-    check(api_, status, "an input has no shape");
-    void* data = nullptr;
-    check(api_, api_.GetTensorMutableData()(const_cast<ort::Value*>(value), &data),
-          "an input has no data");
-    return static_cast<const float*>(data);
-  }
-
-  const Api& api_;
-  const Op& op_;
-  std::string name_;
   ConvParams params_;
   std::unique_ptr<Conv> conv_;
+};
+
+class LrnNode : public Kernel {
+ public:
+  LrnNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
+    const NodeReader node(api, info);
+    params_ = {node.integer("size"), node.real("alpha"), node.real("beta"), node.real("bias")};
+    const std::string error = check_lrn(params_);
+    if (!error.empty()) throw OrtError(error);
+  }
+
+  void compute(ort::KernelContext* context) const override {
+    OrtHost host(api(), context, memory_info());
+    std::vector<int64_t> dims;
+    const float* x = input(context, 0, &dims);
+    if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
+    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, output(context, dims),
+            *kernels_for(best_isa()), host);
+  }
+
+ private:
+  LrnParams params_;
 };
 
 // --- shape inference ------------------------------------------------------------------------------
@@ -363,7 +442,33 @@ std::string size_name(const std::string& input, int64_t added, int64_t stride) {
          std::to_string(stride) + "+1";
 }
 
-void infer_shape(const Op& op, const Api& api, ort::ShapeInferContext* context) {
+// Sizes below 0 go by their names.  ONNX Runtime would take one without a name for a number, so that no
+// shape is better.
+void set_output_shape(const Api& api, ort::ShapeInferContext* context,
+                      const std::array<int64_t, 4>& dims, std::array<const char*, 4> names) {
+  for (int axis = 0; axis < 4; ++axis) {
+    if (dims[axis] < 0 && !*names[axis]) return;
+    if (dims[axis] >= 0) names[axis] = "";
+  }
+  ort::TensorInfo* raw = nullptr;
+  check(api, api.CreateTensorTypeAndShapeInfo()(&raw), "no memory for a shape");
+  const OwnedInfo y(api, raw);
+  check(api, api.SetTensorElementType()(y.get(), ort::kTensorFloat), "no element type");
+  check(api, api.SetDimensions()(y.get(), dims.data(), 4), "no dimensions");
+  check(api, api.SetSymbolicDimensions()(y.get(), names.data(), 4), "no symbolic dimensions");
+  check(api, api.ShapeInferContext_SetOutputTypeShape()(context, 0, y.get()), "no output shape");
+}
+
+void infer_shape_of_input(const Op&, const Api& api, ort::ShapeInferContext* context) {
+  const ort::TensorInfo* x = input_info(api, context, 0);
+  const std::vector<int64_t> dims = dimensions(api, x);
+  if (dims.size() != 4) return;  // unknown: the kernel checks when it runs
+  std::array<const char*, 4> symbols = {"", "", "", ""};
+  check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
+  set_output_shape(api, context, {dims[0], dims[1], dims[2], dims[3]}, symbols);
+}
+
+void infer_shape_of_conv(const Op& op, const Api& api, ort::ShapeInferContext* context) {
   const ort::TensorInfo* x = input_info(api, context, 0);
   const std::vector<int64_t> x_dims = dimensions(api, x);
   if (x_dims.size() != 4) return;  // unknown: the kernel checks when it runs
@@ -384,23 +489,10 @@ void infer_shape(const Op& op, const Api& api, ort::ShapeInferContext* context) 
       symbols[0], "",
       size_name(symbols[2], p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h),
       size_name(symbols[3], p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w)};
-  int64_t y_dims[4] = {x_dims[0], p.filters, p.out_h(x_dims[2]), p.out_w(x_dims[3])};
-  const char* names[4] = {"", "", "", ""};
-  for (const int axis : {0, 2, 3}) {
-    if (x_dims[axis] < 0) {
-      y_dims[axis] = -1;
-      names[axis] = size_names[axis].c_str();
-    }
-    // ONNX Runtime would take a negative size without a name for a number.
-    if (y_dims[axis] < 0 && !*names[axis]) return;
-  }
-  ort::TensorInfo* raw = nullptr;
-  check(api, api.CreateTensorTypeAndShapeInfo()(&raw), "no memory for a shape");
-  const OwnedInfo y(api, raw);
-  check(api, api.SetTensorElementType()(y.get(), ort::kTensorFloat), "no element type");
-  check(api, api.SetDimensions()(y.get(), y_dims, 4), "no dimensions");
-  check(api, api.SetSymbolicDimensions()(y.get(), names, 4), "no symbolic dimensions");
-  check(api, api.ShapeInferContext_SetOutputTypeShape()(context, 0, y.get()), "no output shape");
+  const auto size = [&](int axis, int64_t of_input) { return x_dims[axis] < 0 ? -1 : of_input; };
+  set_output_shape(api, context,
+                   {x_dims[0], p.filters, size(2, p.out_h(x_dims[2])), size(3, p.out_w(x_dims[3]))},
+                   {size_names[0].c_str(), "", size_names[2].c_str(), size_names[3].c_str()});
 }
 
 // --- registration ---------------------------------------------------------------------------------
@@ -408,21 +500,16 @@ void infer_shape(const Op& op, const Api& api, ort::ShapeInferContext* context) 
 // The table that GetApi returned; the same pointer for the life of the process.
 const Api* g_api = nullptr;
 
-Op make_op(const OpRow& row, bool residual, Activation activation) {
-  static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu"};
+// What all ops have in common; `create` and `infer` are the caller's.
+Op make_op(std::string name, std::vector<int> input_types) {
   Op op = {};
-  op.row = &row;
-  op.activation = activation;
-  op.residual = residual;
-  op.full_name =
-      std::string(row.name) + (residual ? "Add" : "") + suffixes[static_cast<int>(activation)];
+  op.full_name = std::move(name);
+  op.input_types = std::move(input_types);
   op.version = ort::kApiVersion;
   op.GetName = [](const ort::CustomOp* o) { return as_op(o).full_name.c_str(); };
   op.GetExecutionProviderType = [](const ort::CustomOp*) -> const char* { return nullptr; };
-  op.GetInputType = [](const ort::CustomOp* o, size_t index) {
-    return as_op(o).row->sparse && index == 2 ? ort::kTensorInt32 : ort::kTensorFloat;
-  };
-  op.GetInputTypeCount = [](const ort::CustomOp* o) { return as_op(o).input_count(); };
+  op.GetInputType = [](const ort::CustomOp* o, size_t i) { return as_op(o).input_types[i]; };
+  op.GetInputTypeCount = [](const ort::CustomOp* o) { return as_op(o).input_types.size(); };
   op.GetOutputType = [](const ort::CustomOp*, size_t) { return ort::kTensorFloat; };
   op.GetOutputTypeCount = [](const ort::CustomOp*) -> size_t { return 1; };
   op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
@@ -436,14 +523,14 @@ Op make_op(const OpRow& row, bool residual, Activation activation) {
   op.CreateKernelV2 = [](const ort::CustomOp* o, const Api* api, const ort::KernelInfo* info,
                          void** kernel) {
     return guarded(*api, as_op(o).full_name + " node '" + NodeReader(*api, info).node_name() + "'",
-                   [&] { *kernel = new Kernel(as_op(o), *api, info); });
+                   [&] { *kernel = as_op(o).create(as_op(o), *api, info); });
   };
   op.KernelComputeV2 = [](void* kernel, ort::KernelContext* context) {
     const Kernel& self = *static_cast<Kernel*>(kernel);
     return guarded(self.api(), self.name(), [&] { self.compute(context); });
   };
   op.InferOutputShapeFn = [](const ort::CustomOp* o, ort::ShapeInferContext* context) {
-    return guarded(*g_api, as_op(o).full_name, [&] { infer_shape(as_op(o), *g_api, context); });
+    return guarded(*g_api, as_op(o).full_name, [&] { as_op(o).infer(as_op(o), *g_api, context); });
   };
   op.GetStartVersion = [](const ort::CustomOp*) { return 1; };
   op.GetEndVersion = [](const ort::CustomOp*) { return std::numeric_limits<int>::max(); };
@@ -454,6 +541,33 @@ Op make_op(const OpRow& row, bool residual, Activation activation) {
   return op;
 }
 
+template <class Made>
+Kernel* create(const Op& op, const Api& api, const ort::KernelInfo* info) {
+  return new Made(op, api, info);
+}
+
+Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
+  static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu"};
+  std::vector<int> types(3 + row.sparse + residual, ort::kTensorFloat);
+  if (row.sparse) types[2] = ort::kTensorInt32;
+  Op op = make_op(
+      std::string(row.name) + (residual ? "Add" : "") + suffixes[static_cast<int>(activation)],
+      std::move(types));
+  op.create = create<ConvNode>;
+  op.infer = infer_shape_of_conv;
+  op.row = &row;
+  op.activation = activation;
+  op.residual = residual;
+  return op;
+}
+
+Op make_lrn_op() {
+  Op op = make_op("LocalResponseNorm", {ort::kTensorFloat});
+  op.create = create<LrnNode>;
+  op.infer = infer_shape_of_input;
+  return op;
+}
+
 const std::vector<Op>& all_ops() {
   static const std::vector<Op> ops = [] {
     std::vector<Op> made;
@@ -461,10 +575,11 @@ const std::vector<Op>& all_ops() {
       for (const bool residual : {false, true}) {
         for (const Activation activation : {Activation::none, Activation::relu, Activation::clip,
                                             Activation::leaky_relu}) {
-          made.push_back(make_op(row, residual, activation));
+          made.push_back(make_conv_op(row, residual, activation));
         }
       }
     }
+    made.push_back(make_lrn_op());
     return made;
   }();
   return ops;
