@@ -5,6 +5,7 @@
 #include "activation_kernel.h"
 #include "depthwise_kernel.h"
 #include "gemm_kernel.h"
+#include "lrn_kernel.h"
 #include "machine.h"
 #include "spmm_kernel.h"
 #include "winograd_kernel.h"

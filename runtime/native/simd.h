@@ -40,6 +40,20 @@ static inline vf splat(float v) {
 static inline vf max(vf a, vf b) { return a > b ? a : b; }
 static inline vf min(vf a, vf b) { return a < b ? a : b; }
 
+static inline vf sqrt(vf v) {
+#if defined(__AVX512F__)
+  // The form without a mask makes GCC 12 warn of an uninitialised value.
+  return (vf)_mm512_maskz_sqrt_ps(0xFFFF, (__m512)v);
+#elif defined(__AVX2__)
+  return (vf)_mm256_sqrt_ps((__m256)v);
+#elif defined(__x86_64__)
+  return (vf)_mm_sqrt_ps((__m128)v);
+#else
+  for (int i = 0; i < kLanes; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
+
 // a * b + c.  Contraction makes this one instruction where the machine has it.
 static inline vf fma(vf a, vf b, vf c) { return a * b + c; }
 

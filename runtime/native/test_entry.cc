@@ -7,6 +7,7 @@
 #include "algorithms.h"
 #include "aligned.h"
 #include "kernels.h"
+#include "lrn.h"
 #include "payload.h"
 
 namespace {
@@ -101,6 +102,18 @@ SP_EXPORT int sparsepass_test(const SparsepassTest* test, char* message, size_t 
   } catch (const std::exception& error) {
     return fail(error.what());
   }
+  return 0;
+}
+
+// Local response normalisation; `shape` is batch, channels, pixels.  Returns what sparsepass_test does.
+SP_EXPORT int sparsepass_test_lrn(int32_t isa, int32_t threads, const LrnParams* params,
+                                  const LrnShape* shape, const float* x, float* y) {
+  if (isa < 0 || isa > static_cast<int>(best_isa())) return 2;
+  const KernelTable* kernels = kernels_for(static_cast<Isa>(isa));
+  if (!kernels) return 2;
+  if (!check_lrn(*params).empty()) return 1;
+  TestHost host(threads);
+  run_lrn(*params, *shape, x, y, *kernels, host);
   return 0;
 }
 
