@@ -310,7 +310,7 @@ def test_an_activation_without_its_parameter_names_the_node(activation, attribut
     epilogue = Epilogue(activation=activation, low=0, high=6)
     proto = model(SPARSE, epilogue, PROBLEM, attributes=attributes, with_body=False)
 
-    with pytest.raises(Exception, match=r"conv_7.*activation is missing"):
+    with pytest.raises(Exception, match=r"conv_7.*attribute is missing"):
         open_session(proto)
 
 
