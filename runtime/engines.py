@@ -1,5 +1,7 @@
 """Other engines to compare with: one row each, used where they are installed."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -66,11 +68,21 @@ def load_openvino(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
     return lambda: request.infer(inputs)
 
 
+# DeepSparse ends the process on some models, so that each is tried in a process of its own.
+DEEPSPARSE_TRIAL = """
+import sys, deepsparse
+deepsparse.compile_model(sys.argv[1], batch_size=int(sys.argv[2]), num_cores=int(sys.argv[3]))
+"""
+
+
 def load_deepsparse(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
     """DeepSparse with as many cores as the others have threads."""
-    deepsparse: Any = import_module("deepsparse")
     inputs = list(feed.values())
-    engine = deepsparse.compile_model(str(path), batch_size=inputs[0].shape[0], num_cores=threads)
+    batch = inputs[0].shape[0]
+    trial = [sys.executable, "-c", DEEPSPARSE_TRIAL, str(path), str(batch), str(threads)]
+    subprocess.run(trial, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deepsparse: Any = import_module("deepsparse")
+    engine = deepsparse.compile_model(str(path), batch_size=batch, num_cores=threads)
     return lambda: engine.run(inputs)
 
 

@@ -16,12 +16,13 @@ from sparsepass.pipeline.stages import Progress, step
 from sparsepass.pipeline.study import SampleSource, naming
 from sparsepass.report.schema import Engine
 from sparsepass.runtime.engines import ENGINES
+from sparsepass.runtime.engines import Engine as Peer
 from sparsepass.runtime.session import plain_session, runner, session
 from sparsepass.runtime.timing import interleave
 from sparsepass.samples import inputs_of, load_samples, random_samples
 from sparsepass.verify import Run
 
-__all__ = ["Row", "compare_engines"]
+__all__ = ["OURS", "PLAIN", "Row", "compare_engines"]
 
 PLAIN, OURS = "ONNX Runtime", "sparsepass"
 
@@ -62,8 +63,9 @@ def compare_engines(
     seconds: float,
     seed: int,
     progress: Progress,
+    peers: Sequence[Peer] = ENGINES,
 ) -> list[Row]:
-    """Time ``original`` in plain ONNX Runtime and other engines, ``optimized`` with our library."""
+    """Time ``original`` in plain ONNX Runtime and ``peers``, ``optimized`` with our library."""
     with naming(original):
         inputs = inputs_of(load(original, shapes=shapes), shapes)
         given = (
@@ -80,13 +82,13 @@ def compare_engines(
     runs: dict[str, Callable[[], object]] = {PLAIN: plain, OURS: ours}
     versions = {PLAIN: onnxruntime.__version__, OURS: version("sparsepass")}
     absent: dict[str, str] = {}
-    for engine in ENGINES:
-        run = engine.start(original, feed, threads)
-        versions[engine.name] = engine.version or ""
+    for peer in peers:
+        run = peer.start(original, feed, threads)
+        versions[peer.name] = peer.version or ""
         if isinstance(run, str):
-            absent[engine.name] = run
+            absent[peer.name] = run
         else:
-            runs[engine.name] = run
+            runs[peer.name] = run
     progressed = step(progress, "timing engines")
     timings = dict(
         zip(
