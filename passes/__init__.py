@@ -9,8 +9,10 @@ from sparsepass.passes.fold_pad import FoldPad
 from sparsepass.passes.fold_scale import FoldScale
 from sparsepass.passes.inline_functions import InlineFunctions
 from sparsepass.passes.lower_convolutions import LowerConvolutions, Replacement
+from sparsepass.passes.lower_lrn import LowerLrn
 from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
+from sparsepass.passes.tile_batch import TileBatch
 
 __all__ = [
     "CompactChannels",
@@ -22,7 +24,9 @@ __all__ = [
     "FoldScale",
     "InlineFunctions",
     "LowerConvolutions",
+    "LowerLrn",
     "NameNodes",
     "RemoveUnused",
     "Replacement",
+    "TileBatch",
 ]

@@ -1,14 +1,17 @@
-"""Questions about a graph: which layers it has, what follows them, which layout they run in."""
+"""Questions about a graph: its layers, what follows them, their layout, the images of a batch."""
 
+from sparsepass.graph.batch import Batch, batch_of, nodes_before
 from sparsepass.graph.fusions import Fusion, fusions
 from sparsepass.graph.layers import Layers, Skipped, layers
 from sparsepass.graph.layout import layout_graph
 from sparsepass.graph.values import bodies, clip_bounds, constant_array, is_read_once, is_standard
 
 __all__ = [
+    "Batch",
     "Fusion",
     "Layers",
     "Skipped",
+    "batch_of",
     "bodies",
     "clip_bounds",
     "constant_array",
@@ -17,4 +20,5 @@ __all__ = [
     "is_standard",
     "layers",
     "layout_graph",
+    "nodes_before",
 ]
