@@ -4,7 +4,7 @@ A rule returns None where output image i depends on image i of the inputs alone,
 why it may not.  Operators without a rule are refused.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
