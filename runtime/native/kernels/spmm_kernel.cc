@@ -5,6 +5,7 @@
 #include "spmm_kernel.h"
 
 #include "simd.h"
+#include "vector_shuffle.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
@@ -100,6 +101,11 @@ void copy_plane(const PlaneCopy& copy) {
       }
       for (; j < copy.elements; ++j) dst[j] = src[j];
     } else if (copy.stride == 2) {
+      for (; j < copy.elements && src + 2 * (j + kLanes) <= copy.end; j += kLanes) {
+        vf even = load(src + 2 * j), odd = load(src + 2 * j + kLanes);
+        unzip(even, odd);
+        store(dst + j, even);
+      }
       for (; j < copy.elements; ++j) dst[j] = src[2 * j];
     } else {
       for (; j < copy.elements; ++j) dst[j] = src[copy.stride * j];
