@@ -1,0 +1,43 @@
+"""Rows of a benchmark, written as they come, so that an interrupted run goes on where it ended."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
+from rows import Row
+
+from sparsepass.pipeline.assemble import machine_of
+from sparsepass.profile import cpu_name
+from sparsepass.report.schema import Machine
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "build" / "benchmarks"
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+class Results(Generic[RowT]):
+    """The rows of one JSON file by key."""
+
+    def __init__(self, path: Path, row: type[RowT]):
+        self.path = path
+        self.adapter = TypeAdapter(dict[str, row])
+        self.rows: dict[str, RowT] = (
+            self.adapter.validate_json(path.read_bytes()) if path.exists() else {}
+        )
+
+    def of(self, key: str, measure: Callable[[], RowT]) -> RowT:
+        """The row of ``key``, measured and written where the file has none."""
+        if key not in self.rows:
+            self.rows[key] = measure()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            written = self.path.with_suffix(".part")
+            written.write_bytes(self.adapter.dump_json(self.rows, indent=1))
+            written.replace(self.path)
+        return self.rows[key]
+
+
+def this_machine(threads: int) -> Machine:
+    return machine_of(cpu_name(), threads)
