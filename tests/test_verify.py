@@ -143,12 +143,6 @@ def test_noise_counts_relative_to_the_largest_value():
     assert found == {"y": pytest.approx(4e-6)}
 
 
-def test_algorithms_that_amplify_rounding_are_held_to_the_bound():
-    found = rounding_tolerances(noise(absolute=0.0), [TapsOnly(120)], amplified=True)
-
-    assert found == {"y": 8 * EPSILON * 11}
-
-
 @pytest.mark.parametrize(("absolute", "expected"), [(0, 0), (2, 8), (math.inf, 0)])
 def test_integers_are_equal_unless_rounding_itself_changes_them(absolute, expected):
     found = rounding_tolerances(noise(absolute=absolute, discrete=True), [TapsOnly(120)])

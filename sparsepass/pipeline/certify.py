@@ -12,7 +12,7 @@ from sparsepass.model import load, to_bytes
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.prepare import prepare
-from sparsepass.pipeline.prove import is_lossy, numerics_of
+from sparsepass.pipeline.prove import is_lossy
 from sparsepass.pipeline.stages import Progress, step
 from sparsepass.pipeline.study import RANDOM_SAMPLES, SampleSource, naming
 from sparsepass.plan import PLAN_KEY, Plan
@@ -75,8 +75,7 @@ def certify(
         choices = plan.choices if plan else ()
         if max_error is None:
             max_error = plan.max_error if plan and any(map(is_lossy, choices)) else 0.0
-        amplified = any(numerics_of(choice) == "bounded" for choice in choices)
-        tolerances = rounding_tolerances(noise, found, amplified=amplified)
+        tolerances = rounding_tolerances(noise, found)
         if {v.name for v in rewritten.graph.inputs} - set(rewritten.graph.initializers) != {
             spec.name for spec in inputs
         }:

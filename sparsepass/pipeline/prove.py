@@ -81,10 +81,9 @@ def prove(
     With them outputs are held to ``max_error``, and the library to what the function bodies of the
     same file give: that proves the exact layers among the lossy ones.
     """
-    kinds = set(map(numerics_of, choices))
-    tolerances = rounding_tolerances(noise, layers, amplified="bounded" in kinds)
+    tolerances = rounding_tolerances(noise, layers)
     compared = compare(reference, run, samples, step(progress, "comparing outputs"))
-    lossy = "lossy" in kinds
+    lossy = any(map(is_lossy, choices))
     found = compared.within(max_error) if lossy else compared.exact(tolerances)
     if found.passed and any(node.domain == DOMAIN for node in model.graph):
         bodies = runner(plain_session(to_bytes(model), threads=threads))

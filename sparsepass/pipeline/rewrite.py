@@ -1,13 +1,15 @@
 """From a prepared network and a plan to the network that the plan describes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
 from sparsepass.algorithms import Algorithm, Factor, Lowering, Packed, algorithm
 from sparsepass.errors import PlanError
+from sparsepass.graph import fusions
 from sparsepass.layer import Layer
-from sparsepass.passes import FactorLowRank, LowerConvolutions, Replacement
+from sparsepass.passes import FactorLowRank, LowerConvolutions
 from sparsepass.plan import Choice
 from sparsepass.runtime.lowering import add_functions, refuse_opset, replacement
 from sparsepass.runtime.ops import VERSION
@@ -67,15 +69,14 @@ def rewrite(
     ``check_choices`` accepts.
     """
     by_name = {layer.name: layer for layer in layers}
-    opset = prepared.opset_imports[""]
     chains: dict[str, tuple[Factor, ...]] = {}
-    replacements: dict[str, Replacement] = {}
+    ops: dict[str, tuple[Algorithm, Packed]] = {}
     for choice in choices:
         layer, row = by_name[choice.layer], row_of(choice)
         packed = row.pack(layer, stats[layer.name], choice.parameters)
         match row.lowering, packed:
             case Lowering.CUSTOM_OP, Packed():
-                replacements[layer.name] = replacement(layer, row, packed, opset)
+                ops[layer.name] = row, packed
             case Lowering.CONV_CHAIN, tuple():
                 chains[layer.name] = packed
             case _:
@@ -83,6 +84,15 @@ def rewrite(
     model = prepared.clone()
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorLowRank(chains)(model)
+    opset = model.opset_imports[""]
+    # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
+    absorbed = fusions(model, ops)
+    replacements = {
+        name: replacement(
+            replace(by_name[name], epilogue=absorbed[name].epilogue), row, packed, opset
+        )
+        for name, (row, packed) in ops.items()
+    }
     LowerConvolutions(replacements, VERSION)(model)
     add_functions(model)
     return model

@@ -11,14 +11,17 @@ from onnx import numpy_helper
 import sparsepass
 from models_in_text import assert_same_outputs, model_of, normal, op_types, outputs_of, proto_of
 from sparsepass.errors import PlanError, SparsepassError, UsageError
+from sparsepass.graph import layers
 from sparsepass.model import load, to_bytes
 from sparsepass.pipeline import prove
+from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import silent
 from sparsepass.pipeline.study import study
 from sparsepass.plan import PLAN_KEY, Choice, Plan
 from sparsepass.runtime import session
 from sparsepass.runtime.ops import DOMAIN
 from sparsepass.runtime.session import runner
+from sparsepass.sparsity import Stats, weight_stats
 
 # Large enough that 95 % zeros win by a margin that no busy machine hides.
 NET = """
@@ -277,6 +280,25 @@ def test_a_lossy_plan_needs_samples():
 
     with pytest.raises(UsageError, match="--samples"):
         sparsepass.optimize(network(), plan=plan, dry_run=True)
+
+
+def test_an_add_of_two_layers_goes_to_the_one_that_becomes_an_op():
+    text = """
+    g (float[1, 8, 10, 10] x) => (float[1, 8, 10, 10] y) {
+      [left] a = Conv<pads=[1,1,1,1]>(x, w1)
+      [right] b = Conv<pads=[1,1,1,1]>(x, w2)
+      s = Add(a, b)
+      y = Relu(s)
+    }
+    """
+    model = model_of(text, w1=pruned(8, 8, 3, 3, seed=1), w2=normal(8, 8, 3, 3))
+    found = layers(model).layers
+    stats = {layer.name: Stats(weight_stats(layer)) for layer in found}
+
+    rewritten = rewrite(model, found, stats, [Choice(layer="left", algorithm="spmm")])
+
+    assert op_types(rewritten) == ["Conv", "SparseConvAddRelu"]
+    assert_same_outputs(model, rewritten)
 
 
 # --- lossy ---------------------------------------------------------------------------------------
