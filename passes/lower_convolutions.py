@@ -1,8 +1,8 @@
 """Replace convolutions, with what follows them, by one custom op each.
 
 Before: c = Conv(x, W, b), s = Add(c, r), y = Relu(s).  After: y = SparseConvAddRelu(x, ..., b, r).
-The op takes the place of the last node of the chain, where everything it reads has been made.  A
-1-D convolution becomes a 2-D one of height 1 between two Reshapes.
+The op takes the place of the last node of the chain, where everything it reads has been made.  What
+has no two spatial axes is given them, and loses them again (see ``feature_maps``).
 """
 
 import logging
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sparsepass.errors import PlanError
 from sparsepass.graph import Fusion, fusions
+from sparsepass.passes.feature_maps import Adapter
 from sparsepass.passes.initializers import new_initializer
 
 __all__ = ["LowerConvolutions", "Replacement"]
@@ -29,7 +30,8 @@ Attribute = int | float | Sequence[int] | ir.TensorProtocol
 class Replacement:
     """A custom op for one layer: constants come after the input, in the order of the op.
 
-    ``rank`` is the number of spatial axes of the layer, ``metadata`` what the node says of itself.
+    ``rank`` is the number of spatial axes of the layer, 0 for a product; ``channels`` are those of
+    its input, ``filters`` of its output; ``metadata`` is what the node says of itself.
     """
 
     domain: str
@@ -37,6 +39,8 @@ class Replacement:
     constants: tuple[tuple[str, NDArray[np.float32] | NDArray[np.int32]], ...]
     attributes: Mapping[str, Attribute]
     rank: int
+    channels: int
+    filters: int
     metadata: Mapping[str, str]
 
 
@@ -79,14 +83,14 @@ def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement) -> None:
         new_initializer(graph, f"{conv.name}.{name}", array)
         for name, array in replacement.constants
     ]
-    maps = [source]
+    around = Adapter(graph, conv.name or "", replacement.rank)
+    maps = [around.widen(source, replacement.channels)]
     if fusion.residual is not None:
         # Read it from the Add: an earlier replacement may have changed what makes it.
-        maps += [v for v in fusion.nodes[1].inputs if v is not conv.outputs[0] and v is not None]
-    before: list[ir.Node] = []
-    if replacement.rank == 1:
-        before = [reshape(graph, value, [0, 0, 1, -1], f"{conv.name}/wide") for value in maps]
-        maps = [node.outputs[0] for node in before]
+        left, right = fusion.nodes[1].inputs
+        residual = right if left is conv.outputs[0] else left
+        if residual is not None:
+            maps.append(around.widen(residual, replacement.filters))
     node = ir.node(
         replacement.op_type,
         [maps[0], *constants, *maps[1:]],
@@ -95,10 +99,8 @@ def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement) -> None:
         name=conv.name,
         metadata_props=dict(replacement.metadata),
     )
-    nodes = [*before, node]
-    if replacement.rank == 1:
-        node.outputs[0].name = f"{conv.name}/wide.output"
-        nodes.append(reshape(graph, node.outputs[0], [0, 0, -1], f"{conv.name}/narrow"))
+    around.narrow(node.outputs[0], replacement.filters, source)
+    nodes = [*around.before, node, *around.after]
     weights = [value for value in conv.inputs[1:] if value is not None]
     ir.convenience.replace_nodes_and_values(
         graph, last, fusion.nodes, nodes, last.outputs, nodes[-1].outputs
@@ -107,9 +109,3 @@ def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement) -> None:
         if not value.uses() and not value.is_graph_output():
             graph.initializers.pop(value.name or "", None)
 
-
-def reshape(graph: ir.Graph, value: ir.Value, sizes: Sequence[int], name: str) -> ir.Node:
-    target = new_initializer(graph, f"{name}.shape", np.array(sizes, np.int64))
-    node = ir.node("Reshape", [value, target], name=f"{name}.{value.name}")
-    node.outputs[0].name = f"{name}.{value.name}.output"
-    return node

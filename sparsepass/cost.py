@@ -52,10 +52,11 @@ def block_of(isa: str) -> int:
 
 def kind(row: Algorithm, layer: Layer, block: int) -> str:
     """Which prices a layer has: layers of one kind run on one kernel."""
+    if row.lowering is Lowering.CUSTOM_OP:
+        # A product runs as a convolution of kernel 1.
+        return "pointwise" if layer.is_pointwise else "spatial"
     if layer.op_type != "Conv":
         return "product"
-    if row.lowering is Lowering.CUSTOM_OP:
-        return "pointwise" if layer.is_pointwise else "spatial"
     reads, writes = convolution_ends(layer, block)
     if writes and not reads:
         return "first-pointwise" if layer.is_pointwise else "first"

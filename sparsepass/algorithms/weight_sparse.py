@@ -18,7 +18,7 @@ SPARSE_FILTERS, PIECE_MACS, CODE_BYTES = 28, 1300, 15
 
 
 def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
-    if reason := refuse_all_but_planar(layer):
+    if layer.op_type == "Conv" and (reason := refuse_all_but_planar(layer)):
         return reason
     if layer.is_depthwise:
         return "depthwise: no channel to skip"
@@ -33,7 +33,7 @@ def spmm_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
 
 def spmm_work(layer: Layer) -> Work:
     kept = int(np.count_nonzero(layer.weight))
-    units = layer.batch * sparse_units(layer)
+    units = sparse_units(layer)
     blocks = math.ceil(layer.filters / SPARSE_FILTERS)
     pieces = max(blocks, math.ceil(kept / PIECE_MACS))
     copied = not layer.is_pointwise or max(layer.strides) > 1 or kept >= 12 * layer.channels
@@ -49,11 +49,16 @@ def spmm_work(layer: Layer) -> Work:
 
 
 def sparse_units(layer: Layer) -> int:
-    """Vectors of outputs of one image: rows share their padding, so that they follow each other."""
+    """Vectors of outputs of all images: rows share their padding, so that they follow each other.
+
+    The rows of a product are the positions of one image.
+    """
+    if layer.op_type != "Conv":
+        return math.ceil(layer.batch / LANES)
     width = layer.output_spatial[-1]
     rows = layer.pixels // width
     padding = 0 if layer.is_pointwise else max(layer.pads)
-    return math.ceil(rows * (width + padding) / LANES)
+    return layer.batch * math.ceil(rows * (width + padding) / LANES)
 
 
 def loads(layer: Layer) -> int:

@@ -140,7 +140,6 @@ def test_one_dimension_becomes_two_between_reshapes():
     "residual",
     [
         "r",
-        pytest.param("x", marks=pytest.mark.xfail(reason="two Reshapes of one name", strict=True)),
     ],
 )
 def test_a_residual_of_one_dimension_is_reshaped_too(residual):
@@ -269,3 +268,34 @@ def test_nodes_say_which_algorithm_they_stand_for():
 
     (metadata,) = {tuple(node.metadata_props.items()) for node in model.graph}
     assert metadata == (("ai.sparsepass.algorithm", "spmm"),)
+
+
+PRODUCT = """
+g (float[{shape}] x) => (float[{out}] y) {{
+  [product] p = {op}(x, w{bias})
+  [relu] y = Relu(p)
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "out"),
+    [("Gemm", "N, 6", "N, 5"), ("MatMul", "N, 6", "N, 5"), ("MatMul", "N, 3, 6", "N, 3, 5")],
+)
+def test_a_product_runs_as_a_convolution_of_its_rows(op, shape, out):
+    rng = np.random.default_rng(0)
+    weight = normal(6, 5) * (rng.random((6, 5)) < 0.4).astype(np.float32)
+    bias = {"b": normal(5, seed=1)} if op == "Gemm" else {}
+    model = model_of(
+        PRODUCT.format(op=op, shape=shape, out=out, bias=", b" if bias else ""), w=weight, **bias
+    )
+    before = model.clone()
+    (layer,) = layers(model).layers
+    spmm = algorithm("spmm")
+    packed = spmm.pack(layer, None, {})
+
+    LowerConvolutions({layer.name: replacement(layer, spmm, packed, 17)})(model)
+    add_functions(model)
+
+    assert "SparseConvRelu" in op_types(model)
+    assert_same_outputs(before, model)
