@@ -8,11 +8,13 @@ from sparsepass.layer import Layer
 from sparsepass.passes import Replacement
 from sparsepass.runtime.ops import (
     DOMAIN,
+    LRN,
     OLDEST_SPARSE_OPSET,
     STEMS,
     activation_attributes,
     all_ops,
     function,
+    lrn_function,
     shape_attributes,
 )
 
@@ -73,7 +75,13 @@ def add_functions(model: ir.Model) -> None:
     """Give ``model`` the function body of each custom op that it uses."""
     used = {node.op_type for node in model.graph if node.domain == DOMAIN}
     opset = model.opset_imports[""]
-    for stem, epilogue in all_ops():
-        if stem.name + epilogue.suffix in used:
-            body = ir.serde.deserialize_function(function(stem, epilogue, opset))
-            model.functions[body.identifier()] = body
+    bodies = [
+        function(stem, epilogue, opset)
+        for stem, epilogue in all_ops()
+        if stem.name + epilogue.suffix in used
+    ]
+    if LRN in used:
+        bodies.append(lrn_function(opset))
+    for proto in bodies:
+        body = ir.serde.deserialize_function(proto)
+        model.functions[body.identifier()] = body

@@ -15,8 +15,8 @@ import onnx.parser
 from sparsepass.layer import Activation, Epilogue
 
 __all__ = [
-    "ACTIVATIONS", "DOMAIN", "OLDEST_SPARSE_OPSET", "STEMS", "VERSION", "Stem",
-    "activation_attributes", "all_ops", "function", "shape_attributes",
+    "ACTIVATIONS", "DOMAIN", "LRN", "OLDEST_SPARSE_OPSET", "STEMS", "VERSION", "Stem",
+    "activation_attributes", "all_ops", "function", "lrn_function", "op_names", "shape_attributes",
 ]  # fmt: skip
 
 DOMAIN = "ai.sparsepass"
@@ -51,6 +51,10 @@ STEMS: tuple[Stem, ...] = (
     Stem("CpsConv", sparse=False),
 )
 
+# Local response normalisation, with the inputs and attributes of ONNX's LRN; none has a default.
+LRN = "LocalResponseNorm"
+LRN_ATTRIBUTES = {"size": "int", "alpha": "float", "beta": "float", "bias": "float"}
+
 # The oldest opset in which a function body can rebuild a dense weight (ConstantOfShape).
 OLDEST_SPARSE_OPSET = 9
 
@@ -58,11 +62,26 @@ CONV_ATTRIBUTES = ("strides", "pads", "dilations", "group")
 
 
 def all_ops() -> Iterator[tuple[Stem, Epilogue]]:
-    """Every op there is: stems times epilogues, in the order in which the library registers them."""
+    """Every convolution: stems times epilogues, in the order in which the library has them."""
     for stem in STEMS:
         for residual in (False, True):
             for activation in ACTIVATIONS:
                 yield stem, Epilogue(residual, activation)
+
+
+def op_names() -> tuple[str, ...]:
+    """Every op there is, in the order in which the library registers them."""
+    return (*(stem.name + epilogue.suffix for stem, epilogue in all_ops()), LRN)
+
+
+def lrn_function(opset: int) -> onnx.FunctionProto:
+    """The function of local response normalisation, with a body in ``opset``."""
+    attributes = ", ".join(f"{name}: {kind} = @{name}" for name, kind in LRN_ATTRIBUTES.items())
+    return onnx.parser.parse_function(
+        f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n'
+        f"{LRN} <{', '.join(LRN_ATTRIBUTES)}> (X) => (Y)\n"
+        f"{{\nY = LRN <{attributes}> (X)\n}}"
+    )
 
 
 def function(stem: Stem, epilogue: Epilogue, opset: int) -> onnx.FunctionProto:
