@@ -32,13 +32,15 @@ def refuse_opset(algorithm: Algorithm, opset: int) -> str | None:
 
 
 def replacement(layer: Layer, algorithm: Algorithm, packed: Packed, opset: int) -> Replacement:
-    """The op that computes ``layer`` by ``algorithm``; a 1-D layer is given height 1."""
+    """The op that computes ``layer`` by ``algorithm``; missing spatial axes have size 1."""
     stem = next(stem for stem in STEMS if stem.name == algorithm.op)
-    one_dimensional = len(layer.kernel) == 1
+    missing = 2 - len(layer.kernel)
+    half = len(layer.pads) // 2
+    begins, ends = layer.pads[:half], layer.pads[half:]
     values: dict[str, int | float | list[int] | ir.TensorProtocol] = {
-        "strides": spatial(layer.strides, 1, one_dimensional),
-        "dilations": spatial(layer.dilations, 1, one_dimensional),
-        "pads": [0, layer.pads[0], 0, layer.pads[1]] if one_dimensional else list(layer.pads),
+        "strides": [1] * missing + list(layer.strides),
+        "dilations": [1] * missing + list(layer.dilations),
+        "pads": [0] * missing + list(begins) + [0] * missing + list(ends),
         "group": layer.groups,
         "alpha": layer.epilogue.alpha,
         "min": layer.epilogue.low,
@@ -47,7 +49,7 @@ def replacement(layer: Layer, algorithm: Algorithm, packed: Packed, opset: int) 
         "max_value": ir.tensor(np.float32(layer.epilogue.high)),
     }
     if stem.sparse:
-        shape = [*layer.weight.shape[:2], *spatial(layer.kernel, 1, one_dimensional)]
+        shape = [*layer.weight.shape[:2], *[1] * missing, *layer.kernel]
         values |= {"w_shape": shape, "w_dims": ir.tensor(np.array(shape, np.int64))}
     names = (
         *(shape_attributes(opset) if stem.sparse else ()),
@@ -63,12 +65,10 @@ def replacement(layer: Layer, algorithm: Algorithm, packed: Packed, opset: int) 
         constants=(*packed.inputs, ("bias", layer.bias)),
         attributes={name: values[name] for name in names},
         rank=len(layer.kernel),
+        channels=layer.channels,
+        filters=layer.filters,
         metadata={METADATA_KEY: algorithm.name},
     )
-
-
-def spatial(values: tuple[int, ...], height: int, one_dimensional: bool) -> list[int]:
-    return [height, *values] if one_dimensional else list(values)
 
 
 def add_functions(model: ir.Model) -> None:
