@@ -7,7 +7,6 @@ BIN := .venv/bin
 STAMP := .venv/installed
 NATIVE := $(shell find runtime/native -type f)
 DEMO := build/demo
-BENCHED := resnet50 mobilenet_v1 vgg16
 
 .PHONY: help setup demo test test-slow lint bench sanitize clean
 .DEFAULT_GOAL := help
@@ -55,11 +54,10 @@ lint: setup ## check style and types
 	  clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE)); \
 	else echo "clang-format is absent: C++ style not checked"; fi
 
-bench: setup $(BENCHED:%=$(DEMO)/%.onnx) ## time the example networks against every engine installed
-	for network in $(BENCHED); do \
-	  $(BIN)/sparsepass optimize $(DEMO)/$$network.onnx -o $(DEMO)/$$network.sparse.onnx \
-	  && $(BIN)/sparsepass bench $(DEMO)/$$network.onnx $(DEMO)/$$network.sparse.onnx || exit 1; \
-	done
+bench: setup ## time networks and kernels against every engine installed (hours; goes on)
+	$(BIN)/python tests/benchmarks/shared_models.py
+	$(BIN)/python tests/benchmarks/sweep.py
+	PYTHONPATH=tests/runtime $(BIN)/python tests/benchmarks/kernels.py
 
 # A second environment: the package built as a wheel with sanitizers, the dependencies of .venv.
 sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
