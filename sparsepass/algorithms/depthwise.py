@@ -33,6 +33,8 @@ def refuse_depthwise(layer: Layer, stats: Stats) -> str | None:
         return "not depthwise"
     if max(layer.strides) > 2:
         return "stride above 2"
+    if max(layer.kernel) > 5:
+        return "kernel above 5"
     return None
 
 
