@@ -29,7 +29,8 @@ PEERS = """
 
 `python tests/benchmarks/shared_models.py`. b is the batch, t the number of threads; every engine
 computes in float32. Networks without % are as published by their authors, with their own zeros if
-any. Each is optimized as a user would: no option but threads and samples.
+any. Each is optimized as a user would: no option but threads and samples. DeepSparse needs an
+environment of its own, in which the others run too: `tests/benchmarks/deepsparse.sh` makes it.
 
 """
 NETWORKS = """
@@ -50,7 +51,8 @@ KERNELS = """# Benchmarks: kernels
 
 `PYTHONPATH=tests/runtime python tests/benchmarks/kernels.py`. Every algorithm of the native
 library, called without ONNX Runtime on one thread: weight packed before, layout as in ONNX. GFLOP/s
-of the dense layer, and of what the algorithm is left to do; the peak is measured on registers.
+of the dense layer, and of what the algorithm is left to do by the counts that it is priced with;
+the peak is measured on registers.
 """
 KERNELS_LINK = """
 ## Kernels

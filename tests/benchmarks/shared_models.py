@@ -6,6 +6,7 @@ Names select the cases that contain one of them; none selects all, ``--list`` pr
 networks and images lie in ../shared beside the project; their cases are left out where it is
 absent.  Rows are kept in build/benchmarks/peers.json: an interrupted run goes on where it ended,
 and deleting the file starts it over.  The table of docs/benchmarks.md is written from them.
+deepsparse.sh makes an environment that has every engine.
 """
 
 import argparse
