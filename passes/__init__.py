@@ -13,6 +13,7 @@ from sparsepass.passes.lower_lrn import LowerLrn
 from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.tile_batch import TileBatch
+from sparsepass.passes.untile_batch import UntileBatch
 
 __all__ = [
     "CompactChannels",
@@ -29,4 +30,5 @@ __all__ = [
     "RemoveUnused",
     "Replacement",
     "TileBatch",
+    "UntileBatch",
 ]

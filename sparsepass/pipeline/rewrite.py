@@ -9,10 +9,10 @@ from sparsepass.algorithms import Algorithm, Factor, Lowering, Packed, algorithm
 from sparsepass.errors import PlanError
 from sparsepass.graph import fusions
 from sparsepass.layer import Layer
-from sparsepass.passes import FactorLowRank, LowerConvolutions
+from sparsepass.passes import FactorLowRank, LowerConvolutions, LowerLrn
 from sparsepass.plan import Choice
 from sparsepass.runtime.lowering import add_functions, refuse_opset, replacement
-from sparsepass.runtime.ops import VERSION
+from sparsepass.runtime.ops import DOMAIN, LRN, VERSION
 from sparsepass.sparsity import Stats
 
 __all__ = ["check_choices", "rewrite"]
@@ -94,6 +94,9 @@ def rewrite(
         for name, (row, packed) in ops.items()
     }
     LowerConvolutions(replacements, VERSION)(model)
+    if replacements:
+        # Between our ops, a normalisation of ours needs no layout change and is several times faster.
+        LowerLrn(DOMAIN, LRN, VERSION)(model)
     add_functions(model)
     return model
 
