@@ -17,10 +17,13 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from sparsepass.graph import Batch, batch_of, constant_array, nodes_before
+from sparsepass.graph import Batch, constant_array, nodes_before
 from sparsepass.passes.initializers import free_name, new_initializer
 
-__all__ = ["TileBatch"]
+__all__ = ["BODY", "TileBatch"]
+
+# The name of the body's graph: what ``UntileBatch`` knows it by.
+BODY = "ai.sparsepass.tile"
 
 logger = logging.getLogger(__name__)
 
@@ -29,57 +32,59 @@ logger = logging.getLogger(__name__)
 class TileBatch(ir.passes.InPlacePass):
     """Run the main graph on ``micro_batch`` images at a time; names of inputs and outputs stay.
 
-    With ``until`` only the nodes that make the value of this name are run so, and the others on the
-    whole batch.  A network that ``graph.batch_of`` refuses is left alone.
+    ``batch`` is what ``graph.batch_of`` found in the network, before its layers were lowered.  With
+    ``until`` only the nodes that make the value of this name are run so, and the others on the
+    whole batch.  Where that is impossible the model is left as it is, see ``refuse``.
     """
 
+    batch: Batch
     micro_batch: int
     until: str | None = None
     name: ClassVar[str] = "tile-batch"
 
+    def refuse(self, model: ir.Model) -> str | None:
+        """Why ``model`` cannot be run so, or None."""
+        found = self.match(model.graph)
+        return found if isinstance(found, str) else None
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Move nodes into the body of a Scan."""
-        found = self.match(model)
+        found = self.match(model.graph)
         if isinstance(found, str):
             logger.info("%s kept: %s", model.graph.name, found)
             return ir.passes.PassResult(model, modified=False)
-        rewrite(model.graph, found, self.micro_batch)
+        rewrite(model.graph, found, self.batch, self.micro_batch)
         return ir.passes.PassResult(model, modified=True)
 
-    def match(self, model: ir.Model) -> "Match | str":
+    def match(self, graph: ir.Graph) -> "Match | str":
         """Return what moves into the body, or the reason why nothing can."""
-        batch = batch_of(model)
-        if isinstance(batch, str):
-            return batch
-        graph = model.graph
         if self.until is None:
             nodes, outputs = tuple(graph), tuple(graph.outputs)
         else:
             made = [v for node in graph for v in node.outputs if v.name == self.until]
             before = nodes_before(graph, made[0]) if made else None
             if before is None:
-                return f"{self.until} is not all that connects two parts of the network"
+                return f"{self.until!r} is not all that connects two parts of the network"
             nodes, outputs = before, (made[0],)
         if any(value.producer() is None for value in outputs):
             return "an output is an input"
-        reason = batch.refuse(self.micro_batch, [value.name or "" for value in outputs])
-        return reason or Match(nodes, outputs, batch)
+        names = [value.name or "" for value in outputs]
+        return self.batch.refuse(self.micro_batch, names) or Match(nodes, outputs)
 
 
 @dataclass(frozen=True)
 class Match:
-    """The nodes that move into the body, in order, what they hand on, and the sizes of it all."""
+    """The nodes that move into the body, in order, and the values that they hand on."""
 
     nodes: tuple[ir.Node, ...]
     outputs: tuple[ir.Value, ...]
-    batch: Batch
 
 
-def rewrite(graph: ir.Graph, found: Match, micro_batch: int) -> None:
+def rewrite(graph: ir.Graph, found: Match, batch: Batch, micro_batch: int) -> None:
     moved = set(found.nodes)
-    images = {name: dims[1:] for name, dims in found.batch.shapes.items()}
+    images = {name: dims[1:] for name, dims in batch.shapes.items()}
     for node in found.nodes:
-        if node.outputs[0].name in found.batch.literals:
+        if node.outputs[0].name in batch.literals:
             forget_batch(graph, node)
     sources = [value for value in graph.inputs if any(use.node in moved for use in value.uses())]
     split = [
@@ -111,7 +116,7 @@ def rewrite(graph: ir.Graph, found: Match, micro_batch: int) -> None:
     for value in (output for node in found.nodes for output in node.outputs):
         # It was the shape of the whole batch; ONNX Runtime infers that of a group.
         value.shape = None
-    body = ir.Graph(slices, found.outputs, nodes=found.nodes, initializers=constants, name="tile")
+    body = ir.Graph(slices, found.outputs, nodes=found.nodes, initializers=constants, name=BODY)
     scan.attributes.add(ir.AttrGraph("body", body))
     scan.attributes.add(ir.AttrInt64("num_scan_inputs", len(slices)))
     first = next(iter(graph), None)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
 
-__all__ = ["PLAN_KEY", "Bid", "Choice", "Offer", "Plan", "Refusal"]
+__all__ = ["PLAN_KEY", "Bid", "Choice", "Offer", "Plan", "Refusal", "Tiling"]
 
 # Under this key of its metadata an optimized model carries its plan.
 PLAN_KEY = "ai.sparsepass.plan"
@@ -60,6 +60,16 @@ class Choice(_Value):
     reason: str = ""
 
 
+class Tiling(_Value):
+    """A batch goes through the network ``micro_batch`` images at a time.
+
+    With ``until``, the name of a value, only as far as there; the rest runs on the whole batch.
+    """
+
+    micro_batch: int = Field(ge=1)
+    until: str | None = None
+
+
 class Plan(_Value):
     """One choice per layer.  Layers that are not named stay dense."""
 
@@ -68,6 +78,7 @@ class Plan(_Value):
     machine: str
     threads: int = Field(ge=1)
     max_error: float = Field(default=0.0, ge=0.0)
+    tiling: Tiling | None = None
     choices: tuple[Choice, ...]
 
     def choice(self, layer: str) -> Choice | None:

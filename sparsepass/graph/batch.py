@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
 
 from sparsepass.errors import UsageError
 from sparsepass.graph.batch_rules import MANY_OUTPUTS, RANDOM, RULES, Call
@@ -47,7 +46,7 @@ class Batch:
 def batch_of(model: ir.Model) -> Batch | str:
     """Follow the images of the inputs through the main graph, or say why that cannot be done.
 
-    Model-local functions count as what they are made of.
+    Ask before layers are lowered: ops that take their place keep images apart as they did.
     """
     opset = model.opset_imports.get("", 0)
     if opset < OLDEST_SCAN_OPSET:
@@ -55,16 +54,14 @@ def batch_of(model: ir.Model) -> Batch | str:
     size = batch_size(model.graph)
     if isinstance(size, str):
         return size
-    plain = model.clone()
-    InlinePass()(plain)
     try:
-        shapes = concrete_shapes(plain)
+        shapes = concrete_shapes(model)
     except UsageError:
         return "an input has open sizes besides the batch"
-    batched: set[ir.Value | None] = set(plain.graph.inputs)
+    batched: set[ir.Value | None] = set(model.graph.inputs)
     reasons: dict[str, str] = {}
     literals: list[ir.Value] = []
-    for node in plain.graph:
+    for node in model.graph:
         call = Call(node, shapes, batched, opset, size, literals)
         reason = reason_of(call, reasons)
         if reason is not None:

@@ -23,7 +23,8 @@ from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Progress, Studied, silent
 from sparsepass.pipeline.study import SampleSource, naming, study
-from sparsepass.plan import PLAN_KEY, Bid, Choice, Plan
+from sparsepass.pipeline.tiling import check_tiling, tile
+from sparsepass.plan import PLAN_KEY, Bid, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, find
 from sparsepass.report.schema import Analysis, ErrorBudget, Report, Selector
 from sparsepass.runtime.library import instruction_set
@@ -90,6 +91,8 @@ def optimize(
         if plan is not None:
             opset = studied.original.opset_imports[""]
             check_choices(studied.layers, studied.stats, plan.choices, opset)
+            if plan.tiling:
+                check_tiling(studied, plan.tiling)
         found, warning = (profile, None) if profile else find(threads, instruction_set())
         market = open_market(
             studied, CostModel(found), shapes, threads=threads, max_error=max_error,
@@ -104,6 +107,7 @@ def optimize(
         machine=cpu_name(),
         threads=threads,
         max_error=max_error,
+        tiling=made.tiling,
         choices=made.choices,
     )
     report = report_of(
@@ -158,6 +162,7 @@ class Made:
 
     model: ir.Model
     choices: tuple[Choice, ...]
+    tiling: Tiling | None = None
     outcome: Outcome | None = None
     warnings: tuple[str, ...] = ()
 
@@ -180,12 +185,15 @@ def carry_out(
         return market.choose(studied, budget)
 
     first = choices_for(max_error)
+    tiling = plan.tiling if plan else None
     if dry_run:
-        return Made(studied.prepared, every_layer(studied, first, first, {}))
+        return Made(studied.prepared, every_layer(studied, first, first, {}), tiling)
     trials = open_trials(studied, threads=threads, max_error=max_error, progress=progress)
     outcome = search(
         choices_for, market.bids, trials, max_error=max_error, replayed=plan is not None
     )
+    if plan is None or tiling:
+        outcome = tile(outcome, trials, tiling)
     warnings = [
         f"output {name} of the original has NaN or infinite values; give samples that avoid them"
         for name, output in trials.noise.outputs.items()
@@ -196,8 +204,11 @@ def carry_out(
     if plan is not None and outcome.fates:
         listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
         warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
+    if tiling and not outcome.candidate.tiling:
+        warnings.append(f"groups of {tiling.micro_batch} images were not faster: given up")
     choices = every_layer(studied, outcome.candidate.choices, first, outcome.fates)
-    return Made(outcome.candidate.model, choices, outcome, tuple(warnings))
+    made = outcome.candidate
+    return Made(made.model, choices, made.tiling, outcome, tuple(warnings))
 
 
 def every_layer(

@@ -12,6 +12,7 @@ from sparsepass.passes import (
     InlineFunctions,
     NameNodes,
     RemoveUnused,
+    UntileBatch,
 )
 from sparsepass.report.schema import PassRun
 
@@ -21,6 +22,7 @@ __all__ = ["prepare"]
 def prepare(model: ir.Model) -> tuple[PassRun, ...]:
     """Clean ``model`` in place; outputs stay the same to rounding."""
     sequence = (
+        UntileBatch(),
         InlineFunctions(),
         ConstantInputs(),
         NameNodes(),

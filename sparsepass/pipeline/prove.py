@@ -1,6 +1,6 @@
 """Whether a plan keeps its promises: outputs first, then time, both against the original."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from sparsepass.algorithms import Numerics, algorithm
 from sparsepass.errors import ModelError
+from sparsepass.graph import Batch, batch_of
 from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
+from sparsepass.passes import TileBatch
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Progress, Studied, step
-from sparsepass.plan import Choice
+from sparsepass.plan import Choice, Tiling
 from sparsepass.report.schema import Verification
 from sparsepass.runtime.ops import DOMAIN
 from sparsepass.runtime.session import plain_session, runner, session
@@ -26,6 +28,8 @@ from sparsepass.verify import Comparison, Run, compare, rounding_tolerances
 __all__ = ["Candidate", "Proof", "Trials", "is_lossy", "numerics_of", "open_trials", "prove"]
 
 SECONDS = 3.0
+# Batches besides the planned one that an open batch is proven with: one image, and an odd number.
+OTHER_BATCHES = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Candidate:
     model: ir.Model
     size: int
     run: Run
+    tiling: Tiling | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def prove(
     compared = compare(reference, run, samples, step(progress, "comparing outputs"))
     lossy = any(map(is_lossy, choices))
     found = compared.within(max_error) if lossy else compared.exact(tolerances)
-    if found.passed and any(node.domain == DOMAIN for node in model.graph):
+    if found.passed and any(node.domain == DOMAIN for node in model.graph.all_nodes()):
         bodies = runner(plain_session(to_bytes(model), threads=threads))
         plain = compare(
             bodies if lossy else reference,
@@ -100,26 +105,37 @@ def prove(
 
 @dataclass(frozen=True)
 class Trials:
-    """Where candidates are made, proven and timed against the original."""
+    """Where candidates are made, proven and timed against the original.
+
+    ``batch`` is what the network does to the images of a batch, or why it does not keep them apart.
+    """
 
     studied: Studied
     original: Candidate
     samples: Samples
     noise: Comparison
+    batch: Batch | str
     max_error: float
     threads: int
     progress: Progress
 
-    def make(self, choices: Sequence[Choice]) -> Candidate:
+    @property
+    def images(self) -> int:
+        """The batch that the plan is made for."""
+        return self.studied.inputs[0].batch if self.studied.inputs else 1
+
+    def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
         studied = self.studied
         model = rewrite(studied.prepared, studied.layers, studied.stats, choices)
+        if tiling and isinstance(self.batch, Batch):
+            TileBatch(self.batch, tiling.micro_batch, tiling.until)(model)
         content = to_bytes(model)
         opened = session(content, threads=self.threads)
-        return Candidate(tuple(choices), model, len(content), runner(opened))
+        return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
     def prove(self, candidate: Candidate) -> Proof:
-        """Compare a candidate with the original on the held-out samples, and at a larger batch."""
+        """Compare a candidate with the original on the held-out samples, and at other batches."""
         return prove(
             self.original.run, candidate.model, candidate.run, self.samples,
             choices=candidate.choices, layers=self.studied.layers, noise=self.noise,
@@ -145,11 +161,12 @@ def open_trials(studied: Studied, *, threads: int, max_error: float, progress: P
     return Trials(
         studied=studied,
         original=Candidate((), studied.original, len(content), run),
-        samples=with_larger_batch(studied.held_out, open_batches(studied.original), run),
+        samples=with_other_batches(studied.held_out, open_batches(studied.original), run),
         noise=rounding_noise(
             studied.prepared, studied.layers, studied.held_out,
             threads=threads, seed=studied.seed, progress=step(progress, "measuring rounding"),
         ),
+        batch=batch_of(studied.prepared),
         max_error=max_error,
         threads=threads,
         progress=progress,
@@ -167,18 +184,38 @@ def open_batches(model: ir.Model) -> tuple[str, ...]:
     )
 
 
-def with_larger_batch(samples: Samples, names: Sequence[str], original: Run) -> Samples:
-    """``samples`` and two of them as one of twice the batch, where the original takes that."""
-    if not names:
-        return samples
-    first, second = samples[0], samples[len(samples) - 1]
-    larger = dict(first) | {name: np.concatenate([first[name], second[name]]) for name in names}
-    try:
-        original(larger)
-    except ModelError:
-        return samples
+def with_other_batches(samples: Samples, names: Sequence[str], original: Run) -> Samples:
+    """``samples``, and images of theirs in batches of other sizes where the original takes these.
+
+    ``names`` are the inputs whose batch is open.
+    """
+    first, last = samples[0], samples[len(samples) - 1]
+    others: list[dict[str, NDArray[Any]]] = []
+    for size in OTHER_BATCHES if names else ():
+        images = {name: resized(first[name], last[name], size) for name in names}
+        feed = first | images
+        if all(len(first[name]) == size for name in names) or not takes(original, feed):
+            continue
+        others.append(feed)
 
     def read(index: int) -> dict[str, NDArray[Any]]:
-        return dict(larger) if index < 0 else samples.read(index)
+        return dict(others[-1 - index]) if index < 0 else samples.read(index)
 
-    return replace(samples, read=read, order=(*samples.order, -1))
+    return replace(
+        samples, read=read, order=(*samples.order, *(-1 - i for i in range(len(others))))
+    )
+
+
+def resized(first: NDArray[Any], last: NDArray[Any], size: int) -> NDArray[Any]:
+    """``size`` images of two batches, from the start again where they are fewer."""
+    images = np.concatenate([first, last])
+    return images[np.arange(size) % len(images)]
+
+
+def takes(run: Run, feed: Mapping[str, NDArray[Any]]) -> bool:
+    """Tell whether a network takes inputs of these sizes."""
+    try:
+        run(feed)
+    except ModelError:
+        return False
+    return True
