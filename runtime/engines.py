@@ -79,7 +79,7 @@ def load_deepsparse(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
     """DeepSparse with as many cores as the others have threads."""
     inputs = list(feed.values())
     batch = inputs[0].shape[0]
-    trial = [sys.executable, "-c", DEEPSPARSE_TRIAL, str(path), str(batch), str(threads)]
+    trial = [sys.executable, "-P", "-c", DEEPSPARSE_TRIAL, str(path), str(batch), str(threads)]
     subprocess.run(trial, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deepsparse: Any = import_module("deepsparse")
     engine = deepsparse.compile_model(str(path), batch_size=batch, num_cores=threads)

@@ -13,4 +13,4 @@ from onnx.helper import get_all_tensor_dtypes, tensor_dtype_to_np_dtype
 
 TENSOR_TYPE_TO_NP_TYPE = {t: tensor_dtype_to_np_dtype(t) for t in get_all_tensor_dtypes()}
 PYTHON
-"$folder/bin/python" -c 'import deepsparse, sparsepass'
+"$folder/bin/python" -P -c 'import deepsparse, sparsepass'
