@@ -34,7 +34,8 @@ class TileBatch(ir.passes.InPlacePass):
 
     ``batch`` is what ``graph.batch_of`` found in the network, before its layers were lowered.  With
     ``until`` only the nodes that make the value of this name are run so, and the others on the
-    whole batch.  Where that is impossible the model is left as it is, see ``refuse``.
+    whole batch.  Where that is impossible the model is left as it is, see ``refuse``.  An open
+    batch stays open, but ONNX Runtime takes no loop over an empty one.
     """
 
     batch: Batch

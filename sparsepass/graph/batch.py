@@ -63,10 +63,10 @@ def batch_of(model: ir.Model) -> Batch | str:
     literals: list[ir.Value] = []
     for node in model.graph:
         call = Call(node, shapes, batched, opset, size, literals)
-        reason = reason_of(call, reasons)
+        known = [reasons[v.name or ""] for v in node.inputs if v is not None and v.name in reasons]
+        reason = known[0] if known else reason_of(call)
         if reason is not None:
-            where = f"{node.op_type} {node.name}: {reason}"
-            reasons |= {value.name or "": where for value in node.outputs}
+            reasons |= {value.name or "": reason for value in node.outputs}
         elif any(value in batched for value in node.inputs):
             batched.update(node.outputs)
     images, named = (frozenset(v.name or "" for v in vs if v) for vs in (batched, literals))
@@ -90,18 +90,23 @@ def batch_size(graph: ir.Graph) -> int | str | None:
     return sizes[0] if isinstance(sizes[0], int) else None
 
 
-def reason_of(call: Call, reasons: Mapping[str, str]) -> str | None:
+def reason_of(call: Call) -> str | None:
     """Why the outputs of a node may mix images, or None where they do not, or are constant."""
     node = call.node
-    known = [reasons[v.name or ""] for v in node.inputs if v is not None and v.name in reasons]
-    if known:
-        return known[0]
     if bodies(node):
-        return "control flow"
-    if node.op_type in RANDOM:
-        return "random numbers"
-    if not any(value in call.batched for value in node.inputs):
+        reason = "control flow"
+    elif node.op_type in RANDOM:
+        reason = "random numbers"
+    elif not any(value in call.batched for value in node.inputs):
         return None
+    else:
+        reason = refuse(call)
+    return reason and f"{node.op_type} {node.name}: {reason}"
+
+
+def refuse(call: Call) -> str | None:
+    """Why a node that reads images may mix them, or None."""
+    node = call.node
     rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if rule is None:
         return "it may mix images"

@@ -181,12 +181,12 @@ def reshape(call: Call) -> str | None:
     target, source = call.ints("shape", 1), call.shape(0)
     if not target:
         return UNKNOWN
-    first, output = target[0], call.output_shape()
+    named, output = target[0] > 0, call.output_shape()
+    if named and (call.size is None or call.node.attributes.get_int("allowzero", 0)):
+        return NAMES_BATCH
     if prod(output[1:]) != prod(source[1:]) or output[0] != source[0]:
         return MIXES
-    if first > 0:
-        if call.size is None or call.node.attributes.get_int("allowzero", 0):
-            return NAMES_BATCH
+    if named:
         call.literals.append(call.node.outputs[0])
     return None
 

@@ -12,7 +12,7 @@ from sparsepass.model import load, to_bytes
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.prepare import prepare
-from sparsepass.pipeline.prove import is_lossy
+from sparsepass.pipeline.prove import is_lossy, open_batches, with_other_batches
 from sparsepass.pipeline.stages import Progress, step
 from sparsepass.pipeline.study import RANDOM_SAMPLES, SampleSource, naming
 from sparsepass.plan import PLAN_KEY, Plan
@@ -49,6 +49,7 @@ def certify(
 ) -> dict[str, Verification]:
     """Compare outputs with the op library and without; raises VerificationError where they differ.
 
+    A network with an open batch is compared at other batches too.
     Files whose plan is exact are held to the rounding of the arithmetic, others to the budget that
     the plan was made for.  ``max_error`` overrules both; 0 asks for rounding only.
     """
@@ -68,6 +69,7 @@ def certify(
             prepared, found, given,
             threads=threads, seed=seed, progress=step(progress, "measuring rounding"),
         )  # fmt: skip
+        given = with_other_batches(given, open_batches(source), reference)
     proofs: dict[str, Verification] = {}
     with naming(optimized):
         rewritten = load(optimized, shapes=shapes)

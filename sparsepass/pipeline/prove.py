@@ -25,7 +25,10 @@ from sparsepass.runtime.timing import Timing, interleave
 from sparsepass.samples import Samples
 from sparsepass.verify import Comparison, Run, compare, rounding_tolerances
 
-__all__ = ["Candidate", "Proof", "Trials", "is_lossy", "numerics_of", "open_trials", "prove"]
+__all__ = [
+    "Candidate", "Proof", "Trials", "is_lossy", "numerics_of", "open_batches", "open_trials",
+    "prove", "with_other_batches",
+]  # fmt: skip
 
 SECONDS = 3.0
 # Batches besides the planned one that an open batch is proven with: one image, and an odd number.

@@ -1,9 +1,10 @@
 """The statistics of a layer as (label, value) pairs, for every face of the report."""
 
+from sparsepass.plan import Tiling
 from sparsepass.report import units
 from sparsepass.sparsity import ActivationStats, WeightStats
 
-__all__ = ["Facts", "input_facts", "weight_facts"]
+__all__ = ["Facts", "batch_fact", "input_facts", "weight_facts"]
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -32,3 +33,12 @@ def input_facts(stats: ActivationStats) -> Facts:
         ("empty groups", units.percent(stats.empty_groups)),
         ("samples", str(stats.samples)),
     )
+
+
+def batch_fact(tiling: Tiling | None) -> str:
+    """How many images go through the network together; empty where the whole batch does."""
+    if tiling is None:
+        return ""
+    group = "one image" if tiling.micro_batch == 1 else f"{tiling.micro_batch} images"
+    end = f" up to {units.printable(tiling.until)}" if tiling.until else ""
+    return f"{group} at a time{end}"

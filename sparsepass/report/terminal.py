@@ -8,7 +8,7 @@ from rich.text import Text
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.plan import Offer
 from sparsepass.report import units
-from sparsepass.report.facts import Facts, input_facts, weight_facts
+from sparsepass.report.facts import Facts, batch_fact, input_facts, weight_facts
 from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
 
 __all__ = ["print_analysis", "print_explanation", "print_report"]
@@ -120,6 +120,8 @@ def _context(report: Report) -> Text:
         threads,
         f"ONNX Runtime {machine.onnxruntime}",
     ]
+    if report.plan.tiling is not None:
+        parts.append(batch_fact(report.plan.tiling))
     if report.model.after_bytes is not None:
         sizes = report.model.before_bytes, report.model.after_bytes
         parts.append(" -> ".join(units.size(value) for value in sizes))

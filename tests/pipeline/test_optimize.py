@@ -83,7 +83,7 @@ def test_the_file_gives_the_same_outputs_with_and_without_the_library(result):
 
 def test_an_open_batch_stays_open_and_is_verified_at_another_size(result):
     assert not isinstance(result.model.graph.inputs[0].shape[0], int)
-    # Four samples of noise and one of twice the batch.
+    # Four samples of noise, of one image each, and one of three.
     assert result.report.verification.samples == 5
 
 
@@ -177,7 +177,7 @@ def test_half_of_the_samples_are_held_out():
     report = sparsepass.optimize(network(), samples=samples(6), measure=False).report
 
     assert report.samples.count == 6
-    # Three held out, and two of them once more as one of twice the batch.
+    # Three held out, and once more as one of three images.
     assert report.verification.samples == 4
     assert report.layers[0].input.samples == 3
 
