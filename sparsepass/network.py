@@ -53,6 +53,8 @@ class Network:
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run once; the result maps the outputs' names to arrays."""
+        if not self.outputs:
+            return {}  # ONNX Runtime would take no names for all names
         try:
             found = self._session.run(list(self.outputs), dict(feed))
         except ORT_ERRORS as error:
