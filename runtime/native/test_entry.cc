@@ -95,9 +95,10 @@ SP_EXPORT int sparsepass_test(const SparsepassTest* test, char* message, size_t 
     if (!error.empty()) return fail(error);
     const Operands operands = {test->x, test->residual, test->y, test->shape[0], test->shape[2],
                                test->shape[3]};
+    TestHost host(test->threads);
     for (int r = 0; r < test->repeats && operands.batch > 0; ++r) {
-      TestHost host(test->threads);
       conv->run(operands, host);
+      host.rewind();
     }
   } catch (const std::exception& error) {
     return fail(error.what());
