@@ -17,7 +17,10 @@ from sparsepass.report.facts import batch_fact
         (None, ""),
         (Tiling(micro_batch=1), "one image at a time"),
         (Tiling(micro_batch=4, until="layer3"), "4 images at a time up to layer3"),
-        (Tiling(micro_batch=2, until="\x1b[2J"), "2 images at a time up to \N{REPLACEMENT CHARACTER}[2J"),
+        (
+            Tiling(micro_batch=2, until="\x1b[2J"),
+            "2 images at a time up to \ufffd[2J",
+        ),
     ],
 )
 def test_the_group_is_said_in_words(tiling, text):
