@@ -57,15 +57,13 @@ class LowerConvolutions(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
-        found = fusions(
-            model,
-            {
-                node.name
-                for node in model.graph
-                if node.name in self.replacements
-                and node.domain != self.replacements[node.name].domain
-            },
-        )
+        domains = {node.name: node.domain for node in model.graph}
+        waiting = [
+            name
+            for name, replacement in self.replacements.items()
+            if domains.get(name, replacement.domain) != replacement.domain
+        ]
+        found = fusions(model, waiting)
         for name, fusion in found.items():
             replacement = self.replacements[name]
             rewrite(model.graph, fusion, replacement)
@@ -108,4 +106,3 @@ def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement) -> None:
     for value in weights:
         if not value.uses() and not value.is_graph_output():
             graph.initializers.pop(value.name or "", None)
-

@@ -29,7 +29,7 @@ ACTIVATIONS: tuple[Activation, ...] = ("", "Relu", "Clip", "LeakyRelu")
 class Stem:
     """A convolution algorithm as an op: its inputs between ``X`` and ``B``.
 
-    A ``sparse`` stem takes its weight as values and flat indices, another as the dense tensor ``W``.
+    A ``sparse`` stem takes its weight as values and flat indices, another as a dense ``W``.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Stem:
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Names of the constant inputs that carry the weight."""
         return ("values", "indices") if self.sparse else ("W",)
 
 

@@ -62,10 +62,12 @@ class Layer:
 
     @property
     def filters(self) -> int:
+        """Output channels."""
         return self.weight.shape[0]
 
     @property
     def channels(self) -> int:
+        """Input channels, of all groups."""
         return self.weight.shape[1] * self.groups
 
     @property
@@ -75,6 +77,7 @@ class Layer:
 
     @property
     def output_spatial(self) -> tuple[int, ...]:
+        """Sizes of the output's spatial axes."""
         rank = len(self.kernel)
         return tuple(
             (size + self.pads[i] + self.pads[rank + i] - d * (k - 1) - 1) // s + 1
@@ -100,14 +103,17 @@ class Layer:
 
     @property
     def output_size(self) -> int:
+        """Elements of the output of the whole batch."""
         return self.batch * self.filters * self.pixels
 
     @property
     def is_depthwise(self) -> bool:
+        """Whether every filter reads one channel."""
         return self.groups > 1 and self.weight.shape[1] == 1
 
     @property
     def is_pointwise(self) -> bool:
+        """Whether the kernel is one tap; true of a product."""
         return all(k == 1 for k in self.kernel)
 
     @property
@@ -116,7 +122,9 @@ class Layer:
         size = "x".join(str(v) for v in (self.channels, *self.input_spatial))
         parts = [f"{size} -> {self.filters}"]
         if self.kernel:
-            stride = self.strides[0] if len(set(self.strides)) == 1 else "x".join(map(str, self.strides))
+            stride = (
+                self.strides[0] if len(set(self.strides)) == 1 else "x".join(map(str, self.strides))
+            )
             parts.append("x".join(map(str, self.kernel)) + (f"/{stride}" if stride != 1 else ""))
         if any(d != 1 for d in self.dilations):
             parts.append("dilation " + "x".join(map(str, self.dilations)))

@@ -95,10 +95,17 @@ class Plan(_Value):
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise PlanError(f"{path}: cannot be read ({error.strerror}); give a plan file") from error
+            raise PlanError(
+                f"{path}: cannot be read ({error.strerror}); give a plan file"
+            ) from error
         except (ValidationError, UnicodeDecodeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not text"}
+            first = (
+                error.errors()[0]
+                if isinstance(error, ValidationError)
+                else {"loc": (), "msg": "not text"}
+            )
             where = ".".join(map(str, first["loc"])) or "the file"
             raise PlanError(
-                f"{path}: not a sparsepass plan ({where}: {first['msg']}); save one with --save-plan"
+                f"{path}: not a sparsepass plan ({where}: {first['msg']}); "
+                "save one with --save-plan"
             ) from error

@@ -18,6 +18,7 @@ class CodeBuffer {
   // kernels forbid pages that were once writable to become executable).
   bool load(const uint8_t* code, size_t bytes);
   const uint8_t* data() const { return static_cast<const uint8_t*>(memory_); }
+  // Of memory, which may be more than of code.
   size_t bytes() const { return bytes_; }
 
  private:

@@ -152,12 +152,13 @@ bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
   for (size_t p = 0; p < pieces_.size(); ++p) {
     pieces_[p].next = pieces_[(p + 1) % pieces_.size()].code;
   }
+  code_end_ = image.size();
   return code_.load(image.data(), image.size());
 }
 
 void SpmmCode::prefetch(const SpmmBlock& block) const {
   const Piece& first = pieces_[block.first_piece];
-  const size_t end = block.first_piece + 1 < pieces_.size() ? first.next : code_.bytes();
+  const size_t end = block.first_piece + 1 < pieces_.size() ? first.next : code_end_;
   for (size_t at = first.code; at < end; at += kLine) {
     __builtin_prefetch(code_.data() + at, 0, 2);
   }

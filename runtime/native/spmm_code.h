@@ -94,6 +94,7 @@ class SpmmCode {
   int64_t y_stride_ = 0;
   int64_t partial_floats_ = 0;
   CodeBuffer code_;
+  size_t code_end_ = 0;  // of the last piece
   std::vector<Piece> pieces_;
   std::vector<SpmmBlock> blocks_;
   std::vector<LaneMoves> lane_moves_;

@@ -36,7 +36,9 @@ def spmm_work(layer: Layer) -> Work:
     units = sparse_units(layer)
     blocks = math.ceil(layer.filters / SPARSE_FILTERS)
     pieces = max(blocks, math.ceil(kept / PIECE_MACS))
-    copied = not layer.is_pointwise or max(layer.strides, default=1) > 1 or kept >= 12 * layer.channels
+    copied = (
+        not layer.is_pointwise or max(layer.strides, default=1) > 1 or kept >= 12 * layer.channels
+    )
     return Work(
         macs=layer.batch * layer.pixels * kept,
         input_bytes=read_bytes(layer),

@@ -7,7 +7,7 @@ from typing import Annotated
 import onnx
 import onnxruntime
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.cli.console import output, progress_bars
@@ -31,6 +31,7 @@ from sparsepass.pipeline.assemble import tool_name
 from sparsepass.profile import MachineProfile, cpu_name, find
 from sparsepass.report import Report, print_analysis, print_explanation
 from sparsepass.runtime.library import instruction_set, library_path, registered_ops
+from sparsepass.runtime.ops import DOMAIN
 
 __all__ = ["analyze", "explain", "info"]
 
@@ -99,7 +100,6 @@ def explain(
 def info(threads: Threads = 1) -> None:
     """Show the machine, the versions, the op library and the machine profile in use."""
     profile, warning = find(threads, instruction_set())
-    table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("sparsepass", tool_name().removeprefix("sparsepass ")),
         ("CPU", cpu_name()),
@@ -108,9 +108,10 @@ def info(threads: Threads = 1) -> None:
         ("onnxruntime", f"{onnxruntime.__version__} (with the library: 1.17 or newer)"),
         ("onnx", onnx.__version__),
         ("op library", str(library_path())),
-        ("ops", ", ".join(registered_ops())),
+        ("ops", f"{len(registered_ops())} in domain {DOMAIN}"),
         ("algorithms", ", ".join(row.name for row in ALGORITHMS)),
         ("machine profile", warning or f"{profile.cpu}, {profile.threads} threads, {profile.date}"),
     ):
-        table.add_row(f"[bold]{name}[/]", value)
-    output.print(table)
+        # Whole lines: paths are there to be copied.
+        line = Text.assemble((f"{name:<17}", "bold"), value)
+        output.print(line, soft_wrap=True, highlight=False)

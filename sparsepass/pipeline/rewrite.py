@@ -95,7 +95,7 @@ def rewrite(
     }
     LowerConvolutions(replacements, VERSION)(model)
     if replacements:
-        # Between our ops, a normalisation of ours needs no layout change and is several times faster.
+        # Between our ops, a normalisation of ours needs no layout change and is far faster.
         LowerLrn(DOMAIN, LRN, VERSION)(model)
     add_functions(model)
     return model
