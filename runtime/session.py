@@ -72,6 +72,8 @@ def _options(threads: int, profile: Path | None) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Threads of a session that is done must not spin on the cores of the one that is timed next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
