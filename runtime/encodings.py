@@ -178,7 +178,7 @@ def words(algorithm: str, shape: PlaneShape, density: float) -> float:
     out_rows, out_columns = shape.out
     nonzeros, d, e = density * height * width, density, 1 - density
     group_words = 4 * d * e**3 + 12 * d**2 * e**2 + 8 * d**3 * e + 2 * d**4
-    formulas = {
+    formulas: dict[str, float] = {
         "im2col": out_rows * out_columns * kernel_rows * kernel_columns,
         "mec": out_columns * height * kernel_columns,
         "cscc": 2 * d * height * kernel_columns * out_columns + out_columns + 1,
@@ -186,6 +186,11 @@ def words(algorithm: str, shape: PlaneShape, density: float) -> float:
         "cps": nonzeros + group_words * height * width / GROUP_ROWS + pointer_words(shape),
     }
     return formulas[algorithm]
+
+
+def workspaces(shape: PlaneShape, density: float) -> dict[str, float]:
+    """``words`` of every algorithm that has a formula."""
+    return {name: words(name, shape, density) for name in ("im2col", "mec", "cscc", "cpo", "cps")}
 
 
 def pointer_words(shape: PlaneShape) -> int:

@@ -1,12 +1,13 @@
 """Reports from what the stages found."""
 
+import math
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
 
 import onnxruntime
 
-from sparsepass.algorithms import DENSE, Packed, algorithm
+from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Studied
@@ -27,8 +28,12 @@ from sparsepass.report.schema import (
     SkippedNode,
     Tensor,
 )
+from sparsepass.runtime.encodings import PlaneShape, workspaces
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
+from sparsepass.sparsity import Stats
+
+FLOAT_BYTES = 4
 
 __all__ = ["analysis_of", "latency", "machine_of", "report_of", "tool_name"]
 
@@ -163,10 +168,33 @@ def layer_report(
             "now": time_of(bids, choice.algorithm, choice.parameters),
             "dense_bytes": layer.weight.nbytes,
             "packed_bytes": packed_bytes(studied, layer, choice),
+            "workspace_bytes": workspace_bytes(layer, studied.stats[layer.name]),
             "epilogue": epilogue_text(layer.epilogue),
             "fate": fate,
         }
     )
+
+
+def workspace_bytes(layer: Layer, stats: Stats) -> dict[str, int]:
+    """Memory to lower or encode the padded input of one image, for the algorithms that do."""
+    if stats.input is None or len(layer.kernel) != 2 or layer.is_pointwise or layer.is_depthwise:
+        return {}
+    height, width = (
+        size + layer.pads[axis] + layer.pads[axis + 2]
+        for axis, size in enumerate(layer.input_spatial)
+    )
+    plane = height * width
+    # Padding is zero, and there is more of it than the statistics have seen.
+    density = (1 - stats.input.zeros_mean) * math.prod(layer.input_spatial) / plane
+    shape = PlaneShape(
+        (height, width), (layer.kernel[0], layer.kernel[1]), (layer.strides[0], layer.strides[1])
+    )
+    known = workspaces(shape, density)
+    return {
+        row.name: round(FLOAT_BYTES * layer.channels * known[row.name])
+        for row in ALGORITHMS
+        if row.name in known
+    }
 
 
 def time_of(bids: tuple[Bid, ...], name: str, parameters: dict[str, int]) -> LayerTime:

@@ -1,10 +1,12 @@
 """The statistics of a layer as (label, value) pairs, for every face of the report."""
 
+from collections.abc import Mapping
+
 from sparsepass.plan import Tiling
 from sparsepass.report import units
 from sparsepass.sparsity import ActivationStats, WeightStats
 
-__all__ = ["Facts", "batch_fact", "input_facts", "weight_facts"]
+__all__ = ["Facts", "batch_fact", "input_facts", "weight_facts", "workspace_facts"]
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -32,6 +34,16 @@ def input_facts(stats: ActivationStats) -> Facts:
         ("dense groups", units.percent(stats.dense_groups)),
         ("empty groups", units.percent(stats.empty_groups)),
         ("samples", str(stats.samples)),
+    )
+
+
+def workspace_facts(workspace_bytes: Mapping[str, int]) -> Facts:
+    """Memory to lower or encode the input, and how many times less than the first one named."""
+    first = next(iter(workspace_bytes.values()), 0)
+    return tuple(
+        (name, units.size(size) + (f", {units.factor(first / size)} less" if size < first else ""))
+        for name, size in workspace_bytes.items()
+        if size
     )
 
 

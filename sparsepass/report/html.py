@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.report import charts, units
-from sparsepass.report.facts import batch_fact, input_facts, weight_facts
+from sparsepass.report.facts import batch_fact, input_facts, weight_facts, workspace_facts
 from sparsepass.report.schema import Report
 
 __all__ = ["render_html"]
@@ -47,6 +47,7 @@ def render_html(report: Report) -> str:
         batch_fact=batch_fact,
         input_facts=input_facts,
         weight_facts=weight_facts,
+        workspace_facts=workspace_facts,
     )
 
 

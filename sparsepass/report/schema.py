@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
@@ -127,6 +127,8 @@ class LayerReport(LayerAnalysis):
 
     ``fate`` is empty where the first choice stood, else says what verification did to it, such as
     "returned to dense: slower than predicted".  ``epilogue`` names the ops fused into the layer.
+    ``workspace_bytes`` is what algorithms need to lower or encode the input of one image, by the
+    formulas of arXiv 2104.08314 at the mean density; empty where the input is not known.
     """
 
     bids: tuple[Bid, ...]
@@ -135,6 +137,7 @@ class LayerReport(LayerAnalysis):
     now: LayerTime
     dense_bytes: int
     packed_bytes: int
+    workspace_bytes: dict[str, int] = Field(default_factory=dict[str, int])
     epilogue: str = ""
     fate: str = ""
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.plan import Offer
 from sparsepass.report import units
-from sparsepass.report.facts import Facts, batch_fact, input_facts, weight_facts
+from sparsepass.report.facts import Facts, batch_fact, input_facts, weight_facts, workspace_facts
 from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
 
 __all__ = ["print_analysis", "print_explanation", "print_report"]
@@ -236,6 +236,8 @@ def _facts(layer: LayerReport) -> Text:
     lines = [_fact_line("weights", weight_facts(layer.weight))]
     if layer.input is not None:
         lines.append(_fact_line("input", input_facts(layer.input)))
+    if layer.workspace_bytes:
+        lines.append(_fact_line("memory", workspace_facts(layer.workspace_bytes)))
     sizes = units.size(layer.dense_bytes), units.size(layer.packed_bytes)
     lines.append(f"stored   {sizes[0]} dense, {sizes[1]} now")
     if layer.epilogue:
