@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -174,8 +177,13 @@ class OrtHost : public Host {
  public:
   static constexpr size_t kLine = 64;
 
-  OrtHost(const Api& api, const ort::KernelContext* context, const ort::MemoryInfo* memory_info)
-      : api_(api), context_(context), memory_info_(memory_info) {}
+  // `threads` belongs to the node: 0 until its first run has found out.
+  OrtHost(const Api& api, const ort::KernelContext* context, const ort::MemoryInfo* memory_info,
+          std::atomic<int>* threads)
+      : api_(api), context_(context), memory_info_(memory_info) {
+    if (threads->load() == 0) threads->store(count_threads());
+    threads_ = threads->load();
+  }
   ~OrtHost() override {
     for (void* memory : memory_) {
       if (ort::Status* status = api_.AllocatorFree()(allocator_, memory)) {
@@ -199,10 +207,7 @@ class OrtHost : public Host {
           "ONNX Runtime could not start its threads");
     if (tasks.failed.load()) std::rethrow_exception(tasks.error);
   }
-  int threads() const override {
-    static const int count = std::max(1u, std::thread::hardware_concurrency());
-    return count;
-  }
+  int threads() const override { return threads_; }
   // From the session's arena: the next layer gets the same memory, which the caches still hold.
   void* scratch(size_t bytes) override {
     if (!allocator_) {
@@ -219,6 +224,28 @@ class OrtHost : public Host {
   }
 
  private:
+  // The C API tells nobody how many threads a session has, and work that is cut for two costs one
+  // more than it should.  So as many tasks as there could be threads wait a moment for each other.
+  int count_threads() {
+    const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    if (most == 1) return 1;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(300);
+    std::mutex mutex;
+    std::set<std::thread::id> seen;
+    std::atomic<int> arrived{0};
+    parallel_for(most, [&](int64_t) {
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        seen.insert(std::this_thread::get_id());
+      }
+      arrived.fetch_add(1);
+      while (arrived.load() < most && std::chrono::steady_clock::now() < end) {
+        std::this_thread::yield();
+      }
+    });
+    return static_cast<int>(seen.size());
+  }
+
   struct Tasks {
     const std::function<void(int64_t)>* task;
     std::atomic<bool> failed;
@@ -238,6 +265,7 @@ class OrtHost : public Host {
   const ort::KernelContext* context_;
   const ort::MemoryInfo* memory_info_;
   ort::Allocator* allocator_ = nullptr;
+  int threads_ = 1;
   std::vector<void*> memory_;
 };
 
@@ -262,6 +290,7 @@ class Kernel {
  protected:
   const Op& op() const { return op_; }
   const ort::MemoryInfo* memory_info() const { return memory_info_.get(); }
+  std::atomic<int>* threads() const { return &threads_; }
 
   const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const {
     const ort::Value* value = nullptr;
@@ -295,6 +324,7 @@ class Kernel {
   const Op& op_;
   std::string name_;
   std::unique_ptr<ort::MemoryInfo, void(SP_ORT_CALL*)(ort::MemoryInfo*)> memory_info_;
+  mutable std::atomic<int> threads_{0};
 };
 
 class ConvNode : public Kernel {
@@ -328,7 +358,7 @@ class ConvNode : public Kernel {
   }
 
   void compute(ort::KernelContext* context) const override {
-    OrtHost host(api(), context, memory_info());
+    OrtHost host(api(), context, memory_info(), threads());
     std::vector<int64_t> x_dims, r_dims;
     Operands operands = {};
     operands.x = input(context, 0, &x_dims);
@@ -377,7 +407,7 @@ class LrnNode : public Kernel {
   }
 
   void compute(ort::KernelContext* context) const override {
-    OrtHost host(api(), context, memory_info());
+    OrtHost host(api(), context, memory_info(), threads());
     std::vector<int64_t> dims;
     const float* x = input(context, 0, &dims);
     if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
