@@ -61,6 +61,8 @@ def load_openvino(path: Path, feed: Mapping[str, Any], threads: int) -> Run:
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
+            # Pinning would move the thread that also drives the other engines.
+            "ENABLE_CPU_PINNING": False,
         },
     )
     request = compiled.create_infer_request()

@@ -173,16 +173,26 @@ void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>&
 
 // --- the kernel -----------------------------------------------------------------------------------
 
+// How many threads a node's session has, as far as its runs have seen.
+struct ThreadCount {
+  std::atomic<int> found{1};
+  std::atomic<int> tries{0};
+};
+
 class OrtHost : public Host {
  public:
   static constexpr size_t kLine = 64;
+  static constexpr int kTries = 2;
 
-  // `threads` belongs to the node: 0 until its first run has found out.
+  // `threads` belongs to the node; its first runs find out, as a thread may sleep through one.
   OrtHost(const Api& api, const ort::KernelContext* context, const ort::MemoryInfo* memory_info,
-          std::atomic<int>* threads)
+          ThreadCount* threads)
       : api_(api), context_(context), memory_info_(memory_info) {
-    if (threads->load() == 0) threads->store(count_threads());
-    threads_ = threads->load();
+    const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    if (threads->found.load() < most && threads->tries.fetch_add(1) < kTries) {
+      threads->found.store(std::max(threads->found.load(), count_threads(most)));
+    }
+    threads_ = threads->found.load();
   }
   ~OrtHost() override {
     for (void* memory : memory_) {
@@ -226,10 +236,8 @@ class OrtHost : public Host {
  private:
   // The C API tells nobody how many threads a session has, and work that is cut for two costs one
   // more than it should.  So as many tasks as there could be threads wait a moment for each other.
-  int count_threads() {
-    const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    if (most == 1) return 1;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(300);
+  int count_threads(int most) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
     std::mutex mutex;
     std::set<std::thread::id> seen;
     std::atomic<int> arrived{0};
@@ -290,7 +298,7 @@ class Kernel {
  protected:
   const Op& op() const { return op_; }
   const ort::MemoryInfo* memory_info() const { return memory_info_.get(); }
-  std::atomic<int>* threads() const { return &threads_; }
+  ThreadCount* threads() const { return &threads_; }
 
   const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const {
     const ort::Value* value = nullptr;
@@ -324,7 +332,7 @@ class Kernel {
   const Op& op_;
   std::string name_;
   std::unique_ptr<ort::MemoryInfo, void(SP_ORT_CALL*)(ort::MemoryInfo*)> memory_info_;
-  mutable std::atomic<int> threads_{0};
+  mutable ThreadCount threads_;
 };
 
 class ConvNode : public Kernel {
