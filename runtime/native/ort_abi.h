@@ -35,6 +35,7 @@ struct TensorInfo;  // OrtTensorTypeAndShapeInfo
 struct OpAttr;
 struct MemoryInfo;
 struct Allocator;
+struct Logger;
 
 // Every slot used, once: SP_ORT_SLOT(slot, name, result, parameters).
 #define SP_ORT_SLOTS(SP_ORT_SLOT)                                                                   \
@@ -75,6 +76,7 @@ struct Allocator;
               (const SessionOptions* options, const char* key, int* out))                           \
   SP_ORT_SLOT(244, KernelInfo_GetNodeName, Status*,                                                 \
               (const KernelInfo* info, char* out, size_t* size))                                    \
+  SP_ORT_SLOT(245, KernelInfo_GetLogger, Status*, (const KernelInfo* info, const Logger** out))      \
   SP_ORT_SLOT(249, KernelInfoGetConstantInput_tensor, Status*,                                      \
               (const KernelInfo* info, size_t index, int* is_constant, const Value** out))          \
   SP_ORT_SLOT(253, KernelContext_GetAllocator, Status*,                                             \

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -173,23 +175,39 @@ void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>&
 
 // --- the kernel -----------------------------------------------------------------------------------
 
-// How many threads a node's session has, as far as its runs have seen.
+// How many threads a session has, as far as the calls of its nodes have seen.
 struct ThreadCount {
   std::atomic<int> found{1};
-  std::atomic<int> tries{0};
+  std::atomic<uint64_t> calls{0};
 };
+
+// The count that all nodes of a session share.  A session has one logger, and no other name.
+std::shared_ptr<ThreadCount> threads_of_session(const Api& api, const ort::KernelInfo* info) {
+  const ort::Logger* session = nullptr;
+  check(api, api.KernelInfo_GetLogger()(info, &session), "the session has no logger");
+  static std::mutex mutex;
+  static std::map<const ort::Logger*, std::weak_ptr<ThreadCount>> sessions;
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (auto entry = sessions.begin(); entry != sessions.end();) {
+    entry = entry->second.expired() ? sessions.erase(entry) : std::next(entry);
+  }
+  std::shared_ptr<ThreadCount> count = sessions[session].lock();
+  if (!count) sessions[session] = count = std::make_shared<ThreadCount>();
+  return count;
+}
 
 class OrtHost : public Host {
  public:
   static constexpr size_t kLine = 64;
-  static constexpr int kTries = 2;
 
-  // `threads` belongs to the node; its first runs find out, as a thread may sleep through one.
+  // Calls 1, 2, 4, 8, ... of a session count its threads, as a thread may sleep through one of them.
   OrtHost(const Api& api, const ort::KernelContext* context, const ort::MemoryInfo* memory_info,
           ThreadCount* threads)
       : api_(api), context_(context), memory_info_(memory_info) {
-    const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    if (threads->found.load() < most && threads->tries.fetch_add(1) < kTries) {
+    // Asking the system takes microseconds.
+    static const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    const uint64_t call = threads->calls.fetch_add(1) + 1;
+    if (threads->found.load() < most && (call & (call - 1)) == 0) {
       threads->found.store(std::max(threads->found.load(), count_threads(most)));
     }
     threads_ = threads->found.load();
@@ -281,7 +299,10 @@ class OrtHost : public Host {
 class Kernel {
  public:
   Kernel(const Op& op, const Api& api, const ort::KernelInfo* info)
-      : api_(api), op_(op), memory_info_(nullptr, api.ReleaseMemoryInfo()) {
+      : api_(api),
+        op_(op),
+        memory_info_(nullptr, api.ReleaseMemoryInfo()),
+        threads_(threads_of_session(api, info)) {
     ort::MemoryInfo* memory_info = nullptr;
     check(api, api.CreateCpuMemoryInfo()(ort::kArenaAllocator, ort::kDefaultMemory, &memory_info),
           "the memory of the processor cannot be described");
@@ -298,7 +319,7 @@ class Kernel {
  protected:
   const Op& op() const { return op_; }
   const ort::MemoryInfo* memory_info() const { return memory_info_.get(); }
-  ThreadCount* threads() const { return &threads_; }
+  ThreadCount* threads() const { return threads_.get(); }
 
   const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const {
     const ort::Value* value = nullptr;
@@ -332,7 +353,7 @@ class Kernel {
   const Op& op_;
   std::string name_;
   std::unique_ptr<ort::MemoryInfo, void(SP_ORT_CALL*)(ort::MemoryInfo*)> memory_info_;
-  mutable ThreadCount threads_;
+  std::shared_ptr<ThreadCount> threads_;
 };
 
 class ConvNode : public Kernel {

@@ -57,14 +57,15 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     unit_stride_ = (params.channels() | 1) * kUnit;
     add_flat_units(positions, positions, budget, parts);
     for (const Unit& unit : units_) {
-      bool contiguous = true;
+      const int64_t count = std::min(kUnit, positions - unit.x);
+      bool neighbours = true;
       for (int64_t i = 0; i < kUnit; ++i) {
-        const int64_t position = std::min(unit.x + i, positions - 1);
+        const int64_t position = unit.x + std::min(i, count - 1);
         lanes_.push_back(static_cast<int32_t>(position / out_w_ * params.stride_h * in_w +
                                               position % out_w_ * params.stride_w));
-        if (i > 0) contiguous &= lanes_.back() == lanes_[lanes_.size() - 2] + 1;
+        if (i > 0 && i < count) neighbours &= lanes_.back() == lanes_[lanes_.size() - 2] + 1;
       }
-      contiguous_.push_back(contiguous);
+      neighbours_.push_back(static_cast<uint8_t>(neighbours ? count : 0));
     }
     for (Strip& strip : strips_) {
       for (int64_t u = 0; u < strip.units; ++u) {
@@ -203,7 +204,7 @@ void Packing::pack(const float* image, const Strip& strip, int64_t first, int64_
     copy.units = strip.units;
     copy.unit_stride = unit_stride_;
     copy.lane = &lanes_[strip.first_unit * kUnit];
-    copy.contiguous = &contiguous_[strip.first_unit];
+    copy.neighbours = &neighbours_[strip.first_unit];
     copy.dst = packed + first * kUnit;
     kernels.copy_panels(copy);
     return;
@@ -222,7 +223,6 @@ void Packing::pack(const float* image, const Strip& strip, int64_t first, int64_
       const int64_t row = offset + copy.before * params_.stride_h;
       const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
       copy.src = copy.inside ? image + c * map + row * in_w_ + column : nullptr;
-      copy.end = image + params_.channels() * map;
       copy.src_step = params_.stride_h * in_w_;
       copy.zeros = phase.zeros;
       copy.elements = phase.elements;

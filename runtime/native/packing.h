@@ -66,7 +66,7 @@ class Packing {
   int64_t row_phases_ = 1, column_phases_ = 1;
   std::vector<Phase> phases_;         // (row phase, column phase)
   std::vector<int32_t> lanes_;       // panels: input positions of each unit's lanes
-  std::vector<uint8_t> contiguous_;  // panels: whether a unit's lanes are neighbours
+  std::vector<uint8_t> neighbours_;  // panels: see PanelCopy
   int64_t unit_stride_ = 0;          // panels: floats from one unit to the next
   std::vector<Strip> strips_;
   std::vector<Unit> units_;

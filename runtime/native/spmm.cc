@@ -33,6 +33,7 @@ constexpr double kSmallWork = 256 * 1024;
 
 struct Program {
   int64_t in_h, in_w;
+  int64_t parts;  // threads that share it
   bool residual;
   Packing packing;
   SpmmCode code;
@@ -120,6 +121,10 @@ SparseRows Spmm::rows() const {
 
 std::shared_ptr<const Program> Spmm::program(const Operands& o, int64_t parts) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  // Once more threads are seen, what was made for fewer is of no use.
+  programs_.erase(std::remove_if(programs_.begin(), programs_.end(),
+                                 [&](const auto& p) { return p->parts != parts; }),
+                  programs_.end());
   const auto found = std::find_if(programs_.begin(), programs_.end(), [&](const auto& p) {
     return p->in_h == o.in_h && p->in_w == o.in_w && p->residual == (o.residual != nullptr);
   });
@@ -136,6 +141,7 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
   auto program = std::make_shared<Program>();
   program->in_h = o.in_h;
   program->in_w = o.in_w;
+  program->parts = parts;
   program->residual = o.residual != nullptr;
   const int64_t kernel = params_.kernel_h * params_.kernel_w;
   const int64_t taps = params_.channels() * kernel;
@@ -150,10 +156,10 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
                                               at % params_.kernel_w);
   }
   const std::vector<Strip>& strips = program->packing.strips();
-  int64_t units = 0, longest = 0;
+  int64_t units = 0, fewest = strips.front().units;
   for (const Strip& strip : strips) {
     units += strip.units;
-    longest = std::max(longest, strip.units);
+    fewest = std::min(fewest, strip.units);
   }
   SparseRows weight = rows();
   if (generate_) {
@@ -162,8 +168,8 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
     options.residual = program->residual;
     options.gaps = program->packing.has_gaps();
     options.y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
-    options.units = longest;
-    options.most_multiplies = longest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
+    options.units = fewest;
+    options.most_multiplies = fewest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
     program->generated =
         program->code.generate(kernels_.isa, weight, bias_.data(), offset, options);
     if (program->generated) program->code.set_units(program->packing.units(), units);

@@ -49,7 +49,7 @@ struct SpmmCode::PieceContent {
   int rows;
   const float* bias;  // null: goes on from the piece before
   bool is_last;       // of its block: applies the epilogue
-  int64_t lines;      // of the next piece that a call asks for
+  int64_t lines;      // of the next piece, that one call asks for
   const std::vector<int64_t>* offset;
   const SpmmCodeOptions* options;
 };
@@ -69,9 +69,9 @@ bool SpmmCode::generate(Isa isa, const SparseRows& weight, const float* bias,
   return generate_with<Avx2Writer>(weight, bias, offset, options);
 }
 
-// Appends a piece to `image` and returns where it lies.
+// The machine code of a piece, then its weights; `weights` gets the distance between them.
 template <class Writer>
-SpmmCode::Piece SpmmCode::write_piece(const PieceContent& content, std::vector<uint8_t>* image) {
+std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* weights_at) {
   std::vector<float> weights;
   Writer writer(weights);
   const SpmmCodeOptions& options = *content.options;
@@ -85,6 +85,13 @@ SpmmCode::Piece SpmmCode::write_piece(const PieceContent& content, std::vector<u
   }
   const int64_t count = content.end - content.begin;
   int64_t asked = 0;
+  // Evenly over the piece, and all of them: a line nobody asked for stops the machine for as long as
+  // dozens of multiplications take.
+  const auto ask = [&](int64_t done) {
+    for (; asked * count < done * content.lines || (done == count && asked < content.lines); ++asked) {
+      writer.emit.prefetch({kNext, static_cast<int32_t>(asked * kLine)});
+    }
+  };
   int32_t loaded = -1;
   for (int64_t i = 0; i < count; ++i) {
     const Multiply& multiply = content.begin[i];
@@ -92,11 +99,10 @@ SpmmCode::Piece SpmmCode::write_piece(const PieceContent& content, std::vector<u
       loaded = multiply.tap;
       writer.load_input(static_cast<int32_t>((*content.offset)[loaded] * 4));
     }
-    for (; asked * count < i * content.lines; ++asked) {
-      writer.emit.prefetch({kNext, static_cast<int32_t>(asked * kLine)});
-    }
+    ask(i);
     writer.multiply_add(multiply.row, multiply.value);
   }
+  ask(count);
   if (content.is_last) {
     writer.open_epilogue(options);
     for (int r = 0; r < content.rows; ++r) {
@@ -107,50 +113,65 @@ SpmmCode::Piece SpmmCode::write_piece(const PieceContent& content, std::vector<u
   }
   writer.emit.ret();
 
-  Piece piece = {};
-  piece.code = image->size();
-  piece.slice = static_cast<size_t>(content.lines) * kLine;
-  image->insert(image->end(), writer.emit.data(), writer.emit.data() + writer.emit.size());
-  image->resize((image->size() + kLine - 1) / kLine * kLine, 0xCC);
-  piece.weights = image->size() + Writer::kWindow / 2 * sizeof(float);
+  std::vector<uint8_t> bytes(writer.emit.data(), writer.emit.data() + writer.emit.size());
+  bytes.resize((bytes.size() + kLine - 1) / kLine * kLine, 0xCC);
+  *weights_at = bytes.size() + Writer::kWindow / 2 * sizeof(float);
   const uint8_t* values = reinterpret_cast<const uint8_t*>(weights.data());
-  image->insert(image->end(), values, values + weights.size() * sizeof(float));
-  image->resize((image->size() + kLine - 1) / kLine * kLine, 0xCC);
-  return piece;
+  bytes.insert(bytes.end(), values, values + weights.size() * sizeof(float));
+  bytes.resize((bytes.size() + kLine - 1) / kLine * kLine, 0xCC);
+  return bytes;
 }
 
 template <class Writer>
 bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
                              const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
   const int64_t count = (weight.rows + Writer::kRows - 1) / Writer::kRows;
-  std::vector<uint8_t> image;
+  std::vector<std::vector<Multiply>> multiplies(count);
+  std::vector<PieceContent> contents;
   for (int64_t b = 0; b < count; ++b) {
     const int64_t first = b * weight.rows / count;
     const int rows = static_cast<int>((b + 1) * weight.rows / count - first);
-    const std::vector<Multiply> multiplies = by_tap(weight, first, rows);
-    const int64_t total = static_cast<int64_t>(multiplies.size());
+    multiplies[b] = by_tap(weight, first, rows);
+    const int64_t total = static_cast<int64_t>(multiplies[b].size());
     const int64_t split =
         std::max<int64_t>(1, (total + options.most_multiplies / 2) / options.most_multiplies);
-    SpmmBlock block = {first, rows, pieces_.size(), pieces_.size() + split};
+    blocks_.push_back({first, rows, contents.size(), contents.size() + split});
     for (int64_t s = 0; s < split; ++s) {
       PieceContent content = {};
-      content.begin = multiplies.data() + s * total / split;
-      content.end = multiplies.data() + (s + 1) * total / split;
+      content.begin = multiplies[b].data() + s * total / split;
+      content.end = multiplies[b].data() + (s + 1) * total / split;
       content.rows = rows;
       content.bias = s == 0 ? bias + first : nullptr;
       content.is_last = s + 1 == split;
       content.offset = &offset;
       content.options = &options;
-      // Pieces are about as long as their neighbours.
-      const int64_t bytes = total / split * kMultiplyBytes;
-      content.lines = bytes / static_cast<int64_t>(kLine) / options.units + 1;
-      pieces_.push_back(write_piece<Writer>(content, &image));
+      contents.push_back(content);
     }
     if (split > 1) partial_floats_ = std::max<int64_t>(partial_floats_, rows * kUnit);
-    blocks_.push_back(block);
   }
-  for (size_t p = 0; p < pieces_.size(); ++p) {
-    pieces_[p].next = pieces_[(p + 1) % pieces_.size()].code;
+  // From the last to the first, so that each knows how long the next one is.  Behind the last comes the
+  // first again, for the next strip or image.
+  pieces_.resize(contents.size());
+  std::vector<std::vector<uint8_t>> written(contents.size());
+  for (size_t p = contents.size(); p-- > 0;) {
+    PieceContent& content = contents[p];
+    const int64_t next = p + 1 < contents.size()
+                             ? static_cast<int64_t>(written[p + 1].size())
+                             : (contents[0].end - contents[0].begin) * kMultiplyBytes;
+    const int64_t lines = (next + kLine - 1) / kLine;
+    content.lines = contents.size() == 1 ? 0 : (lines + options.units - 1) / options.units;
+    pieces_[p].slice = static_cast<size_t>(content.lines) * kLine;
+    written[p] = write_piece<Writer>(content, &pieces_[p].weights);
+  }
+  std::vector<uint8_t> image;
+  for (size_t p = 0; p < contents.size(); ++p) {
+    pieces_[p].code = image.size();
+    pieces_[p].weights += image.size();
+    image.insert(image.end(), written[p].begin(), written[p].end());
+    written[p] = {};
+  }
+  for (size_t p = 0; p < contents.size(); ++p) {
+    pieces_[p].next = pieces_[(p + 1) % contents.size()].code;
   }
   code_end_ = image.size();
   return code_.load(image.data(), image.size());

@@ -32,7 +32,7 @@ struct SpmmCodeOptions {
   bool gaps;          // units may keep other lanes than their first ones
   int64_t y_stride;   // floats from one output channel to the next
   int64_t most_multiplies;  // of one piece of code, so that it stays in the instruction cache
-  int64_t units;            // over which a piece usually runs
+  int64_t units;            // over which a piece runs at least
 };
 
 // A block of output channels: its pieces of code, [first_piece, last_piece), run one after the other
@@ -85,7 +85,7 @@ class SpmmCode {
   struct PieceContent;
 
   template <class Writer>
-  static Piece write_piece(const PieceContent& content, std::vector<uint8_t>* image);
+  static std::vector<uint8_t> write_piece(const PieceContent& content, size_t* weights_at);
   template <class Writer>
   bool generate_with(const SparseRows& weight, const float* bias,
                      const std::vector<int64_t>& offset, const SpmmCodeOptions& options);

@@ -48,7 +48,6 @@ using SpmmTileKernel = void(const SpmmTile& tile);
 // floats from `src` on, then zeros.  Writes up to 16 floats behind the plane, and zeros them.
 struct PlaneCopy {
   const float* src;  // first element of the first row inside
-  const float* end;  // of the tensor: nothing from here on is read
   int64_t src_step;  // floats from one row inside to the next
   int64_t before, inside, after;
   int64_t zeros, elements, pitch, stride;
@@ -58,12 +57,12 @@ using CopyPlaneKernel = void(const PlaneCopy& copy);
 
 // Copies `units` units of every channel next to each other:
 // dst[u * unit_stride + c * 16 + i] = src[c * plane + lane[u * 16 + i]].
-// A unit whose lanes are neighbours is copied as a whole (`contiguous[u]`).
+// Where `neighbours[u]` is not 0, so many lanes of the unit are neighbours, and the rest do not matter.
 struct PanelCopy {
   const float* src;
   int64_t plane, channels, units, unit_stride;
   const int32_t* lane;
-  const uint8_t* contiguous;
+  const uint8_t* neighbours;
   float* dst;
 };
 using CopyPanelsKernel = void(const PanelCopy& copy);

@@ -22,8 +22,8 @@ using Function = void(__attribute__((sysv_abi)) *)(const float* x, const float* 
                                                   uint64_t unit, const uint8_t* next);
 // Where the slice of the next piece begins that a call asks for.
 constexpr Register kNext = r11;
-constexpr size_t kLine = 64;
-// Bytes of code and weights per multiply-add, about, for planning prefetches.
+constexpr int64_t kLine = 64;
+// Bytes of code and weights per multiply-add, about.
 constexpr int64_t kMultiplyBytes = 15;
 
 // Walks the stream of weights, in the order in which the code reads them.  The register points into

@@ -4,8 +4,8 @@
 // the accumulators of a row stay in registers until the row is done.
 #include "spmm_kernel.h"
 
+#include "lanes.h"
 #include "simd.h"
-#include "vector_shuffle.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
@@ -70,6 +70,42 @@ void tile_of(const SpmmTile& tile) {
   }
 }
 
+// Lanes [first, last) of every kStride-th float from p on; the other lanes are zero, and not read.
+template <int kStride>
+SPARSEPASS_INLINE vf part_of_row(const float* p, int64_t first, int64_t last) {
+  using L = WidestLanes;
+  if (kStride == 1) {
+    if (first <= 0 && last >= kLanes) return load(p);
+    return (vf)L::load(p, L::lanes(first, last));
+  }
+  // Of the last pair only the first float is certain to be there.
+  if (first <= 0 && last > kLanes) return (vf)L::even(L::load(p), L::load(p + kLanes));
+  first *= 2;
+  last = 2 * last - 1;
+  return (vf)L::even(L::load(p, L::lanes(first, last)),
+                     L::load(p + kLanes, L::lanes(first - kLanes, last - kLanes)));
+}
+
+// The rows inside.  What the last vector of one writes too much, the next one overwrites.
+template <int kStride>
+void copy_rows(const PlaneCopy& copy, float* row) {
+  const int64_t first = copy.zeros, last = copy.zeros + copy.elements;
+  const float* src = copy.src - first * kStride;
+  for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
+    for (int64_t j = 0; j < copy.pitch; j += kLanes) {
+      store(row + j, part_of_row<kStride>(src + kStride * j, first - j, last - j));
+    }
+  }
+}
+
+void copy_strided_rows(const PlaneCopy& copy, float* row) {
+  const float* src = copy.src;
+  for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
+    for (int64_t j = 0; j < copy.pitch; j += kLanes) store(row + j, vf{});
+    for (int64_t j = 0; j < copy.elements; ++j) row[copy.zeros + j] = src[copy.stride * j];
+  }
+}
+
 }  // namespace
 
 void spmm_tile(const SpmmTile& tile) {
@@ -87,32 +123,25 @@ void spmm_tile(const SpmmTile& tile) {
 
 void copy_plane(const PlaneCopy& copy) {
   float* row = copy.dst;
-  for (int64_t i = 0; i < copy.before * copy.pitch; ++i) row[i] = 0.0f;
+  for (int64_t i = 0; i < copy.before * copy.pitch; i += kLanes) store(row + i, vf{});
   row += copy.before * copy.pitch;
-  const float* src = copy.src;
-  for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
-    for (int64_t j = 0; j < copy.zeros; ++j) row[j] = 0.0f;
-    float* dst = row + copy.zeros;
-    int64_t j = 0;
-    if (copy.stride == 1) {
-      // What a whole vector writes too much, the rest of the row or the next one overwrites.
-      for (; j < copy.elements && src + j + kLanes <= copy.end; j += kLanes) {
-        store(dst + j, load(src + j));
-      }
-      for (; j < copy.elements; ++j) dst[j] = src[j];
-    } else if (copy.stride == 2) {
-      for (; j < copy.elements && src + 2 * (j + kLanes) <= copy.end; j += kLanes) {
-        vf even = load(src + 2 * j), odd = load(src + 2 * j + kLanes);
-        unzip(even, odd);
-        store(dst + j, even);
-      }
-      for (; j < copy.elements; ++j) dst[j] = src[2 * j];
-    } else {
-      for (; j < copy.elements; ++j) dst[j] = src[copy.stride * j];
+  if (copy.inside > 0) {
+    switch (copy.stride) {
+      case 1:
+        copy_rows<1>(copy, row);
+        break;
+      case 2:
+        copy_rows<2>(copy, row);
+        break;
+      default:
+        copy_strided_rows(copy, row);
     }
-    for (j = copy.zeros + copy.elements; j < copy.pitch; ++j) row[j] = 0.0f;
   }
-  for (int64_t i = 0; i < copy.after * copy.pitch + kUnit; ++i) row[i] = 0.0f;
+  row += copy.inside * copy.pitch;
+  // Behind the plane another thread may write.
+  const int64_t rest = copy.after * copy.pitch + kUnit - kLanes;
+  for (int64_t i = 0; i < rest; i += kLanes) store(row + i, vf{});
+  store(row + rest, vf{});
 }
 
 void copy_panels(const PanelCopy& copy) {
@@ -121,12 +150,13 @@ void copy_panels(const PanelCopy& copy) {
     float* dst = copy.dst + c * kUnit;
     const int32_t* lane = copy.lane;
     for (int64_t u = 0; u < copy.units; ++u, lane += kUnit, dst += copy.unit_stride) {
-      if (copy.contiguous[u]) {
-        for (int v = 0; v < kPerUnit; ++v) {
-          store(dst + v * kLanes, load(src + lane[0] + v * kLanes));
-        }
-      } else {
+      const int64_t neighbours = copy.neighbours[u];
+      if (neighbours == 0) {
         for (int i = 0; i < kUnit; ++i) dst[i] = src[lane[i]];
+        continue;
+      }
+      for (int v = 0; v < kUnit; v += kLanes) {
+        store(dst + v, part_of_row<1>(src + lane[0] + v, 0, neighbours - v));
       }
     }
   }
