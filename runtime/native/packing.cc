@@ -23,7 +23,16 @@ constexpr int64_t kMostStripFloats = 2048 * 1024;
 // multiplication.
 constexpr double kPanelReuse = 12.0;
 
+// Units from which a thread takes a part of the map, rather than some of the output channels: it then
+// finds in its own cache what it wrote one layer before, but runs through all of the code.
+constexpr int64_t kUnitsOfPart = 6;
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Strips that share out well among `parts` threads.
+int64_t shared_out(int64_t strips, int64_t units, int64_t parts) {
+  return strips > 1 || units >= kUnitsOfPart * parts ? ceil_div(strips, parts) * parts : strips;
+}
 
 }  // namespace
 
@@ -88,8 +97,8 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     const int64_t row_floats = planes * pitch_;
     int64_t rows = std::max<int64_t>(4, strip_floats / row_floats - shift_h_);
     rows = std::min(rows, out_h_);
-    int64_t count = ceil_div(out_h_, rows);
-    if (count > 1) count = std::min(out_h_, ceil_div(count, parts) * parts);
+    const int64_t units = ceil_div(out_h_ * pitch_, kUnit);
+    const int64_t count = std::min(out_h_, shared_out(ceil_div(out_h_, rows), units, parts));
     rows = ceil_div(out_h_, count);
     // Planes start at different cache sets, and have room for what the last row shares.
     plane_ = ceil_div((rows + shift_h_) * pitch_ + kUnit, kUnit) * kUnit;
@@ -98,8 +107,8 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
       return "the padded input is larger than 2 GiB";
     }
     strip_floats_ += 2 * kUnit;
-    for (int64_t row = 0; row < out_h_; row += rows) {
-      const int64_t height = std::min(rows, out_h_ - row);
+    for (int64_t s = 0; s < count; ++s) {
+      const int64_t row = s * out_h_ / count, height = (s + 1) * out_h_ / count - row;
       const int64_t first = static_cast<int64_t>(units_.size());
       add_units(height, out_w_, row * out_w_);
       strips_.push_back({first, static_cast<int64_t>(units_.size()) - first, row, height});
@@ -155,8 +164,7 @@ void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget,
     }
   }
   const int64_t count = static_cast<int64_t>(units_.size());
-  int64_t strips = ceil_div(count * kUnit, budget);
-  if (strips > 1) strips = ceil_div(strips, parts) * parts;
+  int64_t strips = shared_out(ceil_div(count * kUnit, budget), count, parts);
   // Two units at least: the last two may write the same outputs, so one thread must own both.
   strips = std::max<int64_t>(1, std::min(strips, count / 2));
   for (int64_t s = 0; s < strips; ++s) {

@@ -34,6 +34,7 @@ constexpr double kSmallWork = 256 * 1024;
 struct Program {
   int64_t in_h, in_w;
   int64_t parts;  // threads that share it
+  int64_t units;
   bool residual;
   Packing packing;
   SpmmCode code;
@@ -156,9 +157,10 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
                                               at % params_.kernel_w);
   }
   const std::vector<Strip>& strips = program->packing.strips();
-  int64_t units = 0, fewest = strips.front().units;
+  int64_t fewest = strips.front().units;
+  program->units = 0;
   for (const Strip& strip : strips) {
-    units += strip.units;
+    program->units += strip.units;
     fewest = std::min(fewest, strip.units);
   }
   SparseRows weight = rows();
@@ -172,7 +174,7 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
     options.most_multiplies = fewest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
     program->generated =
         program->code.generate(kernels_.isa, weight, bias_.data(), offset, options);
-    if (program->generated) program->code.set_units(program->packing.units(), units);
+    if (program->generated) program->code.set_units(program->packing.units(), program->units);
   }
   if (!program->generated) {
     for (size_t e = 0; e < weight.tap.size(); ++e) {
@@ -222,8 +224,9 @@ void Spmm::run(const Operands& o, Host& host) const {
   if (o.batch == 0) return;
   const std::shared_ptr<const Program> kept = program(o, host.threads());
   const Program& program = *kept;
-  const double work = static_cast<double>(o.batch) * params_.out_h(o.in_h) *
-                      params_.out_w(o.in_w) * static_cast<double>(kept_);
+  // A unit takes as long whether it has one output or all.
+  const double work = static_cast<double>(o.batch) * static_cast<double>(program.units) *
+                      static_cast<double>(kUnit * kept_);
   const int64_t strips = o.batch * static_cast<int64_t>(program.packing.strips().size());
   if (host.threads() == 1 || work < kSmallWork) {
     run_strips(program, o, host, false);
