@@ -87,8 +87,8 @@ void Avx512Emitter::registers(int opcode, int map, int pp, int reg, int vvvv, in
   byte(0xC0 | (reg & 7) << 3 | (rm & 7));
 }
 
-void Avx512Emitter::compare_less(int k, int a, int b) {  // vcmpltps k, a, b
-  registers(0xC2, kMap0F, 0, k, a, b, 0, false);
+void Avx512Emitter::compare_less(int k, int a, Memory m) {  // vcmpltps k, a, m
+  memory(0xC2, kMap0F, 0, k, a, m, 4, true, 0);
   byte(1);
 }
 

@@ -60,11 +60,12 @@ class Avx512Emitter : public Emitter {
   void add_masked(int to, Memory from, int k) { memory(0x58, kMap0F, 0, to, to, from, 64, false, k); }
   void max(int to, int a, int b) { registers(0x5F, kMap0F, 0, to, a, b, 0, false); }
   void min(int to, int a, int b) { registers(0x5D, kMap0F, 0, to, a, b, 0, false); }
-  void multiply_masked(int to, int a, int b, int k) { registers(0x59, kMap0F, 0, to, a, b, k, false); }
+  // to = a * (one float at m, in every lane), where k is set
+  void multiply_masked(int to, int a, Memory m, int k) { memory(0x59, kMap0F, 0, to, a, m, 4, true, k); }
   // Keeps the lanes of `from` set in k, at the low end of `to`; the others are zero.
   void compress(int to, int from, int k) { registers(0x8A, kMap0F38, 1, from, 0, to, k, true); }
-  void zero(int r) { registers(0xEF, kMap0F, 1, r, r, r, 0, false); }
-  void compare_less(int k, int a, int b);
+  // k = a < (one float at m, in every lane)
+  void compare_less(int k, int a, Memory m);
 
  private:
   static constexpr int kMap0F = 1, kMap0F38 = 2;

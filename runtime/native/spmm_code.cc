@@ -60,7 +60,8 @@ int64_t SpmmCode::block_rows(Isa isa) {
 
 bool SpmmCode::generate(Isa isa, const SparseRows& weight, const float* bias,
                         const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
-  const int64_t most = std::numeric_limits<int32_t>::max() / 4 - 2 * kUnit;
+  // Floats that a displacement reaches, less what the code may add to it.
+  const int64_t most = std::numeric_limits<int32_t>::max() / 4 - 4096;
   if (!block_rows(isa) || options.y_stride * block_rows(isa) > most) return false;
   if (!offset.empty() && *std::max_element(offset.begin(), offset.end()) > most) return false;
   isa_ = isa;

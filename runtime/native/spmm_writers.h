@@ -56,7 +56,7 @@ class WeightStream {
 // AVX-512: one register per output channel; the weight is broadcast by the multiply-add itself.
 class Avx512Writer {
  public:
-  static constexpr int kRows = 28;
+  static constexpr int kRows = 30;
   static constexpr int kWindow = 256;
   Avx512Emitter emit;
   WeightStream<Avx512Emitter, kWindow> stream;
@@ -67,19 +67,26 @@ class Avx512Writer {
   void resume(int row) { emit.load(row, {kPartial, row * 64}); }
   void suspend(int row) { emit.store({kPartial, row * 64}, row); }
   void load_input(int32_t bytes) {
+    const bool whole = bytes % 64 == 0;
+    if (whole && !near(bytes) && near_loads_ >= kWorthMoving) {
+      emit.Emitter::add(kX, bytes + kReach - x_);
+      x_ = bytes + kReach;
+      near_loads_ = 0;
+    }
+    near_loads_ += whole && near(bytes);
     input_ = input_ == 30 ? 31 : 30;
-    emit.load(input_, {kX, bytes});
+    emit.load(input_, {kX, bytes - x_});
   }
   void multiply_add(int row, float value) { emit.fma(row, input_, stream.next(value)); }
 
   void open_epilogue(const SpmmCodeOptions& options) {
     const Epilogue& e = options.epilogue;
-    stream.reserve(3);
-    if (e.low > -std::numeric_limits<float>::infinity()) emit.broadcast(28, stream.next(e.low));
-    if (e.high < std::numeric_limits<float>::infinity()) emit.broadcast(29, stream.next(e.high));
+    stream.reserve(4);
+    if (e.low > -std::numeric_limits<float>::infinity()) emit.broadcast(30, stream.next(e.low));
+    if (e.high < std::numeric_limits<float>::infinity()) emit.broadcast(31, stream.next(e.high));
     if (e.slope != 1.0f) {
-      emit.broadcast(30, stream.next(e.slope));
-      emit.zero(31);
+      slope_ = stream.next(e.slope);
+      zero_ = stream.next(0.0f);
     }
     emit.move_to_mask(2, kUnitInfo);
     emit.shift_right(kUnitInfo, 16);
@@ -90,16 +97,25 @@ class Avx512Writer {
     if (options.gaps) emit.compress(row, row, 2);
     if (options.residual) emit.add_masked(row, {kResidual, y_bytes}, 1);
     if (e.slope != 1.0f) {
-      emit.compare_less(3, row, 31);
-      emit.multiply_masked(row, row, 30, 3);
+      emit.compare_less(3, row, zero_);
+      emit.multiply_masked(row, row, slope_, 3);
     }
-    if (e.low > -std::numeric_limits<float>::infinity()) emit.max(row, 28, row);
-    if (e.high < std::numeric_limits<float>::infinity()) emit.min(row, 29, row);
+    if (e.low > -std::numeric_limits<float>::infinity()) emit.max(row, 30, row);
+    if (e.high < std::numeric_limits<float>::infinity()) emit.min(row, 31, row);
     emit.store_masked({kY, y_bytes}, row, 1);
   }
 
  private:
+  // One-byte displacements of whole vectors, which take three bytes less than long ones, reach so far.
+  static constexpr int32_t kReach = 128 * 64;
+  // Loads that have to come within reach for another move, which takes seven bytes.
+  static constexpr int kWorthMoving = 4;
+  bool near(int32_t bytes) const { return bytes >= x_ - kReach && bytes < x_ + kReach; }
+
   int input_ = 30;
+  int32_t x_ = 0;  // bytes that kX has moved by
+  int near_loads_ = kWorthMoving;
+  Memory slope_ = {kWeights, 0}, zero_ = {kWeights, 0};
 };
 
 // AVX2: two registers per output channel, lower and upper half of the unit.

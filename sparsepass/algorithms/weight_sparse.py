@@ -14,7 +14,7 @@ __all__ = ["SPMM"]
 
 # Filters that share an input vector in generated code, multiply-adds of one piece of it, and bytes
 # of code and weight per multiply-add (runtime/native/spmm.cc, spmm_code.h).
-SPARSE_FILTERS, PIECE_MACS, CODE_BYTES = 28, 1300, 15
+SPARSE_FILTERS, PIECE_MACS, CODE_BYTES = 30, 1300, 14
 
 
 def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
