@@ -68,10 +68,11 @@ struct SparsepassTest {
   const float* x;
   const float* residual;
   float* y;
+  int64_t packed_bytes;  // out: what the algorithm holds after the runs
 };
 
 // 0: done.  1: `message` says why not.  2: this machine or build has no such instruction set.
-SP_EXPORT int sparsepass_test(const SparsepassTest* test, char* message, size_t message_bytes) {
+SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t message_bytes) {
   const auto fail = [&](const std::string& text) {
     std::strncpy(message, text.c_str(), message_bytes - 1);
     message[message_bytes - 1] = 0;
@@ -100,6 +101,7 @@ SP_EXPORT int sparsepass_test(const SparsepassTest* test, char* message, size_t 
       conv->run(operands, host);
       host.rewind();
     }
+    test->packed_bytes = static_cast<int64_t>(conv->packed_bytes());
   } catch (const std::exception& error) {
     return fail(error.what());
   }

@@ -12,9 +12,14 @@ from sparsepass.sparsity import Stats
 
 __all__ = ["SPMM"]
 
-# Filters that share an input vector in generated code, multiply-adds of one piece of it, and bytes
-# of code and weight per multiply-add (runtime/native/spmm.cc, spmm_code.h).
-SPARSE_FILTERS, PIECE_MACS, CODE_BYTES = 30, 1300, 14
+# Filters that share an input vector in generated code, and multiply-adds of one piece of it where it
+# runs over many units (runtime/native/spmm.cc, spmm_writers.h).
+SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
+# Bytes of code and weight for each multiply-add, each load of an input vector (from a panel and from
+# elsewhere) and each filter.
+MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
+# Multiply-adds per input from which a pointwise layer copies its input into panels.
+PANEL_REUSE = 12
 
 
 def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
@@ -35,17 +40,19 @@ def spmm_work(layer: Layer) -> Work:
     kept = int(np.count_nonzero(layer.weight))
     units = sparse_units(layer)
     blocks = math.ceil(layer.filters / SPARSE_FILTERS)
-    pieces = max(blocks, math.ceil(kept / PIECE_MACS))
-    copied = (
-        not layer.is_pointwise or max(layer.strides, default=1) > 1 or kept >= 12 * layer.channels
-    )
+    loaded = loads(layer)
+    cut = units >= MANY_UNITS * layer.batch
+    pieces = max(blocks, math.ceil(kept / PIECE_MACS)) if cut else blocks
+    panels = layer.is_pointwise and kept >= PANEL_REUSE * layer.channels
+    copied = panels or not layer.is_pointwise or max(layer.strides, default=1) > 1
+    load_bytes = PANEL_LOAD_BYTES if panels else LOAD_BYTES
     return Work(
         macs=layer.batch * layer.pixels * kept,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
-        weight_bytes=CODE_BYTES * kept,
+        weight_bytes=MULTIPLY_BYTES * kept + load_bytes * loaded + FILTER_BYTES * layer.filters,
         idle_macs=(LANES * units - layer.batch * layer.pixels) * kept,
-        moves=units * (loads(layer) + layer.filters + 2 * SPARSE_FILTERS * (pieces - blocks)),
+        moves=units * (loaded + layer.filters + 2 * SPARSE_FILTERS * (pieces - blocks)),
         copied_bytes=4 * layer.input_size if copied else 0,
     )
 

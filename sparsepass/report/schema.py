@@ -127,7 +127,8 @@ class LayerReport(LayerAnalysis):
 
     ``fate`` is empty where the first choice stood, else says what verification did to it, such as
     "returned to dense: slower than predicted".  ``epilogue`` names the ops fused into the layer.
-    ``workspace_bytes`` is what algorithms need to lower or encode the input of one image, by the
+    ``packed_bytes`` is what the weight takes in the file, ``memory_bytes`` about what it takes in the
+    form that the kernel holds, generated code included.  ``workspace_bytes`` is what algorithms need to lower or encode the input of one image, by the
     formulas of arXiv 2104.08314 at the mean density; empty where the input is not known.
     """
 
@@ -137,6 +138,7 @@ class LayerReport(LayerAnalysis):
     now: LayerTime
     dense_bytes: int
     packed_bytes: int
+    memory_bytes: int
     workspace_bytes: dict[str, int] = Field(default_factory=dict[str, int])
     epilogue: str = ""
     fate: str = ""

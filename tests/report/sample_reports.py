@@ -209,6 +209,7 @@ def layer_report(
         now=times[chosen],
         dense_bytes=4 * filters * taps,
         packed_bytes=int(8 * filters * taps * (1 - weight_zeros)) if chosen else 4 * filters * taps,
+        memory_bytes=int(12 * filters * taps * (1 - weight_zeros)) if chosen else 4 * filters * taps,
         epilogue="bias, Relu",
         fate=fate,
     )

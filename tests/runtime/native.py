@@ -106,6 +106,7 @@ class Arguments(ctypes.Structure):
         ("x", ctypes.c_void_p),
         ("residual", ctypes.c_void_p),
         ("y", ctypes.c_void_p),
+        ("packed_bytes", ctypes.c_int64),
     )
 
 
@@ -132,6 +133,16 @@ def run(
 ) -> np.ndarray:
     """The output of ``algorithm``; every operand lies in guarded memory.
 
+    Raises what ``weighed_run`` raises.
+    """
+    return weighed_run(algorithm, isa, problem, threads, repeats, at_end)[0]
+
+
+def weighed_run(
+    algorithm: str, isa: str, problem: Problem, threads: int, repeats: int, at_end: bool
+) -> tuple[np.ndarray, int]:
+    """The output of ``algorithm``, and the bytes that its packed weight then takes.
+
     Raises RefusedError with the library's message, NotHereError without the instruction set, and
     AssertionError where something was written that is not output.
     """
@@ -144,27 +155,26 @@ def run(
     operands = (values, indices, problem.bias, problem.x, problem.residual, output)
     memory = [None if a is None else Guarded(a, at_end) for a in operands]
     addresses = [None if m is None else m.address for m in memory]
-    call(
-        Arguments(
-            algorithm.encode(),
-            INSTRUCTION_SETS.index(isa),
-            threads,
-            repeats,
-            0,
-            (ctypes.c_int64 * 13)(*astuple(problem.conv)),
-            (ctypes.c_int64 * 4)(*problem.x.shape),
-            (ctypes.c_float * 3)(*astuple(problem.epilogue)),
-            *addresses[:2],
-            len(values),
-            *addresses[2:],
-        )
+    arguments = Arguments(
+        algorithm.encode(),
+        INSTRUCTION_SETS.index(isa),
+        threads,
+        repeats,
+        0,
+        (ctypes.c_int64 * 13)(*astuple(problem.conv)),
+        (ctypes.c_int64 * 4)(*problem.x.shape),
+        (ctypes.c_float * 3)(*astuple(problem.epilogue)),
+        *addresses[:2],
+        len(values),
+        *addresses[2:],
     )
+    call(arguments)
     for guarded, given in zip(memory, operands, strict=True):
         if guarded is not None:
             guarded.check()
             if given is not output:
                 assert guarded.array.tobytes() == given.tobytes(), "an input was overwritten"
-    return np.array(memory[-1].array)
+    return np.array(memory[-1].array), arguments.packed_bytes
 
 
 def reference(problem: Problem) -> np.ndarray:
