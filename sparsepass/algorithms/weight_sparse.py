@@ -12,11 +12,11 @@ from sparsepass.sparsity import Stats
 
 __all__ = ["SPMM"]
 
-# Filters that share an input vector in generated code, and multiply-adds of one piece of it where it
-# runs over many units (runtime/native/spmm.cc, spmm_writers.h).
+# Filters that share an input vector in generated code, and multiply-adds of one piece of it where
+# it runs over many units (runtime/native/spmm.cc, spmm_writers.h).
 SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
-# Bytes of code and weight for each multiply-add, each load of an input vector (from a panel and from
-# elsewhere) and each filter.
+# Bytes of code and weight for each multiply-add, each load of an input vector (from a panel, and
+# from elsewhere) and each filter.
 MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
 # Multiply-adds per input from which a pointwise layer copies its input into panels.
 PANEL_REUSE = 12

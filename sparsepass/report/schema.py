@@ -127,9 +127,10 @@ class LayerReport(LayerAnalysis):
 
     ``fate`` is empty where the first choice stood, else says what verification did to it, such as
     "returned to dense: slower than predicted".  ``epilogue`` names the ops fused into the layer.
-    ``packed_bytes`` is what the weight takes in the file, ``memory_bytes`` about what it takes in the
-    form that the kernel holds, generated code included.  ``workspace_bytes`` is what algorithms need to lower or encode the input of one image, by the
-    formulas of arXiv 2104.08314 at the mean density; empty where the input is not known.
+    ``packed_bytes`` is what the weight takes in the file, ``memory_bytes`` about what it takes in
+    the form that its kernel holds, generated code included.  ``workspace_bytes`` is what algorithms
+    need to lower or encode the input of one image, by the formulas of arXiv 2104.08314 at the mean
+    density; empty where the input is not known.
     """
 
     bids: tuple[Bid, ...]

@@ -238,8 +238,8 @@ def _facts(layer: LayerReport) -> Text:
         lines.append(_fact_line("input", input_facts(layer.input)))
     if layer.workspace_bytes:
         lines.append(_fact_line("memory", workspace_facts(layer.workspace_bytes)))
-    dense, packed, held = map(units.size, (layer.dense_bytes, layer.packed_bytes, layer.memory_bytes))
-    lines.append(f"stored   {dense} dense, {packed} now, {held} in memory")
+    dense, now = units.size(layer.dense_bytes), units.size(layer.packed_bytes)
+    lines.append(f"stored   {dense} dense, {now} now, {units.size(layer.memory_bytes)} in memory")
     if layer.epilogue:
         lines.append(f"fused    {units.printable(layer.epilogue)}")
     return Text("\n".join(lines), style="dim")

@@ -208,8 +208,8 @@ def layer_report(
         dense=times[0],
         now=times[chosen],
         dense_bytes=4 * filters * taps,
-        packed_bytes=int(8 * filters * taps * (1 - weight_zeros)) if chosen else 4 * filters * taps,
-        memory_bytes=int(12 * filters * taps * (1 - weight_zeros)) if chosen else 4 * filters * taps,
+        packed_bytes=int(filters * taps * (8 * (1 - weight_zeros) if chosen else 4)),
+        memory_bytes=int(filters * taps * (12 * (1 - weight_zeros) if chosen else 4)),
         epilogue="bias, Relu",
         fate=fate,
     )
