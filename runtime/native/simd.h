@@ -54,6 +54,23 @@ static inline vf sqrt(vf v) {
 #endif
 }
 
+// p[index[0]], p[index[1]], ...
+static inline vf gather(const float* p, const uint16_t* index) {
+#if defined(__AVX512F__)
+  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
+  // The forms without a mask make GCC 12 warn of an uninitialised value.
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xFFFF, narrow);
+  return (vf)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xFFFF, wide, p, 4);
+#elif defined(__AVX2__)
+  const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+  return (vf)_mm256_i32gather_ps(p, _mm256_cvtepu16_epi32(narrow), 4);
+#else
+  vf v;
+  for (int i = 0; i < kLanes; ++i) v[i] = p[index[i]];
+  return v;
+#endif
+}
+
 // a * b + c.  Contraction makes this one instruction where the machine has it.
 static inline vf fma(vf a, vf b, vf c) { return a * b + c; }
 

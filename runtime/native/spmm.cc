@@ -14,6 +14,7 @@
 #include "packing.h"
 #include "payload.h"
 #include "scratch.h"
+#include "sparse_dot.h"
 #include "spmm_code.h"
 
 namespace sparsepass {
@@ -31,6 +32,9 @@ constexpr int64_t kManyUnits = 24;
 // Work below which another thread costs more than it takes off, in multiply-adds.
 constexpr double kSmallWork = 256 * 1024;
 
+// The same where every weight is used once, and memory is what takes the time.
+constexpr double kSmallProducts = 64 * 1024;
+
 struct Program {
   int64_t in_h, in_w;
   int64_t parts;  // threads that share it
@@ -39,6 +43,9 @@ struct Program {
   Packing packing;
   SpmmCode code;
   bool generated = false;
+  // Instead of all that, where the output is one position.
+  bool single = false;
+  SparseDot dot;
   // Row-wise kernels only.
   std::vector<int64_t> row_start;
   std::vector<Entry> entries;
@@ -63,7 +70,7 @@ class Spmm : public Conv {
     const std::lock_guard<std::mutex> lock(mutex_);
     size_t bytes = 0;
     for (const auto& program : programs_) {
-      bytes += program->code.bytes() + program->entries.size() * sizeof(Entry);
+      bytes += program->code.bytes() + program->dot.bytes() + program->entries.size() * sizeof(Entry);
     }
     return bytes;
   }
@@ -78,11 +85,13 @@ class Spmm : public Conv {
     int64_t first_block, last_block;
   };
 
+  bool is_single(const Operands& o) const;
   SparseRows rows() const;
   std::shared_ptr<const Program> program(const Operands& o, int64_t parts) const;
   std::shared_ptr<Program> make_program(const Operands& o, int64_t parts) const;
   int64_t blocks(const Program& program) const;
   void compute(const Program& program, const Part& part, int64_t y_stride, float* partial) const;
+  void run_dots(const Program& program, const Operands& o, Host& host) const;
   void run_strips(const Program& program, const Operands& o, Host& host, bool parallel) const;
   void run_blocks(const Program& program, const Operands& o, Host& host) const;
 
@@ -96,6 +105,13 @@ class Spmm : public Conv {
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<const Program>> programs_;  // most recently used last
 };
+
+// Whether the output is one position that no padding touches.
+bool Spmm::is_single(const Operands& o) const {
+  const ConvParams& p = params_;
+  return p.out_h(o.in_h) == 1 && p.out_w(o.in_w) == 1 && !p.pad_top && !p.pad_left &&
+         !p.pad_bottom && !p.pad_right;
+}
 
 // The non-zero weights by output channel.
 SparseRows Spmm::rows() const {
@@ -146,11 +162,21 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
   program->residual = o.residual != nullptr;
   const int64_t kernel = params_.kernel_h * params_.kernel_w;
   const int64_t taps = params_.channels() * kernel;
+  std::vector<int64_t> offset(taps);
+  if (is_single(o)) {
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int64_t row = tap % kernel / params_.kernel_w * params_.dilation_h;
+      offset[tap] = (tap / kernel * o.in_h + row) * o.in_w +
+                    tap % params_.kernel_w * params_.dilation_w;
+    }
+    program->single = true;
+    program->dot.init(rows(), offset);
+    return program;
+  }
   const std::string error =
       program->packing.init(
       params_, o.in_h, o.in_w, static_cast<double>(kept_) / static_cast<double>(taps), parts);
   if (!error.empty()) throw std::length_error(error);
-  std::vector<int64_t> offset(taps);
   for (int64_t tap = 0; tap < taps; ++tap) {
     const int64_t at = tap % kernel;
     offset[tap] = program->packing.tap_offset(tap / kernel, at / params_.kernel_w,
@@ -224,6 +250,7 @@ void Spmm::run(const Operands& o, Host& host) const {
   if (o.batch == 0) return;
   const std::shared_ptr<const Program> kept = program(o, host.threads());
   const Program& program = *kept;
+  if (program.single) return run_dots(program, o, host);
   // A unit takes as long whether it has one output or all.
   const double work = static_cast<double>(o.batch) * static_cast<double>(program.units) *
                       static_cast<double>(kUnit * kept_);
@@ -235,6 +262,28 @@ void Spmm::run(const Operands& o, Host& host) const {
   } else {
     run_blocks(program, o, host);
   }
+}
+
+// Every task computes some of the outputs of all images.
+void Spmm::run_dots(const Program& program, const Operands& o, Host& host) const {
+  const int64_t filters = params_.filters;
+  const bool parallel = static_cast<double>(o.batch) * static_cast<double>(kept_) > kSmallProducts;
+  const int64_t tasks = parallel ? std::min<int64_t>(filters, 2 * host.threads()) : 1;
+  const int64_t in_size = params_.channels() * o.in_h * o.in_w;
+  host.parallel_for(tasks, [&](int64_t t) {
+    const int64_t first = t * filters / tasks, last = (t + 1) * filters / tasks;
+    for (int64_t image = 0; image < o.batch; ++image) {
+      float* y = o.y + image * filters;
+      std::copy(bias_.begin() + first, bias_.begin() + last, y + first);
+      program.dot.add_products(o.x + image * in_size, first, last, y, kernels_);
+      for (int64_t f = first; f < last; ++f) {
+        const float sum = o.residual ? y[f] + o.residual[image * filters + f] : y[f];
+        const float value = sum >= 0.0f ? sum : sum * epilogue_.slope;
+        const float raised = epilogue_.low > value ? epilogue_.low : value;
+        y[f] = epilogue_.high < raised ? epilogue_.high : raised;
+      }
+    }
+  });
 }
 
 // Every task packs a strip and computes all of its outputs.

@@ -43,6 +43,17 @@ struct SpmmTile {
 constexpr int64_t kMostUnits = 4;
 using SpmmTileKernel = void(const SpmmTile& tile);
 
+// For every row: y[row] += sum of values[e] * x[index[e]] over e in [start[row], start[row + 1]).
+struct SparseDots {
+  const float* x;
+  const float* values;
+  const uint16_t* index;
+  const int64_t* start;
+  int64_t rows;
+  float* y;
+};
+using SparseDotsKernel = void(const SparseDots& dots);
+
 // Copies rows of a map into a padded plane: `before` rows of zeros, `inside` rows, `after` rows of
 // zeros, each `pitch` floats; a copied row is `zeros` zeros, then every `stride`-th of `elements`
 // floats from `src` on, then zeros.  Writes up to 16 floats behind the plane, and zeros them.

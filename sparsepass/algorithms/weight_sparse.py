@@ -18,6 +18,8 @@ SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
 # Bytes of code and weight for each multiply-add, each load of an input vector (from a panel, and
 # from elsewhere) and each filter.
 MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
+# Bytes of a weight and its index where the output is one position (runtime/native/sparse_dot.cc).
+DOT_BYTES = 6
 # Multiply-adds per input from which a pointwise layer copies its input into panels.
 PANEL_REUSE = 12
 
@@ -38,6 +40,14 @@ def spmm_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
 
 def spmm_work(layer: Layer) -> Work:
     kept = int(np.count_nonzero(layer.weight))
+    if layer.batch * layer.pixels == 1 and not any(layer.pads):
+        return Work(
+            macs=kept,
+            input_bytes=read_bytes(layer),
+            output_bytes=4 * layer.output_size,
+            weight_bytes=DOT_BYTES * kept,
+            moves=kept,
+        )
     units = sparse_units(layer)
     blocks = math.ceil(layer.filters / SPARSE_FILTERS)
     loaded = loads(layer)

@@ -225,6 +225,13 @@ SEVERAL_STRIPS = [
     Directed(square(70, 300, 3, pad=1), (1, 6, 6), 0.5),
     Directed(square(8, 3, 7, stride=2, pad=3), (1, 224, 224), 0.5),
 ]
+# One output, of more inputs than a slice of the product has.
+ONE_POSITION = [
+    Directed(square(70, 5000, 1), (1, 1, 1), 0.2, residual=True),
+    Directed(square(20, 1100, 3), (2, 3, 3), 0.05),
+    Directed(square(20, 12, 3, dilation=2, groups=4), (3, 5, 5), 0.5, True, EPILOGUES[-1]),
+    Directed(square(9, 16, 3, stride=2), (1, 4, 4), 0.0),
+]
 DENSITIES = [
     Directed(square(40, 12, 3, pad=1), (1, 9, 9), density, residual=True)
     for density in (0.0, 0.001, 0.5, 1.0)
@@ -236,7 +243,7 @@ EVERY_EPILOGUE = [
 ]
 DIRECTED = [
     *AROUND_A_UNIT, *MAPS_OF_NETWORKS, *STRIDES, *MORE_PADDING_THAN_MAP, *SEVERAL_STRIPS,
-    *DENSITIES, *EVERY_EPILOGUE,
+    *ONE_POSITION, *DENSITIES, *EVERY_EPILOGUE,
 ]  # fmt: skip
 
 

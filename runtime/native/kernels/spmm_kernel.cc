@@ -125,6 +125,25 @@ void spmm_tile(const SpmmTile& tile) {
   }
 }
 
+void sparse_dots(const SparseDots& dots) {
+  for (int64_t row = 0; row < dots.rows; ++row) {
+    int64_t e = dots.start[row];
+    const int64_t end = dots.start[row + 1];
+    vf sums[2] = {};
+    for (; e + 2 * kLanes <= end; e += 2 * kLanes) {
+      for (int i = 0; i < 2; ++i) {
+        const int64_t at = e + i * kLanes;
+        sums[i] = fma(load(dots.values + at), gather(dots.x, dots.index + at), sums[i]);
+      }
+    }
+    float sum = 0.0f;
+    for (; e < end; ++e) sum += dots.values[e] * dots.x[dots.index[e]];
+    const vf both = sums[0] + sums[1];
+    for (int i = 0; i < kLanes; ++i) sum += both[i];
+    dots.y[row] += sum;
+  }
+}
+
 void copy_plane(const PlaneCopy& copy) {
   float* row = copy.dst;
   for (int64_t i = 0; i < copy.before * copy.pitch; i += kLanes) store(row + i, vf{});
