@@ -38,7 +38,7 @@ struct Epilogue {
 };
 
 // x is (batch, channels, in_h, in_w), y and residual (batch, filters, out_h, out_w), all NCHW and
-// float32; residual may be null.  Sizes are those the kernel's ConvParams give, batch is at least 1.
+// float32; residual may be null, and y itself for the weight-sparse algorithms.  Sizes are those the kernel's ConvParams give, batch is at least 1.
 struct Operands {
   const float* x;
   const float* residual;

@@ -18,6 +18,8 @@ namespace sparsepass {
 namespace ort {
 
 constexpr uint32_t kApiVersion = 17;
+// The first one whose runtimes ask ops for GetMayInplace.
+constexpr uint32_t kReuseApiVersion = 18;
 constexpr int kFail = 1, kInvalidArgument = 2;
 constexpr int kTensorFloat = 1, kTensorInt32 = 6;
 constexpr int kAttributeInt = 1, kAttributeInts = 2;

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <limits>
@@ -605,6 +606,14 @@ Kernel* create(const Op& op, const Api& api, const ort::KernelInfo* info) {
   return new Made(op, api, info);
 }
 
+// Where nobody reads the residual afterwards, its memory can take the output: the caches hold it.
+size_t SP_ORT_CALL residual_may_become_output(int** input, int** output) {
+  static int residual = 4, first = 0;
+  *input = &residual;
+  *output = &first;
+  return 1;
+}
+
 Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
   static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu"};
   std::vector<int> types(3 + row.sparse + residual, ort::kTensorFloat);
@@ -613,6 +622,7 @@ Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
       std::string(row.name) + (residual ? "Add" : "") + suffixes[static_cast<int>(activation)],
       std::move(types));
   op.create = create<ConvNode>;
+  if (residual && row.sparse) op.GetMayInplace = residual_may_become_output;
   op.infer = infer_shape_of_conv;
   op.row = &row;
   op.activation = activation;
@@ -644,12 +654,21 @@ const std::vector<Op>& all_ops() {
   return ops;
 }
 
+// Whether the runtime takes ops that name inputs whose memory may become the output.
+bool knows_reuse(const ort::ApiBase& base) {
+  int major = 0, minor = 0;
+  return std::sscanf(base.GetVersionString(), "%d.%d", &major, &minor) == 2 &&
+         (major > 1 || minor >= static_cast<int>(ort::kReuseApiVersion));
+}
+
 // One domain for all sessions: sessions keep pointers into it, so it is never released.
-ort::CustomOpDomain* domain(const Api& api) {
+ort::CustomOpDomain* domain(const Api& api, bool reuse) {
   static ort::CustomOpDomain* const made = [&] {
     ort::CustomOpDomain* out = nullptr;
     check(api, api.CreateCustomOpDomain()("ai.sparsepass", &out), "the domain cannot be created");
-    for (const Op& op : all_ops()) {
+    static std::vector<Op> ops = all_ops();
+    for (Op& op : ops) {
+      if (reuse) op.version = ort::kReuseApiVersion;
       check(api, api.CustomOpDomain_Add()(out, &op), "an op cannot be added to the domain");
     }
     return out;
@@ -679,7 +698,7 @@ RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::or
     int registered = 0;
     check(*api, api->HasSessionConfigEntry()(options, kMark, &registered), "options are not usable");
     if (registered) return;
-    check(*api, api->AddCustomOpDomain()(options, domain(*api)), "the domain cannot be added");
+    check(*api, api->AddCustomOpDomain()(options, domain(*api, knows_reuse(*base))), "the domain cannot be added");
     check(*api, api->AddSessionConfigEntry()(options, kMark, "1"), "options are not usable");
   });
 }

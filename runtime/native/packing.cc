@@ -154,19 +154,12 @@ void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget,
     const int64_t back = unit.x - x_limit;
     if (back <= 0) continue;
     unit.x = static_cast<int32_t>(x_limit);
-    if (flat) {
-      // Computes some outputs of the unit before it once more: cheaper than keeping them out.
-      unit.y = unit.x;
-      unit.mask = 0xFFFFu;
-    } else {
-      unit.mask = unit.mask << back & 0xFFFFu;
-      has_gaps_ = true;
-    }
+    unit.mask = unit.mask << back & 0xFFFFu;
+    has_gaps_ |= !flat;
   }
   const int64_t count = static_cast<int64_t>(units_.size());
   int64_t strips = shared_out(ceil_div(count * kUnit, budget), count, parts);
-  // Two units at least: the last two may write the same outputs, so one thread must own both.
-  strips = std::max<int64_t>(1, std::min(strips, count / 2));
+  strips = std::max<int64_t>(1, std::min(strips, count));
   for (int64_t s = 0; s < strips; ++s) {
     const int64_t first = s * count / strips;
     strips_.push_back({first, (s + 1) * count / strips - first, 0, 0});

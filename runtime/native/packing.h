@@ -39,7 +39,7 @@ class Packing {
   Layout layout() const { return layout_; }
   const std::vector<Strip>& strips() const { return strips_; }
   const Unit* units() const { return units_.data(); }
-  // True where some unit keeps other lanes than its first ones.
+  // True where some unit keeps lanes that are no neighbours.
   bool has_gaps() const { return has_gaps_; }
   // Floats of memory one packed strip takes; 0 in place.
   int64_t strip_floats() const { return strip_floats_; }

@@ -264,26 +264,28 @@ void Spmm::run(const Operands& o, Host& host) const {
   }
 }
 
-// Every task computes some of the outputs of all images.
+// Every task computes some of the outputs.
 void Spmm::run_dots(const Program& program, const Operands& o, Host& host) const {
   const int64_t filters = params_.filters;
-  const bool parallel = static_cast<double>(o.batch) * static_cast<double>(kept_) > kSmallProducts;
+  const bool parallel = static_cast<double>(kept_) > kSmallProducts;
   const int64_t tasks = parallel ? std::min<int64_t>(filters, 2 * host.threads()) : 1;
   const int64_t in_size = params_.channels() * o.in_h * o.in_w;
-  host.parallel_for(tasks, [&](int64_t t) {
-    const int64_t first = t * filters / tasks, last = (t + 1) * filters / tasks;
-    for (int64_t image = 0; image < o.batch; ++image) {
-      float* y = o.y + image * filters;
-      std::copy(bias_.begin() + first, bias_.begin() + last, y + first);
-      program.dot.add_products(o.x + image * in_size, first, last, y, kernels_);
+  // The output may lie where the residual is.
+  float* sums = static_cast<float*>(host.scratch(filters * sizeof(float)));
+  for (int64_t image = 0; image < o.batch; ++image) {
+    host.parallel_for(tasks, [&](int64_t t) {
+      const int64_t first = t * filters / tasks, last = (t + 1) * filters / tasks;
+      std::copy(bias_.begin() + first, bias_.begin() + last, sums + first);
+      program.dot.add_products(o.x + image * in_size, first, last, sums, kernels_);
       for (int64_t f = first; f < last; ++f) {
-        const float sum = o.residual ? y[f] + o.residual[image * filters + f] : y[f];
+        const int64_t at = image * filters + f;
+        const float sum = o.residual ? sums[f] + o.residual[at] : sums[f];
         const float value = sum >= 0.0f ? sum : sum * epilogue_.slope;
         const float raised = epilogue_.low > value ? epilogue_.low : value;
-        y[f] = epilogue_.high < raised ? epilogue_.high : raised;
+        o.y[at] = epilogue_.high < raised ? epilogue_.high : raised;
       }
-    }
-  });
+    });
+  }
 }
 
 // Every task packs a strip and computes all of its outputs.

@@ -65,6 +65,7 @@ bool SpmmCode::generate(Isa isa, const SparseRows& weight, const float* bias,
   if (!block_rows(isa) || options.y_stride * block_rows(isa) > most) return false;
   if (!offset.empty() && *std::max_element(offset.begin(), offset.end()) > most) return false;
   isa_ = isa;
+  gaps_ = options.gaps;
   y_stride_ = options.y_stride;
   if (isa == Isa::avx512) return generate_with<Avx512Writer>(weight, bias, offset, options);
   return generate_with<Avx2Writer>(weight, bias, offset, options);
@@ -192,6 +193,11 @@ void SpmmCode::set_units(const Unit* units, int64_t count) {
   for (int64_t u = 0; u < count; ++u) {
     LaneMoves& moves = lane_moves_[u];
     moves = {};
+    if (!gaps_) {
+      for (int i = 0; i < kUnit; ++i) moves.keep[i] = units[u].mask >> i & 1 ? -1 : 0;
+      moves.upper_bytes = kUnit / 2 * sizeof(float);
+      continue;
+    }
     for (int half = 0; half < 2; ++half) {
       int kept = 0;
       for (int i = 0; i < 8; ++i) {
@@ -218,12 +224,13 @@ void SpmmCode::run(const SpmmBlock& block, const Unit* units, int64_t first, int
       const Unit& unit = units[u];
       uint64_t info;
       if (isa_ == Isa::avx512) {
-        const uint32_t kept = (1u << __builtin_popcount(unit.mask)) - 1;
+        const uint32_t kept = gaps_ ? (1u << __builtin_popcount(unit.mask)) - 1 : unit.mask;
         info = unit.mask | kept << 16;
       } else {
         info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
       }
-      function(x + unit.x, weights, rows + unit.y, added ? added + unit.y : nullptr,
+      const int64_t at = unit.y - skipped(unit);
+      function(x + unit.x, weights, rows + at, added ? added + at : nullptr,
                partial + (u - first) * partial_floats_, info, next);
       next += piece.slice;
     }

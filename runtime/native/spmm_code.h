@@ -29,7 +29,7 @@ struct SparseRows {
 struct SpmmCodeOptions {
   Epilogue epilogue;
   bool residual;      // the call adds one
-  bool gaps;          // units may keep other lanes than their first ones
+  bool gaps;          // units may keep lanes that are no neighbours
   int64_t y_stride;   // floats from one output channel to the next
   int64_t most_multiplies;  // of one piece of code, so that it stays in the instruction cache
   int64_t units;            // over which a piece runs at least
@@ -75,6 +75,10 @@ class SpmmCode {
     size_t code, weights, next;
     size_t slice;  // bytes of the next piece asked for by one call
   };
+  // Lanes of a unit before the first one it keeps: without gaps lanes do not move, so that the outputs of a
+  // unit begin so many floats before the first one kept.
+  int64_t skipped(const Unit& unit) const { return gaps_ ? 0 : __builtin_ctz(unit.mask); }
+
   // What AVX2 code reads of a unit: lane moves and lane masks, and where the upper half goes (at bytes
   // 0, 64 and 128).
   struct LaneMoves {
@@ -91,6 +95,7 @@ class SpmmCode {
                      const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
 
   Isa isa_ = Isa::baseline;
+  bool gaps_ = false;
   int64_t y_stride_ = 0;
   int64_t partial_floats_ = 0;
   CodeBuffer code_;

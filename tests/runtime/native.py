@@ -130,16 +130,25 @@ def run(
     threads: int = 1,
     repeats: int = 1,
     at_end: bool = True,
+    in_place: bool = False,
 ) -> np.ndarray:
     """The output of ``algorithm``; every operand lies in guarded memory.
 
+    ``in_place`` writes it where the residual is.
+
     Raises what ``weighed_run`` raises.
     """
-    return weighed_run(algorithm, isa, problem, threads, repeats, at_end)[0]
+    return weighed_run(algorithm, isa, problem, threads, repeats, at_end, in_place)[0]
 
 
 def weighed_run(
-    algorithm: str, isa: str, problem: Problem, threads: int, repeats: int, at_end: bool
+    algorithm: str,
+    isa: str,
+    problem: Problem,
+    threads: int = 1,
+    repeats: int = 1,
+    at_end: bool = True,
+    in_place: bool = False,
 ) -> tuple[np.ndarray, int]:
     """The output of ``algorithm``, and the bytes that its packed weight then takes.
 
@@ -152,9 +161,14 @@ def weighed_run(
         values, indices = problem.weight.reshape(-1), None
     batch, _, height, width = problem.x.shape
     output = np.full(problem.conv.output_shape(batch, height, width), np.nan, np.float32)
-    operands = (values, indices, problem.bias, problem.x, problem.residual, output)
+    residual = problem.residual
+    if in_place:
+        output, residual = np.array(residual), None
+    operands = (values, indices, problem.bias, problem.x, residual, output)
     memory = [None if a is None else Guarded(a, at_end) for a in operands]
     addresses = [None if m is None else m.address for m in memory]
+    if in_place:
+        addresses[4] = addresses[5]
     arguments = Arguments(
         algorithm.encode(),
         INSTRUCTION_SETS.index(isa),

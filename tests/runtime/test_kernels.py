@@ -286,6 +286,18 @@ def test_shapes_of_networks_and_of_edges_equal_the_reference(algorithm, directed
         assert_close(actual, expected, allowed(algorithm, directed))
 
 
+@pytest.mark.parametrize("algorithm", ["spmm", "spmm_rows"])
+@pytest.mark.parametrize("directed", DIRECTED, ids=str)
+def test_the_output_may_lie_where_the_residual_is(algorithm, directed, isa):
+    problem, _ = solved(replace(directed, residual=True), 1.0)
+
+    for threads in (1, 2):
+        apart = run(algorithm, isa, problem, threads=threads)
+        together = run(algorithm, isa, problem, threads=threads, in_place=True)
+
+        np.testing.assert_array_equal(together, apart)
+
+
 @every_algorithm
 def test_shapes_out_of_reach_are_refused_and_no_others(algorithm):
     for directed in DIRECTED:

@@ -28,7 +28,7 @@ def test_generated_code_takes_about_what_the_report_says(channels, filters, kern
     )
 
     try:
-        _, held = weighed_run("spmm", "avx512", problem, 1, 1, True)
+        _, held = weighed_run("spmm", "avx512", problem)
     except NotHereError:
         pytest.skip("this machine has no AVX-512")
     expected = algorithm("spmm").options(layer, Stats(weight_stats(layer), None))[0]

@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 from native import NATIVE, Conv, Problem
-from onnx import helper
+from onnx import helper, numpy_helper
 from rounding import restriction, tolerance
 from sparse_models import (
     CONV,
@@ -23,8 +23,11 @@ from sparse_models import (
     feeds_of,
     float_value,
     model,
+    normal,
     open_session,
+    payload_of,
     problem,
+    pruned,
     with_values,
 )
 
@@ -310,6 +313,39 @@ def test_runs_at_the_same_time_do_not_disturb_each_other(stem):
 
     for given, one, other in zip(problems, actual, expected, strict=True):
         assert_same(one, other, algorithm_of(stem), given)
+
+
+def test_a_residual_that_is_read_again_keeps_its_values():
+    weight, x = pruned(3, 3, 1, 1), normal(1, 3, 7, 9)
+    constants = payload_of(SPARSE, weight) | {"B": np.zeros(3, np.float32)}
+    wide = dict.fromkeys(("strides", "dilations"), (1, 1)) | {"pads": (0,) * 4, "group": 1}
+
+    def add(read: str, residual: str, made: str) -> onnx.NodeProto:
+        return helper.make_node(
+            SPARSE.name + "Add", [read, *constants, residual], [made], domain=ops.DOMAIN,
+            w_shape=weight.shape, **wide,
+        )  # fmt: skip
+
+    # The residual is the graph's input, then the layer's own input, then what a later node reads.
+    nodes = [add("x", "x", "a"), add("a", "a", "b"), add("b", "a", "c"), add("c", "b", "d")]
+    nodes.append(helper.make_node("Sum", ["a", "b", "c", "d"], ["y"]))
+    shape = [float_value(name, x.shape) for name in ("x", "y")]
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", shape[:1], shape[1:], initializers)
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid(ops.DOMAIN, 1)]
+    proto = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    given = x.copy()
+
+    (actual,) = open_session(proto).run(None, {"x": given})
+
+    def layer(read, residual):
+        return np.einsum("kc,nchw->nkhw", weight[:, :, 0, 0], read) + residual
+
+    a = layer(x, x)
+    b = layer(a, a)
+    c = layer(b, a)
+    np.testing.assert_allclose(actual, a + b + c + layer(c, b), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(given, x)
 
 
 def test_the_profile_shows_our_ops(tmp_path):
