@@ -211,24 +211,29 @@ void Packing::pack(const float* image, const Strip& strip, int64_t first, int64_
     return;
   }
   const int64_t rows = strip.rows + shift_h_;
+  std::vector<PlaneCopy> copies;  // of the first channel, one per phase
+  for (const Phase& phase : phases_) {
+    // Packed row r holds input row r * stride + offset.
+    const int64_t offset = strip.first_row * params_.stride_h + phase.row - params_.pad_top;
+    PlaneCopy copy;
+    copy.before = std::min(rows, ceil_div(std::max<int64_t>(0, -offset), params_.stride_h));
+    const int64_t below = ceil_div(std::max<int64_t>(0, in_h_ - offset), params_.stride_h);
+    copy.inside = phase.elements ? std::max<int64_t>(0, std::min(rows, below) - copy.before) : 0;
+    copy.after = rows - copy.before - copy.inside;
+    const int64_t row = offset + copy.before * params_.stride_h;
+    const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
+    copy.src = copy.inside ? image + row * in_w_ + column : image;
+    copy.src_step = params_.stride_h * in_w_;
+    copy.zeros = phase.zeros;
+    copy.elements = phase.elements;
+    copy.pitch = pitch_;
+    copy.stride = params_.stride_w;
+    copies.push_back(copy);
+  }
   float* plane = packed + first * static_cast<int64_t>(phases_.size()) * plane_;
   for (int64_t c = first; c < last; ++c) {
-    for (const Phase& phase : phases_) {
-      // Packed row r holds input row r * stride + offset.
-      const int64_t offset = strip.first_row * params_.stride_h + phase.row - params_.pad_top;
-      PlaneCopy copy;
-      copy.before = std::min(rows, ceil_div(std::max<int64_t>(0, -offset), params_.stride_h));
-      const int64_t below = ceil_div(std::max<int64_t>(0, in_h_ - offset), params_.stride_h);
-      copy.inside = phase.elements ? std::max<int64_t>(0, std::min(rows, below) - copy.before) : 0;
-      copy.after = rows - copy.before - copy.inside;
-      const int64_t row = offset + copy.before * params_.stride_h;
-      const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
-      copy.src = copy.inside ? image + c * map + row * in_w_ + column : nullptr;
-      copy.src_step = params_.stride_h * in_w_;
-      copy.zeros = phase.zeros;
-      copy.elements = phase.elements;
-      copy.pitch = pitch_;
-      copy.stride = params_.stride_w;
+    for (PlaneCopy copy : copies) {
+      copy.src += c * map;
       copy.dst = plane;
       kernels.copy_plane(copy);
       plane += plane_;

@@ -74,30 +74,61 @@ void tile_of(const SpmmTile& tile) {
   }
 }
 
-// Lanes [first, last) of every kStride-th float from p on; the other lanes are zero, and not read.
+// Lanes [first, last) of every kStride-th float; the other lanes are zero, and not read.
 template <int kStride>
-SPARSEPASS_INLINE vf part_of_row(const float* p, int64_t first, int64_t last) {
-  using L = WidestLanes;
-  if (kStride == 1) {
-    if (first <= 0 && last >= kLanes) return load(p);
-    return (vf)L::load(p, L::lanes(first, last));
+class Part {
+ public:
+  SPARSEPASS_INLINE Part() = default;
+  SPARSEPASS_INLINE Part(int64_t first, int64_t last)
+      // Of the last pair only the first float is certain to be there.
+      : low_(WidestLanes::lanes(kStride * first, kStride * (last - 1) + 1)),
+        high_(WidestLanes::lanes(kStride * first - kLanes, kStride * (last - 1) + 1 - kLanes)) {}
+  SPARSEPASS_INLINE vf load(const float* p) const {
+    const auto low = WidestLanes::load(p, low_);
+    if (kStride == 1) return (vf)low;
+    return (vf)WidestLanes::even(low, WidestLanes::load(p + kLanes, high_));
   }
-  // Of the last pair only the first float is certain to be there.
-  if (first <= 0 && last > kLanes) return (vf)L::even(L::load(p), L::load(p + kLanes));
-  first *= 2;
-  last = 2 * last - 1;
-  return (vf)L::even(L::load(p, L::lanes(first, last)),
-                     L::load(p + kLanes, L::lanes(first - kLanes, last - kLanes)));
+
+ private:
+  WidestLanes::Mask low_, high_;
+};
+
+// Rows of kVectors vectors.  What the last one writes too much, the next row overwrites.
+template <int kStride, int kVectors>
+void copy_rows_of(const PlaneCopy& copy, float* row) {
+  Part<kStride> parts[kVectors];
+  for (int j = 0; j < kVectors; ++j) {
+    const int64_t skipped = copy.zeros - j * kLanes;
+    parts[j] = Part<kStride>(skipped, skipped + copy.elements);
+  }
+  const float* src = copy.src - copy.zeros * kStride;
+  for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      store(row + j * kLanes, parts[j].load(src + j * kLanes * kStride));
+    }
+  }
 }
 
-// The rows inside.  What the last vector of one writes too much, the next one overwrites.
 template <int kStride>
 void copy_rows(const PlaneCopy& copy, float* row) {
-  const int64_t first = copy.zeros, last = copy.zeros + copy.elements;
-  const float* src = copy.src - first * kStride;
+  switch ((copy.pitch + kLanes - 1) / kLanes) {
+    case 1:
+      return copy_rows_of<kStride, 1>(copy, row);
+    case 2:
+      return copy_rows_of<kStride, 2>(copy, row);
+    case 3:
+      return copy_rows_of<kStride, 3>(copy, row);
+    case 4:
+      return copy_rows_of<kStride, 4>(copy, row);
+  }
+  const int64_t last = copy.zeros + copy.elements;
+  const float* src = copy.src - copy.zeros * kStride;
   for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
     for (int64_t j = 0; j < copy.pitch; j += kLanes) {
-      store(row + j, part_of_row<kStride>(src + kStride * j, first - j, last - j));
+      const float* p = src + kStride * j;
+      const bool whole = j >= copy.zeros && j + kLanes <= last;
+      store(row + j, kStride == 1 && whole ? load(p) : Part<kStride>(copy.zeros - j, last - j).load(p));
     }
   }
 }
@@ -183,7 +214,8 @@ void copy_panels(const PanelCopy& copy) {
           continue;
         }
         for (int v = 0; v < kUnit; v += kLanes) {
-          store(dst + v, part_of_row<1>(src + lane[0] + v, 0, neighbours - v));
+          const float* p = src + lane[0] + v;
+          store(dst + v, neighbours >= v + kLanes ? load(p) : Part<1>(0, neighbours - v).load(p));
         }
       }
     }
