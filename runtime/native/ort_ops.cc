@@ -1,57 +1,27 @@
 // The border to ONNX Runtime: turns nodes and tensors into the structs of conv.h.
 //
 // Nothing is thrown across it: every callback returns a status that names the node and what is wrong.
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <exception>
 #include <limits>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "algorithms.h"
 #include "kernels.h"
 #include "lrn.h"
 #include "ort_abi.h"
+#include "ort_error.h"
+#include "ort_host.h"
+#include "ort_node.h"
+#include "ort_shapes.h"
 #include "payload.h"
 
 namespace sparsepass {
 namespace {
 
 using ort::Api;
-
-// A failed call into ONNX Runtime, or a model that cannot be used.
-struct OrtError : std::exception {
-  explicit OrtError(std::string text) : message(std::move(text)) {}
-  const char* what() const noexcept override { return message.c_str(); }
-  std::string message;
-};
-
-void check(const Api& api, ort::Status* status, const char* what) {
-  if (!status) return;
-  api.ReleaseStatus()(status);
-  throw OrtError(what);
-}
-
-template <class Body>
-ort::Status* guarded(const Api& api, const std::string& where, Body body) {
-  try {
-    body();
-    return nullptr;
-  } catch (const std::bad_alloc&) {
-    return api.CreateStatus()(ort::kFail, (where + ": out of memory").c_str());
-  } catch (const std::exception& error) {
-    return api.CreateStatus()(ort::kInvalidArgument, (where + ": " + error.what()).c_str());
-  }
-}
 
 enum class Activation { none, relu, clip, leaky_relu };
 
@@ -85,216 +55,7 @@ struct Op : ort::CustomOp {
 
 const Op& as_op(const ort::CustomOp* op) { return *static_cast<const Op*>(op); }
 
-// --- what a node holds ----------------------------------------------------------------------------
-
-class NodeReader {
- public:
-  NodeReader(const Api& api, const ort::KernelInfo* info) : api_(api), info_(info) {}
-
-  std::vector<int64_t> ints(const char* name) const {
-    size_t size = 0;
-    check(api_, api_.KernelInfoGetAttributeArray_int64()(info_, name, nullptr, &size),
-          "an attribute is missing or is no list of integers; export the model again");
-    std::vector<int64_t> values(size);
-    check(api_, api_.KernelInfoGetAttributeArray_int64()(info_, name, values.data(), &size),
-          "an attribute cannot be read");
-    return values;
-  }
-  float real(const char* name) const {
-    float value;
-    check(api_, api_.KernelInfoGetAttribute_float()(info_, name, &value),
-          "a float attribute is missing; export the model again");
-    return value;
-  }
-  int64_t integer(const char* name) const {
-    int64_t value;
-    check(api_, api_.KernelInfoGetAttribute_int64()(info_, name, &value),
-          "an integer attribute is missing; export the model again");
-    return value;
-  }
-  // A constant input of `type`; `count` gets its number of elements.
-  const void* constant(size_t index, int type, const char* name, std::vector<int64_t>* dims) const {
-    int is_constant = 0;
-    const ort::Value* value = nullptr;
-    check(api_, api_.KernelInfoGetConstantInput_tensor()(info_, index, &is_constant, &value),
-          "a constant input cannot be read");
-    if (!is_constant || !value) {
-      throw OrtError(std::string(name) + " is not a constant; only constant weights are supported");
-    }
-    ort::TensorInfo* info = nullptr;
-    check(api_, api_.GetTensorTypeAndShape()(value, &info), "a constant has no shape");
-    int actual = 0;
-    size_t rank = 0;
-    ort::Status* status = api_.GetTensorElementType()(info, &actual);
-    if (!status) status = api_.GetDimensionsCount()(info, &rank);
-    dims->resize(rank);
-    if (!status) status = api_.GetDimensions()(info, dims->data(), rank);
-    api_.ReleaseTensorTypeAndShapeInfo()(info);
-    check(api_, status, "a constant has no shape");
-    if (actual != type) throw OrtError(std::string(name) + " has the wrong element type");
-    void* data = nullptr;
-    check(api_, api_.GetTensorMutableData()(const_cast<ort::Value*>(value), &data),
-          "a constant has no data");
-    return data;
-  }
-  std::string node_name() const {
-    size_t size = 0;
-    ort::Status* status = api_.KernelInfo_GetNodeName()(info_, nullptr, &size);
-    std::string name(size, 0);
-    if (!status) status = api_.KernelInfo_GetNodeName()(info_, &name[0], &size);
-    if (status) {
-      api_.ReleaseStatus()(status);
-      return "";
-    }
-    return name.c_str();
-  }
-
- private:
-  const Api& api_;
-  const ort::KernelInfo* info_;
-};
-
-int64_t elements(const std::vector<int64_t>& dims) {
-  int64_t count = 1;
-  for (const int64_t dim : dims) {
-    if (!multiply(count, dim, &count)) throw OrtError("a tensor's size overflows");
-  }
-  return count;
-}
-
-void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>& strides,
-                const std::vector<int64_t>& dilations, const std::vector<int64_t>& pads,
-                int64_t group, ConvParams* params) {
-  if (w_shape.size() != 4 || strides.size() != 2 || dilations.size() != 2 || pads.size() != 4) {
-    throw OrtError("the weight must have 4 dimensions, strides and dilations 2, pads 4 values");
-  }
-  *params = {w_shape[0], w_shape[1],   group,        w_shape[2], w_shape[3], strides[0], strides[1],
-             dilations[0], dilations[1], pads[0], pads[1], pads[2], pads[3]};
-  const std::string error = check_params(*params);
-  if (!error.empty()) throw OrtError(error);
-}
-
 // --- the kernel -----------------------------------------------------------------------------------
-
-// How many threads a session has, as far as the calls of its nodes have seen.
-struct ThreadCount {
-  std::atomic<int> found{1};
-  std::atomic<uint64_t> calls{0};
-};
-
-// The count that all nodes of a session share.  A session has one logger, and no other name.
-std::shared_ptr<ThreadCount> threads_of_session(const Api& api, const ort::KernelInfo* info) {
-  const ort::Logger* session = nullptr;
-  check(api, api.KernelInfo_GetLogger()(info, &session), "the session has no logger");
-  static std::mutex mutex;
-  static std::map<const ort::Logger*, std::weak_ptr<ThreadCount>> sessions;
-  const std::lock_guard<std::mutex> lock(mutex);
-  for (auto entry = sessions.begin(); entry != sessions.end();) {
-    entry = entry->second.expired() ? sessions.erase(entry) : std::next(entry);
-  }
-  std::shared_ptr<ThreadCount> count = sessions[session].lock();
-  if (!count) sessions[session] = count = std::make_shared<ThreadCount>();
-  return count;
-}
-
-class OrtHost : public Host {
- public:
-  static constexpr size_t kLine = 64;
-
-  // Calls 1, 2, 4, 8, ... of a session count its threads, as a thread may sleep through one of them.
-  OrtHost(const Api& api, const ort::KernelContext* context, const ort::MemoryInfo* memory_info,
-          ThreadCount* threads)
-      : api_(api), context_(context), memory_info_(memory_info) {
-    // Asking the system takes microseconds.
-    static const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    const uint64_t call = threads->calls.fetch_add(1) + 1;
-    if (threads->found.load() < most && (call & (call - 1)) == 0) {
-      threads->found.store(std::max(threads->found.load(), count_threads(most)));
-    }
-    threads_ = threads->found.load();
-  }
-  ~OrtHost() override {
-    for (void* memory : memory_) {
-      if (ort::Status* status = api_.AllocatorFree()(allocator_, memory)) {
-        api_.ReleaseStatus()(status);
-      }
-    }
-    if (allocator_) api_.ReleaseAllocator()(allocator_);
-  }
-  OrtHost(const OrtHost&) = delete;
-  OrtHost& operator=(const OrtHost&) = delete;
-
-  void parallel_for(int64_t count, const std::function<void(int64_t)>& task) override {
-    if (count <= 1) {
-      if (count == 1) task(0);
-      return;
-    }
-    Tasks tasks = {&task, {}, {}};
-    check(api_,
-          api_.KernelContext_ParallelFor()(context_, &Tasks::run, static_cast<size_t>(count), 0,
-                                           &tasks),
-          "ONNX Runtime could not start its threads");
-    if (tasks.failed.load()) std::rethrow_exception(tasks.error);
-  }
-  int threads() const override { return threads_; }
-  // From the session's arena: the next layer gets the same memory, which the caches still hold.
-  void* scratch(size_t bytes) override {
-    if (!allocator_) {
-      check(api_, api_.KernelContext_GetAllocator()(context_, memory_info_, &allocator_),
-            "the session has no allocator");
-    }
-    void* memory = nullptr;
-    ort::Status* status = api_.AllocatorAlloc()(allocator_, bytes + kLine, &memory);
-    if (status) api_.ReleaseStatus()(status);
-    if (!memory) throw std::bad_alloc();
-    memory_.push_back(memory);
-    const uintptr_t address = reinterpret_cast<uintptr_t>(memory);
-    return reinterpret_cast<void*>((address + kLine - 1) / kLine * kLine);
-  }
-
- private:
-  // The C API tells nobody how many threads a session has, and work that is cut for two costs one
-  // more than it should.  So as many tasks as there could be threads wait a moment for each other.
-  int count_threads(int most) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
-    std::mutex mutex;
-    std::set<std::thread::id> seen;
-    std::atomic<int> arrived{0};
-    parallel_for(most, [&](int64_t) {
-      {
-        const std::lock_guard<std::mutex> lock(mutex);
-        seen.insert(std::this_thread::get_id());
-      }
-      arrived.fetch_add(1);
-      while (arrived.load() < most && std::chrono::steady_clock::now() < end) {
-        std::this_thread::yield();
-      }
-    });
-    return static_cast<int>(seen.size());
-  }
-
-  struct Tasks {
-    const std::function<void(int64_t)>* task;
-    std::atomic<bool> failed;
-    std::exception_ptr error;
-
-    static void run(void* data, size_t index) {
-      Tasks& tasks = *static_cast<Tasks*>(data);
-      try {
-        (*tasks.task)(static_cast<int64_t>(index));
-      } catch (...) {
-        if (!tasks.failed.exchange(true)) tasks.error = std::current_exception();
-      }
-    }
-  };
-
-  const Api& api_;
-  const ort::KernelContext* context_;
-  const ort::MemoryInfo* memory_info_;
-  ort::Allocator* allocator_ = nullptr;
-  int threads_ = 1;
-  std::vector<void*> memory_;
-};
 
 // A node of the graph, ready to run.
 class Kernel {
@@ -449,112 +210,6 @@ class LrnNode : public Kernel {
   LrnParams params_;
 };
 
-// --- shape inference ------------------------------------------------------------------------------
-
-// Holds a TensorInfo of our own and releases it.
-class OwnedInfo {
- public:
-  OwnedInfo(const Api& api, ort::TensorInfo* info) : api_(api), info_(info) {}
-  ~OwnedInfo() { api_.ReleaseTensorTypeAndShapeInfo()(info_); }
-  OwnedInfo(const OwnedInfo&) = delete;
-  OwnedInfo& operator=(const OwnedInfo&) = delete;
-  ort::TensorInfo* get() const { return info_; }
-
- private:
-  const Api& api_;
-  ort::TensorInfo* info_;
-};
-
-std::vector<int64_t> attribute_ints(const Api& api, ort::ShapeInferContext* context,
-                                    const char* name) {
-  const ort::OpAttr* attribute = nullptr;
-  check(api, api.ShapeInferContext_GetAttribute()(context, name, &attribute),
-        "an attribute is missing");
-  int64_t values[8];
-  size_t bytes = 0;
-  check(api,
-        api.ReadOpAttr()(attribute, ort::kAttributeInts, values, sizeof(values), &bytes),
-        "an attribute has too many values");
-  return {values, values + bytes / sizeof(int64_t)};
-}
-
-// The context owns what it returns.
-const ort::TensorInfo* input_info(const Api& api, ort::ShapeInferContext* context, size_t index) {
-  ort::TensorInfo* info = nullptr;
-  check(api, api.ShapeInferContext_GetInputTypeShape()(context, index, &info),
-        "an input has no shape");
-  return info;
-}
-
-std::vector<int64_t> dimensions(const Api& api, const ort::TensorInfo* info) {
-  size_t rank = 0;
-  check(api, api.GetDimensionsCount()(info, &rank), "an input has no shape");
-  std::vector<int64_t> dims(rank);
-  check(api, api.GetDimensions()(info, dims.data(), rank), "an input has no shape");
-  return dims;
-}
-
-// The name of an output size, from that of the input size and what padding adds to and the kernel takes off
-// it: equal names are equal sizes.  Empty where the input has none.
-std::string size_name(const std::string& input, int64_t added, int64_t stride) {
-  if (input.empty() || (added == -1 && stride == 1)) return input;
-  return "(" + input + (added < 0 ? "" : "+") + std::to_string(added) + ")/" +
-         std::to_string(stride) + "+1";
-}
-
-// Sizes below 0 go by their names.  ONNX Runtime would take one without a name for a number, so that no
-// shape is better.
-void set_output_shape(const Api& api, ort::ShapeInferContext* context,
-                      const std::array<int64_t, 4>& dims, std::array<const char*, 4> names) {
-  for (int axis = 0; axis < 4; ++axis) {
-    if (dims[axis] < 0 && !*names[axis]) return;
-    if (dims[axis] >= 0) names[axis] = "";
-  }
-  ort::TensorInfo* raw = nullptr;
-  check(api, api.CreateTensorTypeAndShapeInfo()(&raw), "no memory for a shape");
-  const OwnedInfo y(api, raw);
-  check(api, api.SetTensorElementType()(y.get(), ort::kTensorFloat), "no element type");
-  check(api, api.SetDimensions()(y.get(), dims.data(), 4), "no dimensions");
-  check(api, api.SetSymbolicDimensions()(y.get(), names.data(), 4), "no symbolic dimensions");
-  check(api, api.ShapeInferContext_SetOutputTypeShape()(context, 0, y.get()), "no output shape");
-}
-
-void infer_shape_of_input(const Op&, const Api& api, ort::ShapeInferContext* context) {
-  const ort::TensorInfo* x = input_info(api, context, 0);
-  const std::vector<int64_t> dims = dimensions(api, x);
-  if (dims.size() != 4) return;  // unknown: the kernel checks when it runs
-  std::array<const char*, 4> symbols = {"", "", "", ""};
-  check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
-  set_output_shape(api, context, {dims[0], dims[1], dims[2], dims[3]}, symbols);
-}
-
-void infer_shape_of_conv(const Op& op, const Api& api, ort::ShapeInferContext* context) {
-  const ort::TensorInfo* x = input_info(api, context, 0);
-  const std::vector<int64_t> x_dims = dimensions(api, x);
-  if (x_dims.size() != 4) return;  // unknown: the kernel checks when it runs
-  std::vector<int64_t> w_shape;
-  if (op.row->sparse) {
-    w_shape = attribute_ints(api, context, "w_shape");
-  } else {
-    w_shape = dimensions(api, input_info(api, context, 1));
-  }
-  ConvParams params;
-  fill_shape(w_shape, attribute_ints(api, context, "strides"),
-             attribute_ints(api, context, "dilations"), attribute_ints(api, context, "pads"), 1,
-             &params);
-  std::vector<const char*> symbols(4, "");
-  check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
-  const ConvParams& p = params;
-  const std::string size_names[4] = {
-      symbols[0], "",
-      size_name(symbols[2], p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h),
-      size_name(symbols[3], p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w)};
-  const auto size = [&](int axis, int64_t of_input) { return x_dims[axis] < 0 ? -1 : of_input; };
-  set_output_shape(api, context,
-                   {x_dims[0], p.filters, size(2, p.out_h(x_dims[2])), size(3, p.out_w(x_dims[3]))},
-                   {size_names[0].c_str(), "", size_names[2].c_str(), size_names[3].c_str()});
-}
-
 // --- registration ---------------------------------------------------------------------------------
 
 // The table that GetApi returned; the same pointer for the life of the process.
@@ -623,7 +278,9 @@ Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
       std::move(types));
   op.create = create<ConvNode>;
   if (residual && row.sparse) op.GetMayInplace = residual_may_become_output;
-  op.infer = infer_shape_of_conv;
+  op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
+    infer_shape_of_conv(api, context, made.row->sparse);
+  };
   op.row = &row;
   op.activation = activation;
   op.residual = residual;
@@ -633,7 +290,9 @@ Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
 Op make_lrn_op() {
   Op op = make_op("LocalResponseNorm", {ort::kTensorFloat});
   op.create = create<LrnNode>;
-  op.infer = infer_shape_of_input;
+  op.infer = [](const Op&, const Api& api, ort::ShapeInferContext* context) {
+    infer_shape_of_input(api, context);
+  };
   return op;
 }
 

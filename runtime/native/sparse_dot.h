@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kernels.h"
-#include "spmm_code.h"
+#include "sparse_rows.h"
 
 namespace sparsepass {
 

@@ -13,18 +13,10 @@
 #include "code_buffer.h"
 #include "conv.h"
 #include "machine.h"
+#include "sparse_rows.h"
 #include "spmm_kernel.h"
 
 namespace sparsepass {
-
-// Kept weights by output channel: row r owns [row_start[r], row_start[r + 1]), ordered by tap; `tap`
-// counts over all input channels, so that equal taps of two rows read the same input.
-struct SparseRows {
-  int64_t rows;
-  std::vector<int64_t> row_start;
-  std::vector<int32_t> tap;
-  std::vector<float> value;
-};
 
 struct SpmmCodeOptions {
   Epilogue epilogue;

@@ -111,10 +111,8 @@ def main() -> None:
     page = (
         INTRODUCTION.format(machine=f"{machine.cpu}, {machine.isa}, ORT {machine.onnxruntime}")
         + table([whole_row(name, report) for name, report in reports.items()])
-        + "\n"
         + PAPERS
         + table([paper_row(name, report) for name, report in reports.items()])
-        + "\n"
         + NOTE
     )
     PAGE.write_text(page, encoding="utf-8")

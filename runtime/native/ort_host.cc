@@ -1,0 +1,121 @@
+#include "ort_host.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <new>
+#include <set>
+#include <thread>
+
+#include "ort_error.h"
+
+namespace sparsepass {
+namespace {
+
+constexpr size_t kLine = 64;
+
+struct Tasks {
+  const std::function<void(int64_t)>* task;
+  std::atomic<bool> failed;
+  std::exception_ptr error;
+
+  static void run(void* data, size_t index) {
+    Tasks& tasks = *static_cast<Tasks*>(data);
+    try {
+      (*tasks.task)(static_cast<int64_t>(index));
+    } catch (...) {
+      if (!tasks.failed.exchange(true)) tasks.error = std::current_exception();
+    }
+  }
+};
+
+}  // namespace
+
+// A session has one logger, and no other name.
+std::shared_ptr<ThreadCount> threads_of_session(const ort::Api& api, const ort::KernelInfo* info) {
+  const ort::Logger* session = nullptr;
+  check(api, api.KernelInfo_GetLogger()(info, &session), "the session has no logger");
+  static std::mutex mutex;
+  static std::map<const ort::Logger*, std::weak_ptr<ThreadCount>> sessions;
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (auto entry = sessions.begin(); entry != sessions.end();) {
+    entry = entry->second.expired() ? sessions.erase(entry) : std::next(entry);
+  }
+  std::shared_ptr<ThreadCount> count = sessions[session].lock();
+  if (!count) sessions[session] = count = std::make_shared<ThreadCount>();
+  return count;
+}
+
+// Calls 1, 2, 4, 8, ... of a session count its threads, as a thread may sleep through one of them.
+OrtHost::OrtHost(const ort::Api& api, const ort::KernelContext* context,
+                 const ort::MemoryInfo* memory_info, ThreadCount* threads)
+    : api_(api), context_(context), memory_info_(memory_info) {
+  // Asking the system takes microseconds.
+  static const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const uint64_t call = threads->calls.fetch_add(1) + 1;
+  if (threads->found.load() < most && (call & (call - 1)) == 0) {
+    threads->found.store(std::max(threads->found.load(), count_threads(most)));
+  }
+  threads_ = threads->found.load();
+}
+
+OrtHost::~OrtHost() {
+  for (void* memory : memory_) {
+    if (ort::Status* status = api_.AllocatorFree()(allocator_, memory)) {
+      api_.ReleaseStatus()(status);
+    }
+  }
+  if (allocator_) api_.ReleaseAllocator()(allocator_);
+}
+
+void OrtHost::parallel_for(int64_t count, const std::function<void(int64_t)>& task) {
+  if (count <= 1) {
+    if (count == 1) task(0);
+    return;
+  }
+  Tasks tasks = {&task, {}, {}};
+  check(api_,
+        api_.KernelContext_ParallelFor()(context_, &Tasks::run, static_cast<size_t>(count), 0,
+                                         &tasks),
+        "ONNX Runtime could not start its threads");
+  if (tasks.failed.load()) std::rethrow_exception(tasks.error);
+}
+
+void* OrtHost::scratch(size_t bytes) {
+  if (!allocator_) {
+    check(api_, api_.KernelContext_GetAllocator()(context_, memory_info_, &allocator_),
+          "the session has no allocator");
+  }
+  void* memory = nullptr;
+  ort::Status* status = api_.AllocatorAlloc()(allocator_, bytes + kLine, &memory);
+  if (status) api_.ReleaseStatus()(status);
+  if (!memory) throw std::bad_alloc();
+  memory_.push_back(memory);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(memory);
+  return reinterpret_cast<void*>((address + kLine - 1) / kLine * kLine);
+}
+
+// The C API tells nobody how many threads a session has, and work that is cut for two costs one
+// more than it should.  So as many tasks as there could be threads wait a moment for each other.
+int OrtHost::count_threads(int most) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  std::atomic<int> arrived{0};
+  parallel_for(most, [&](int64_t) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      seen.insert(std::this_thread::get_id());
+    }
+    arrived.fetch_add(1);
+    while (arrived.load() < most && std::chrono::steady_clock::now() < end) {
+      std::this_thread::yield();
+    }
+  });
+  return static_cast<int>(seen.size());
+}
+
+}  // namespace sparsepass

@@ -1,0 +1,17 @@
+// Shape inference: what ONNX Runtime asks of ops before a session runs.
+#ifndef SPARSEPASS_ORT_SHAPES_H_
+#define SPARSEPASS_ORT_SHAPES_H_
+
+#include "ort_abi.h"
+
+namespace sparsepass {
+
+// The output has the shape of the first input.
+void infer_shape_of_input(const ort::Api& api, ort::ShapeInferContext* context);
+
+// The output of a convolution; `sparse` ones hold the shape of their weight in an attribute.
+void infer_shape_of_conv(const ort::Api& api, ort::ShapeInferContext* context, bool sparse);
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_ORT_SHAPES_H_
