@@ -26,6 +26,7 @@ constexpr size_t kMostPrograms = 4;
 // Multiply-adds of one piece of generated code where it runs over many units: its code (about 11 bytes
 // each) stays in the instruction cache, and the input channels it reads in the data cache.
 constexpr int64_t kPieceMultiplies = 800;
+
 // Units from which cutting code into pieces pays for storing accumulators between them.
 constexpr int64_t kManyUnits = 24;
 
@@ -38,9 +39,9 @@ constexpr double kSmallProducts = 64 * 1024;
 struct Program {
   int64_t in_h, in_w;
   int64_t parts;  // threads that share it
-  int64_t units;
   bool residual;
   Packing packing;
+  int64_t units = 0;
   SpmmCode code;
   bool generated = false;
   // Instead of all that, where the output is one position.
@@ -173,9 +174,8 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
     program->dot.init(rows(), offset);
     return program;
   }
-  const std::string error =
-      program->packing.init(
-      params_, o.in_h, o.in_w, static_cast<double>(kept_) / static_cast<double>(taps), parts);
+  const double reuse = static_cast<double>(kept_) / static_cast<double>(taps);
+  const std::string error = program->packing.init(params_, o.in_h, o.in_w, reuse, parts);
   if (!error.empty()) throw std::length_error(error);
   for (int64_t tap = 0; tap < taps; ++tap) {
     const int64_t at = tap % kernel;
@@ -184,7 +184,6 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
   }
   const std::vector<Strip>& strips = program->packing.strips();
   int64_t fewest = strips.front().units;
-  program->units = 0;
   for (const Strip& strip : strips) {
     program->units += strip.units;
     fewest = std::min(fewest, strip.units);
