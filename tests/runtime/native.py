@@ -122,7 +122,12 @@ def sparse_payload(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return weight.reshape(-1)[indices], indices
 
 
-def run(
+def run(algorithm: str, isa: str, problem: Problem, **how) -> np.ndarray:
+    """The output of ``algorithm``; ``how`` and what is raised are those of ``weighed_run``."""
+    return weighed_run(algorithm, isa, problem, **how)[0]
+
+
+def weighed_run(
     algorithm: str,
     isa: str,
     problem: Problem,
@@ -131,27 +136,10 @@ def run(
     repeats: int = 1,
     at_end: bool = True,
     in_place: bool = False,
-) -> np.ndarray:
-    """The output of ``algorithm``; every operand lies in guarded memory.
-
-    ``in_place`` writes it where the residual is.
-
-    Raises what ``weighed_run`` raises.
-    """
-    return weighed_run(algorithm, isa, problem, threads, repeats, at_end, in_place)[0]
-
-
-def weighed_run(
-    algorithm: str,
-    isa: str,
-    problem: Problem,
-    threads: int = 1,
-    repeats: int = 1,
-    at_end: bool = True,
-    in_place: bool = False,
 ) -> tuple[np.ndarray, int]:
     """The output of ``algorithm``, and the bytes that its packed weight then takes.
 
+    Every operand lies in guarded memory; ``in_place`` writes the output where the residual is.
     Raises RefusedError with the library's message, NotHereError without the instruction set, and
     AssertionError where something was written that is not output.
     """
