@@ -1,5 +1,9 @@
 // y = A^T [ (G g G^T) * (B^T d B) ] A, summed over channels as one matrix product per position.
 //
+// A convolution with stride s is the sum of s * s convolutions with stride 1, one for each phase of
+// the input rows and columns, whose kernels are s times smaller (Huang et al., arXiv 2002.00552).
+// They share one output transform: phases are channels here.
+//
 // A block of tiles at a time: its transformed input stays in the second-level cache while passes of
 // filters multiply it and transform their sums back.
 //
@@ -17,10 +21,13 @@
 //   512        7.8e-6  5.8e-7        3.3e-6  4.5e-7      1.5e-5  1.3e-6
 //
 // The usual points 0, 1, -1, 2, -2 make the largest error of F(4 x 4) four times as large as
-// 0, 3/4, -3/4, 3/2, -3/2 do, whose powers and products are exact in float as well.
+// 0, 3/4, -3/4, 3/2, -3/2 do, whose powers and products are exact in float as well.  So are those
+// of 1/4, -1/4, 7/8, -7/8, 7/4, -7/4 for four taps, where 1/2, 1 and 2 double the error.
 #include "winograd.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "gemm.h"
@@ -30,38 +37,46 @@
 namespace sparsepass {
 namespace {
 
-constexpr int64_t kPassFilters = 32;
+// Filters that are multiplied before their sums are transformed.  Where the transformed input leaves
+// most of the cache to the sums, fewer at a time let more tiles take part.
+constexpr int64_t kPassFilters = 32, kShortPassFilters = 16, kFewChannels = 64;
 
-// F(m x m, 3 x 3): `transform` is G, positions (m + 2) by 3.
+// F(m x m, taps x taps) by the finite interpolation points in the order of the kernels, and infinity.
 struct Variant {
-  int64_t m;
-  double transform[6][3];
+  int64_t m, taps;
+  double points[6];
   WinogradInputKernel* KernelTable::*input;
   WinogradOutputKernel* KernelTable::*output;
 
-  int64_t tile() const { return m + 2; }
+  int64_t tile() const { return m + taps - 1; }
   int64_t positions() const { return tile() * tile(); }
+  // Element (row, tap) of G: for the finite point p, p^tap over the product of p's distances to the
+  // other points.
+  double transform(int64_t row, int64_t tap) const;
 };
 
-constexpr Variant kVariant2 = {
-    2,
-    {{-1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}},
-    &KernelTable::winograd2_input,
-    &KernelTable::winograd2_output,
-};
+double Variant::transform(int64_t row, int64_t tap) const {
+  if (row == tile() - 1) return tap == taps - 1;
+  double value = 1;
+  for (int64_t i = 0; i < tap; ++i) value *= points[row];
+  for (int64_t i = 0; i < tile() - 1; ++i) {
+    if (i != row) value /= points[row] - points[i];
+  }
+  return value;
+}
 
-// Row p of G for the finite point p: (1, p, p^2) over the product of its distances to the others.
-constexpr Variant kVariant4 = {
-    4,
-    {{64. / 81, 0, 0},
-     {-128. / 243, -32. / 81, -8. / 27},
-     {-128. / 243, 32. / 81, -8. / 27},
-     {32. / 243, 16. / 81, 8. / 27},
-     {32. / 243, -16. / 81, 8. / 27},
-     {0, 0, 1}},
-    &KernelTable::winograd4_input,
-    &KernelTable::winograd4_output,
-};
+constexpr Variant kF23 = {
+    2, 3, {0, 1, -1}, &KernelTable::winograd_f23_input, &KernelTable::winograd_f23_output};
+constexpr Variant kF43 = {4,
+                          3,
+                          {0, 3. / 4, -3. / 4, 3. / 2, -3. / 2},
+                          &KernelTable::winograd_f43_input,
+                          &KernelTable::winograd_f43_output};
+constexpr Variant kF44 = {4,
+                          4,
+                          {1. / 4, -1. / 4, 7. / 8, -7. / 8, 7. / 4, -7. / 4},
+                          &KernelTable::winograd_f44_input,
+                          &KernelTable::winograd_f44_output};
 
 // Neighbouring tiles of one tile row of one image.
 struct Segment {
@@ -98,7 +113,9 @@ class Winograd : public Conv {
 
  private:
   void pack(const float* weight);
+  void take_phase(const float* weight, int64_t index, double* g) const;
   Grid divide(const Operands& operands) const;
+  int64_t block_rows(const Grid& grid, int64_t tiles) const;
   Block block(const Operands& operands, const Grid& grid, int64_t index) const;
   // Floats between two positions of the transformed input and of the sums.
   int64_t input_stride(const Grid& grid) const;
@@ -116,8 +133,10 @@ class Winograd : public Conv {
   const ConvParams params_;
   const Epilogue epilogue_;
   const KernelTable& kernels_;
-  const int64_t lanes_, channels_, filters_;  // channels and filters of one group
-  const int64_t passes_;
+  const int64_t lanes_;
+  const int64_t stride_;
+  const int64_t channels_, filters_;  // of one group; every phase is a channel
+  const int64_t pass_filters_, passes_;
   const int64_t packed_floats_;
   const AlignedFloats packed_;  // (group, pass, position, block of lanes, channel, lane)
   const std::vector<float> bias_;
@@ -130,9 +149,11 @@ Winograd::Winograd(const Variant& variant, const ConvParams& params, const float
       epilogue_(epilogue),
       kernels_(kernels),
       lanes_(kernels.gemm_lanes()),
-      channels_(params.channels_per_group),
+      stride_(params.stride_h),
+      channels_(params.channels_per_group * stride_ * stride_),
       filters_(params.filters / params.groups),
-      passes_(divide_up(filters_, kPassFilters)),
+      pass_filters_(channels_ < kFewChannels ? kShortPassFilters : kPassFilters),
+      passes_(divide_up(filters_, pass_filters_)),
       packed_floats_(product({params.groups, round_up(filters_, lanes_), channels_,
                               variant.positions()})),
       packed_(allocate_floats(packed_floats_)),
@@ -141,19 +162,22 @@ Winograd::Winograd(const Variant& variant, const ConvParams& params, const float
 }
 
 void Winograd::pack(const float* weight) {
-  int64_t tile = variant_.tile(), positions = variant_.positions();
-  std::vector<float> transformed(kPassFilters * channels_ * positions);
+  const int64_t tile = variant_.tile(), positions = variant_.positions(), taps = variant_.taps;
+  std::vector<double> transform(tile * taps);
+  for (int64_t i = 0; i < tile * taps; ++i) transform[i] = variant_.transform(i / taps, i % taps);
+  std::vector<float> transformed(pass_filters_ * channels_ * positions);
+  std::vector<double> g(taps * taps);
   float* packed = packed_.get();
   for (int64_t task = 0; task < params_.groups * passes_; ++task) {
-    int64_t first = task / passes_ * filters_ + task % passes_ * kPassFilters;
-    int64_t filters = std::min(kPassFilters, filters_ - task % passes_ * kPassFilters);
+    int64_t first = task / passes_ * filters_ + task % passes_ * pass_filters_;
+    int64_t filters = std::min(pass_filters_, filters_ - task % passes_ * pass_filters_);
     for (int64_t i = 0; i < filters * channels_; ++i) {
-      const float* g = weight + (first * channels_ + i) * 9;
+      take_phase(weight, first * channels_ + i, g.data());
       for (int64_t position = 0; position < positions; ++position) {
-        const double* row = variant_.transform[position / tile];
-        const double* column = variant_.transform[position % tile];
+        const double* row = &transform[position / tile * taps];
+        const double* column = &transform[position % tile * taps];
         double sum = 0;
-        for (int k = 0; k < 9; ++k) sum += row[k / 3] * g[k] * column[k % 3];
+        for (int64_t k = 0; k < taps * taps; ++k) sum += row[k / taps] * g[k] * column[k % taps];
         transformed[position * filters * channels_ + i] = static_cast<float>(sum);
       }
     }
@@ -165,6 +189,17 @@ void Winograd::pack(const float* weight) {
   }
 }
 
+// The taps of the kernel that meet one phase; `index` counts (filter, channel, row and column phase).
+void Winograd::take_phase(const float* weight, int64_t index, double* g) const {
+  const int64_t taps = variant_.taps, kernel_h = params_.kernel_h, kernel_w = params_.kernel_w;
+  const float* kernel = weight + index / (stride_ * stride_) * kernel_h * kernel_w;
+  for (int64_t k = 0; k < taps * taps; ++k) {
+    int64_t y = k / taps * stride_ + index / stride_ % stride_;
+    int64_t x = k % taps * stride_ + index % stride_;
+    g[k] = y < kernel_h && x < kernel_w ? kernel[y * kernel_w + x] : 0;
+  }
+}
+
 Grid Winograd::divide(const Operands& operands) const {
   Grid g;
   g.out_h = params_.out_h(operands.in_h);
@@ -172,18 +207,33 @@ Grid Winograd::divide(const Operands& operands) const {
   g.image_rows = divide_up(g.out_h, variant_.m);
   g.rows = g.image_rows * operands.batch;
   g.row_tiles = divide_up(g.out_w, variant_.m);
-  // The transformed input of a block takes three quarters of the cache.
-  int64_t tiles = second_level_cache() * 3 / 4 / (variant_.positions() * channels_ * 4);
+  // The transformed input of a block takes three quarters of the cache, or with few channels the
+  // sums of a pass as well.
+  int64_t depth = channels_ + (channels_ < kFewChannels ? pass_filters_ : 0);
+  int64_t tiles = second_level_cache() * 3 / 4 / (variant_.positions() * depth * 4);
   tiles = std::max(tiles / lanes_ * lanes_, 2 * lanes_);
   g.part_tiles = g.row_tiles;
   if (g.row_tiles > tiles) {
     g.part_tiles = round_up(divide_up(g.row_tiles, divide_up(g.row_tiles, tiles)), lanes_);
   }
   g.row_parts = divide_up(g.row_tiles, g.part_tiles);
-  int64_t row_blocks = divide_up(g.rows, std::max<int64_t>(1, tiles / g.row_tiles));
-  g.block_rows = divide_up(g.rows, row_blocks);
+  g.block_rows = block_rows(g, tiles);
   g.blocks = divide_up(g.rows, g.block_rows) * g.row_parts;
   return g;
+}
+
+// Tile rows of at most `tiles` tiles: as few blocks as possible, or the fewest idle lanes.
+int64_t Winograd::block_rows(const Grid& g, int64_t tiles) const {
+  const int64_t most = std::clamp<int64_t>(tiles / g.row_tiles, 1, g.rows);
+  int64_t best = divide_up(g.rows, divide_up(g.rows, most));
+  auto vectors = [&](int64_t rows) {
+    int64_t whole = g.rows / rows, rest = g.rows % rows;
+    return whole * divide_up(rows * g.row_tiles, lanes_) + divide_up(rest * g.row_tiles, lanes_);
+  };
+  for (int64_t rows = most; rows >= 1 && 2 * rows > most; --rows) {
+    if (vectors(rows) < vectors(best)) best = rows;
+  }
+  return best;
 }
 
 Block Winograd::block(const Operands& operands, const Grid& g, int64_t index) const {
@@ -205,11 +255,11 @@ int64_t Winograd::input_stride(const Grid& g) const {
 }
 
 int64_t Winograd::sums_stride(const Grid& g) const {
-  return round_up(kPassFilters * round_up(g.block_tiles(), lanes_), 32) + 16;
+  return round_up(pass_filters_ * round_up(g.block_tiles(), lanes_), 32) + 16;
 }
 
 int64_t Winograd::rows_floats(const Operands& operands, const Grid& g) const {
-  int64_t row = winograd_row_floats(variant_.m, g.part_tiles);
+  int64_t row = winograd_row_floats(variant_.m * stride_, g.part_tiles);
   return round_up(variant_.tile() * row + operands.in_w, 16);
 }
 
@@ -228,18 +278,20 @@ void Winograd::transform(const Block& block, int64_t first, int64_t last, float*
   job.in_h = o.in_h;
   job.in_w = o.in_w;
   job.channels = last - first;
-  job.row_stride = winograd_row_floats(variant_.m, block.grid.part_tiles);
+  job.stride = stride_;
+  job.row_stride = winograd_row_floats(variant_.m * stride_, block.grid.part_tiles);
   job.rows = rows;
   job.zeros = rows + variant_.tile() * job.row_stride;
   job.position_stride = input_stride(block.grid);
   job.channel_stride = round_up(block.tiles, lanes_);
-  job.out = input + first * job.channel_stride;
+  job.out = input + first * stride_ * stride_ * job.channel_stride;
   std::fill_n(rows + variant_.tile() * job.row_stride, o.in_w, 0.0f);
   for (const Segment& s : block.segments) {
-    int64_t channel = s.image * params_.channels() + block.group * channels_ + first;
+    int64_t channel =
+        s.image * params_.channels() + block.group * params_.channels_per_group + first;
     job.x = o.x + channel * o.in_h * o.in_w;
-    job.first_y = s.row * variant_.m - params_.pad_top;
-    job.first_x = s.first * variant_.m - params_.pad_left;
+    job.first_y = s.row * variant_.m * stride_ - params_.pad_top;
+    job.first_x = s.first * variant_.m * stride_ - params_.pad_left;
     job.tiles = s.tiles;
     (kernels_.*variant_.input)(job);
     job.out += s.tiles;
@@ -247,11 +299,11 @@ void Winograd::transform(const Block& block, int64_t first, int64_t last, float*
 }
 
 void Winograd::multiply(const Block& block, int64_t pass, const float* input, float* sums) const {
-  const int64_t filters = std::min(kPassFilters, filters_ - pass * kPassFilters);
+  const int64_t filters = std::min(pass_filters_, filters_ - pass * pass_filters_);
   const int64_t padded = round_up(filters, lanes_), no_offset = 0;
   const int64_t group_floats = round_up(filters_, lanes_) * channels_ * variant_.positions();
   const float* weight = packed_.get() + block.group * group_floats +
-                        pass * kPassFilters * channels_ * variant_.positions();
+                        pass * pass_filters_ * channels_ * variant_.positions();
   GemmJob product = {};
   product.lanes = best_gemm_lanes(filters, block.tiles, channels_, lanes_);
   product.weight_stride = channels_ * lanes_;
@@ -260,7 +312,9 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   product.window_offset = &no_offset;
   product.window = 1;
   product.filters = filters;
-  product.columns = block.tiles;
+  // Whole vectors are stored without masks; what lies past the tiles is not read again.
+  product.columns =
+      product.lanes == GemmLanes::columns ? product.panel_stride : block.tiles;
   product.out_stride = product.panel_stride;
   for (int64_t position = 0; position < variant_.positions(); ++position) {
     product.weight = weight + position * padded * channels_;
@@ -270,7 +324,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   }
 
   const Grid& g = block.grid;
-  const int64_t first = block.group * filters_ + pass * kPassFilters;
+  const int64_t first = block.group * filters_ + pass * pass_filters_;
   WinogradOutput job;
   job.sums = sums;
   job.position_stride = sums_stride(g);
@@ -308,7 +362,7 @@ void Winograd::run_blocks(const Operands& operands, const Grid& g, Host& host) c
   share_out(host, g.blocks * params_.groups, 4 * (rows + input + sums),
             [&](int64_t index, float* memory) {
               const Block block = this->block(operands, g, index);
-              transform(block, 0, channels_, memory, memory + rows);
+              transform(block, 0, params_.channels_per_group, memory, memory + rows);
               for (int64_t pass = 0; pass < passes_; ++pass) {
                 multiply(block, pass, memory + rows, memory + rows + input);
               }
@@ -318,11 +372,12 @@ void Winograd::run_blocks(const Operands& operands, const Grid& g, Host& host) c
 // Too few blocks for the threads: they share each block, first its channels, then its filters.
 void Winograd::run_passes(const Operands& operands, const Grid& g, Host& host) const {
   float* input = static_cast<float*>(host.scratch(4 * input_floats(g)));
-  const int64_t parts = std::min<int64_t>(channels_, 2 * host.threads());
+  const int64_t channels = params_.channels_per_group;
+  const int64_t parts = std::min<int64_t>(channels, 2 * host.threads());
   for (int64_t index = 0; index < g.blocks * params_.groups; ++index) {
     const Block block = this->block(operands, g, index);
     share_out(host, parts, 4 * rows_floats(operands, g), [&](int64_t part, float* memory) {
-      transform(block, channels_ * part / parts, channels_ * (part + 1) / parts, memory, input);
+      transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
     share_out(host, passes_, 4 * sums_floats(g), [&](int64_t pass, float* memory) {
       multiply(block, pass, input, memory);
@@ -330,17 +385,28 @@ void Winograd::run_passes(const Operands& operands, const Grid& g, Host& host) c
   }
 }
 
-std::unique_ptr<Conv> make(const Variant& variant, const ConvParams& params, const Weight& weight,
-                           const float* bias, const Epilogue& epilogue, const KernelTable& kernels,
-                           std::string* error) {
-  *error = check_dense(params, weight);
-  if (!error->empty()) return nullptr;
-  if (params.kernel_h != 3 || params.kernel_w != 3 || params.stride_h != 1 ||
-      params.stride_w != 1 || params.dilation_h != 1 || params.dilation_w != 1) {
-    *error = "Winograd convolution needs a 3x3 kernel with stride 1 and dilation 1";
-    return nullptr;
+// The variant among `variants` for the taps that a phase of the kernel has; null where none fits.
+const Variant* variant_for(const ConvParams& p, std::initializer_list<const Variant*> variants) {
+  int64_t stride = p.stride_h, taps = divide_up(p.kernel_h, stride);
+  if (p.stride_w != stride || divide_up(p.kernel_w, stride) != taps) return nullptr;
+  if (p.dilation_h != 1 || p.dilation_w != 1) return nullptr;
+  if (stride != 1 && stride != 2 && stride != 4) return nullptr;
+  for (const Variant* variant : variants) {
+    if (variant->taps == taps) return variant;
   }
-  return std::make_unique<Winograd>(variant, params, weight.values, bias, epilogue, kernels);
+  return nullptr;
+}
+
+std::unique_ptr<Conv> make(const Variant* variant, const char* taps, const ConvParams& params,
+                           const Weight& weight, const float* bias, const Epilogue& epilogue,
+                           const KernelTable& kernels, std::string* error) {
+  *error = check_dense(params, weight);
+  if (error->empty() && variant == nullptr) {
+    *error = "Winograd convolution needs dilation 1, a stride of 1, 2 or 4 in both directions and " +
+             std::string(taps) + " taps of the kernel in each of its phases";
+  }
+  if (!error->empty()) return nullptr;
+  return std::make_unique<Winograd>(*variant, params, weight.values, bias, epilogue, kernels);
 }
 
 }  // namespace
@@ -348,13 +414,14 @@ std::unique_ptr<Conv> make(const Variant& variant, const ConvParams& params, con
 std::unique_ptr<Conv> make_winograd2(const ConvParams& params, const Weight& weight,
                                      const float* bias, const Epilogue& epilogue,
                                      const KernelTable& kernels, std::string* error) {
-  return make(kVariant2, params, weight, bias, epilogue, kernels, error);
+  return make(variant_for(params, {&kF23}), "3x3", params, weight, bias, epilogue, kernels, error);
 }
 
 std::unique_ptr<Conv> make_winograd4(const ConvParams& params, const Weight& weight,
                                      const float* bias, const Epilogue& epilogue,
                                      const KernelTable& kernels, std::string* error) {
-  return make(kVariant4, params, weight, bias, epilogue, kernels, error);
+  return make(variant_for(params, {&kF43, &kF44}), "3x3 or 4x4", params, weight, bias, epilogue,
+              kernels, error);
 }
 
 }  // namespace sparsepass

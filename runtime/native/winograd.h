@@ -1,4 +1,5 @@
-// Winograd convolution F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3) (Lavin and Gray, arXiv 1509.09308).
+// Winograd convolution F(2 x 2, 3 x 3), F(4 x 4, 3 x 3) and F(4 x 4, 4 x 4) (Lavin and Gray, arXiv
+// 1509.09308), for strided convolution phase by phase (Huang et al., arXiv 2002.00552).
 #ifndef SPARSEPASS_WINOGRAD_H_
 #define SPARSEPASS_WINOGRAD_H_
 
@@ -6,7 +7,8 @@
 
 namespace sparsepass {
 
-// For 3 x 3 kernels of stride and dilation 1.
+// For dilation 1, strides of 1, 2 or 4, and kernels of 3 (winograd4: or 4) times the stride, or up to
+// a stride less one smaller.
 ConvFactory make_winograd2, make_winograd4;
 
 }  // namespace sparsepass

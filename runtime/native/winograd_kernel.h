@@ -1,8 +1,12 @@
-// Signatures of the transforms of Winograd convolution F(m x m, 3 x 3).
+// Signatures of the transforms of Winograd convolution F(m x m, r x r).
 //
-// A tile is (m + 2) x (m + 2) input elements, or as many transformed values ("positions", row by
-// row), or m x m outputs.  A job is about some neighbouring tiles of one tile row; vectors run
-// along tiles.
+// A tile is (m + r - 1) x (m + r - 1) input elements, or as many transformed values ("positions",
+// row by row), or m x m outputs.  A job is about some neighbouring tiles of one tile row; vectors
+// run along tiles.
+//
+// With stride s, the input rows and columns that leave the same remainder when divided by s are a
+// plane of their own, a "phase", and every phase of a channel is a channel of a convolution with
+// stride 1.
 #ifndef SPARSEPASS_WINOGRAD_KERNEL_H_
 #define SPARSEPASS_WINOGRAD_KERNEL_H_
 
@@ -12,23 +16,26 @@
 
 namespace sparsepass {
 
-// out[position * position_stride + channel * channel_stride + tile] = (B^T d B)[position].
+// out[position * position_stride + channel * channel_stride + tile] = (B^T d B)[position], where
+// channels are (channel, row phase, column phase).
 struct WinogradInput {
   const float* x;  // first of `channels` planes of in_h * in_w
   int64_t in_h, in_w, channels;
+  int64_t stride;            // 1, 2 or 4
   int64_t first_y, first_x;  // input position of the first tile's corner; padding is outside
   int64_t tiles;
   const float* zeros;  // in_w zeros
-  float* rows;         // memory for m + 2 rows of row_stride floats, a multiple of 16
-  int64_t row_stride;  // at least winograd_row_floats(m, tiles)
+  float* rows;         // memory for m + r - 1 rows of row_stride floats, a multiple of 16
+  int64_t row_stride;  // at least winograd_row_floats(m * stride, tiles)
   float* out;
   int64_t position_stride, channel_stride;
 };
 using WinogradInputKernel = void(const WinogradInput& job);
 
-// Tiles are read in units of the widest vector; a row begins anywhere in its first vector.
-constexpr int64_t winograd_row_floats(int64_t m, int64_t tiles) {
-  return (tiles + 15) / 16 * 16 * m + 48;
+// Tiles, `step` elements apart, are read in units of the widest vector; a row begins anywhere in its
+// first vector.
+constexpr int64_t winograd_row_floats(int64_t step, int64_t tiles) {
+  return (tiles + 15) / 16 * 16 * step + 48;
 }
 
 // y = epilogue(A^T sums A + bias (+ residual)), for `filters` planes plane_stride apart.  Of the

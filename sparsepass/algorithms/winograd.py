@@ -1,6 +1,8 @@
-"""Winograd's minimal filtering for 3x3: fewer multiplications, between two transforms of tiles.
+"""Winograd's minimal filtering: fewer multiplications, between two transforms of tiles.
 
-F(m x m, 3x3) makes m * m outputs of a channel with (m + 2)^2 multiplications instead of 9 m * m.
+F(m x m, r x r) makes m * m outputs of a channel with (m + r - 1)^2 multiplications instead of
+r * r * m * m.  A convolution with stride s is the sum of s * s convolutions with stride 1, one for
+each phase of its input rows and columns, whose kernels are s times smaller (arXiv 2002.00552).
 """
 
 import math
@@ -13,35 +15,55 @@ from sparsepass.sparsity import Stats
 
 __all__ = ["WINOGRAD_2", "WINOGRAD_4"]
 
+STRIDES = (1, 2, 4)
 
-def refuse_winograd(layer: Layer, stats: Stats) -> str | None:
+
+def phase_taps(layer: Layer) -> tuple[int, ...]:
+    """Taps of the kernel that meet the same phase of the input, in each direction."""
+    return tuple(math.ceil(k / s) for k, s in zip(layer.kernel, layer.strides, strict=True))
+
+
+def refuse_winograd(layer: Layer, taps: tuple[int, ...]) -> str | None:
     if reason := refuse_all_but_planar(layer):
         return reason
-    if layer.kernel != (3, 3):
-        return "its kernel is not 3x3"
-    if layer.strides != (1, 1) or layer.dilations != (1, 1):
-        return "strided or dilated"
+    if len(layer.kernel) != 2 or phase_taps(layer) not in [(r, r) for r in taps]:
+        sizes = " or ".join(f"{r}x{r}" for r in taps)
+        return f"its kernel does not have {sizes} taps for a phase of its stride"
+    if any(d != 1 for d in layer.dilations):
+        return "dilated"
+    if layer.strides[0] != layer.strides[1] or layer.strides[0] not in STRIDES:
+        return "its strides are not 1x1, 2x2 or 4x4"
     if layer.groups > 1:
         return "grouped convolution"
     return None
 
 
-def winograd_work(layer: Layer, tile: int) -> Work:
-    """The products of the transformed tiles; transforms count as moves."""
+def refuse_winograd_2(layer: Layer, stats: Stats) -> str | None:
+    return refuse_winograd(layer, (3,))
+
+
+def refuse_winograd_4(layer: Layer, stats: Stats) -> str | None:
+    return refuse_winograd(layer, (3, 4))
+
+
+def winograd_work(layer: Layer, outputs: int) -> Work:
+    """The products of the transformed tiles of ``outputs`` squared; transforms count as moves."""
     height, width = layer.output_spatial
-    tiles = layer.batch * math.ceil(height / tile) * math.ceil(width / tile)
-    points = (tile + 2) ** 2
-    products = points * layer.channels * layer.filters
-    useful = layer.batch * layer.pixels / tile**2 * products
-    # Each point of a tile takes part in two one-dimensional transforms of tile + 2 terms.
-    turned = tiles * points * (layer.channels + layer.filters)
+    tiles = layer.batch * math.ceil(height / outputs) * math.ceil(width / outputs)
+    tile = outputs + phase_taps(layer)[0] - 1
+    channels = layer.channels * math.prod(layer.strides)
+    points = tile**2
+    products = points * channels * layer.filters
+    useful = layer.batch * layer.pixels / outputs**2 * products
+    # Each point of a tile takes part in two one-dimensional transforms of as many terms.
+    turned = tiles * points * (channels + layer.filters)
     return Work(
         macs=useful,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * products,
         idle_macs=tiles * products - useful,
-        moves=turned * (tile + 2) / LANES,
+        moves=turned * tile / LANES,
         copied_bytes=4 * turned,
     )
 
@@ -59,11 +81,13 @@ def pack_winograd(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> 
 
 
 WINOGRAD_2 = Algorithm(
-    "winograd2", "bounded", Lowering.CUSTOM_OP, refuse_winograd, winograd_2_options, pack_winograd,
-    op="Winograd2Conv", source="arXiv 1509.09308",
+    "winograd2", "bounded", Lowering.CUSTOM_OP,
+    refuse_winograd_2, winograd_2_options, pack_winograd,
+    op="Winograd2Conv", source="arXiv 1509.09308, arXiv 2002.00552",
 )  # fmt: skip
 
 WINOGRAD_4 = Algorithm(
-    "winograd4", "bounded", Lowering.CUSTOM_OP, refuse_winograd, winograd_4_options, pack_winograd,
-    op="Winograd4Conv", source="arXiv 1509.09308",
+    "winograd4", "bounded", Lowering.CUSTOM_OP,
+    refuse_winograd_4, winograd_4_options, pack_winograd,
+    op="Winograd4Conv", source="arXiv 1509.09308, arXiv 2002.00552",
 )  # fmt: skip

@@ -1,7 +1,6 @@
 // The input and output transforms of Winograd convolution, for tiles of 2 x 2 and 4 x 4 outputs.
 //
-// Interpolation points: 0, 1, -1, infinity and 0, 3/4, -3/4, 3/2, -3/2, infinity; winograd.cc has
-// the transform of the weight and says why.
+// winograd.cc has the interpolation points and says why these.
 #include "../winograd_kernel.h"
 
 #include "../simd.h"
@@ -36,6 +35,20 @@ inline void transform_input(const vf (&d)[6], vf (&v)[6]) {
   v[4] = even - b * odd;
 }
 
+inline void transform_input(const vf (&d)[7], vf (&v)[7]) {
+  const vf points[3] = {splat(0.25f), splat(0.875f), splat(1.75f)};
+  // Of the squares of the other two points: their sum and their product.
+  const vf sums[3] = {splat(3.828125f), splat(3.125f), splat(0.828125f)};
+  const vf products[3] = {splat(2.3447265625f), splat(0.19140625f), splat(0.0478515625f)};
+  for (int i = 0; i < 3; ++i) {
+    vf odd = (d[5] - sums[i] * d[3]) + products[i] * d[1];
+    vf even = (d[4] - sums[i] * d[2]) + products[i] * d[0];
+    v[2 * i] = odd + points[i] * even;
+    v[2 * i + 1] = odd - points[i] * even;
+  }
+  v[6] = (d[6] - splat(3.890625f) * d[4]) + (splat(2.583984375f) * d[2] - splat(0.14654541015625f) * d[0]);
+}
+
 // A^T s.
 inline void transform_output(const vf (&s)[4], vf (&y)[2]) {
   y[0] = s[0] + (s[1] + s[2]);
@@ -53,23 +66,36 @@ inline void transform_output(const vf (&s)[6], vf (&y)[4]) {
   y[3] = aaa * odd + (bbb * odd_b + s[5]);
 }
 
-// Cuts kLanes tiles out of a row: element j of every tile goes to d[j].
-inline void gather_tiles(const float* row, vf (&d)[4]) {
-  d[0] = load(row);
-  d[1] = load(row + kLanes);
-  unzip(d[0], d[1]);
-  d[2] = shift_in(d[0], row[2 * kLanes]);
-  d[3] = shift_in(d[1], row[2 * kLanes + 1]);
+inline void transform_output(const vf (&s)[7], vf (&y)[4]) {
+  const vf a = splat(0.25f), aa = splat(0.0625f), aaa = splat(0.015625f);
+  const vf b = splat(0.875f), bb = splat(0.765625f), bbb = splat(0.669921875f);
+  const vf c = splat(1.75f), cc = splat(3.0625f), ccc = splat(5.359375f);
+  vf even_a = s[0] + s[1], odd_a = s[0] - s[1];
+  vf even_b = s[2] + s[3], odd_b = s[2] - s[3];
+  vf even_c = s[4] + s[5], odd_c = s[4] - s[5];
+  y[0] = even_a + (even_b + even_c);
+  y[1] = a * odd_a + (b * odd_b + c * odd_c);
+  y[2] = aa * even_a + (bb * even_b + cc * even_c);
+  y[3] = aaa * odd_a + (bbb * odd_b + (ccc * odd_c + s[6]));
 }
 
-inline void gather_tiles(const float* row, vf (&d)[6]) {
-  for (int i = 0; i < 4; ++i) d[i] = load(row + i * kLanes);
-  unzip(d[0], d[1]);
-  unzip(d[2], d[3]);
-  unzip(d[0], d[2]);
-  unzip(d[1], d[3]);
-  d[4] = shift_in(d[0], row[4 * kLanes]);
-  d[5] = shift_in(d[1], row[4 * kLanes + 1]);
+// Cuts kLanes tiles out of a row in which `kStep` elements, a power of two, lie between the begins
+// of two tiles: element kStride * j + phase of every tile goes to d[phase][j].
+template <int kStep, int kStride, int kTile>
+inline void gather_tiles(const float* row, vf (&d)[kStride][kTile]) {
+  vf v[kStep];  // in the end, element i of every tile
+  for (int i = 0; i < kStep; ++i) v[i] = load(row + i * kLanes);
+  for (int distance = 1; distance < kStep; distance *= 2) {
+    for (int i = 0; i < kStep; ++i) {
+      if ((i & distance) == 0) unzip(v[i], v[i + distance]);
+    }
+  }
+  for (int phase = 0; phase < kStride; ++phase) {
+    for (int j = 0; j < kTile; ++j) {
+      int i = kStride * j + phase;
+      d[phase][j] = i < kStep ? v[i] : shift_in(v[i - kStep], row[kStep * (kLanes - 1) + i]);
+    }
+  }
 }
 
 // Turns element j of every tile in y[j] into neighbouring outputs.
@@ -88,13 +114,13 @@ struct Window {
   float* rows;
 };
 
-template <int kTile>
+template <int kOut, int kTaps, int kStride>
 Window clear_rows(const WinogradInput& job) {
-  int64_t width = job.tiles * (kTile - 2) + 2;
+  int64_t width = (job.tiles * kOut + kTaps - 1) * kStride;
   int64_t begin = smaller(width, larger(0, -job.first_x));
   int64_t end = larger(begin, smaller(width, job.in_w - job.first_x));
   float* rows = job.rows + (kLanes - begin % kLanes) % kLanes;
-  for (int i = 0; i < kTile; ++i) {
+  for (int i = 0; i < kOut + kTaps - 1; ++i) {
     float* row = rows + i * job.row_stride;
     for (int64_t x = 0; x < begin; ++x) row[x] = 0;
     for (int64_t x = end; x < width; ++x) row[x] = 0;
@@ -102,12 +128,13 @@ Window clear_rows(const WinogradInput& job) {
   return {begin, end, rows};
 }
 
-// B^T d for whole input rows.
-template <int kTile>
-void transform_rows(const WinogradInput& job, const float* plane, const Window& window) {
+// B^T d for whole input rows, from `first_y` on every kStride-th.
+template <int kTile, int kStride>
+void transform_rows(const WinogradInput& job, const float* plane, int64_t first_y,
+                    const Window& window) {
   const float* from[kTile];
   for (int i = 0; i < kTile; ++i) {
-    int64_t y = job.first_y + i;
+    int64_t y = first_y + i * kStride;
     bool inside = y >= 0 && y < job.in_h;
     from[i] = (inside ? plane + y * job.in_w : job.zeros) + (job.first_x + window.begin);
   }
@@ -127,31 +154,48 @@ void transform_rows(const WinogradInput& job, const float* plane, const Window& 
   }
 }
 
-// (B^T d) B for every tile of the transformed rows.
-template <int kTile>
+// (B^T d) B for every tile of the transformed rows, a channel for each phase of the columns.
+template <int kOut, int kTaps, int kStride>
 void transform_columns(const WinogradInput& job, const float* rows, float* out) {
+  constexpr int kTile = kOut + kTaps - 1, kStep = kOut * kStride;
   for (int64_t tile = 0; tile < job.tiles; tile += kLanes) {
     int64_t count = job.tiles - tile;
     for (int i = 0; i < kTile; ++i) {
-      vf d[kTile], v[kTile];
-      gather_tiles(rows + i * job.row_stride + tile * (kTile - 2), d);
-      transform_input(d, v);
-      float* to = out + i * kTile * job.position_stride + tile;
-      if (count >= kLanes) {
-        for (int j = 0; j < kTile; ++j) store(to + j * job.position_stride, v[j]);
-      } else {
-        for (int j = 0; j < kTile; ++j) store_first(to + j * job.position_stride, v[j], count);
+      vf d[kStride][kTile], v[kTile];
+      gather_tiles<kStep>(rows + i * job.row_stride + tile * kStep, d);
+      for (int phase = 0; phase < kStride; ++phase) {
+        transform_input(d[phase], v);
+        float* to = out + phase * job.channel_stride + i * kTile * job.position_stride + tile;
+        if (count >= kLanes) {
+          for (int j = 0; j < kTile; ++j) store(to + j * job.position_stride, v[j]);
+        } else {
+          for (int j = 0; j < kTile; ++j) store_first(to + j * job.position_stride, v[j], count);
+        }
       }
     }
   }
 }
 
-template <int kTile>
+template <int kOut, int kTaps, int kStride>
 void transform_input_tiles(const WinogradInput& job) {
-  Window window = clear_rows<kTile>(job);
+  Window window = clear_rows<kOut, kTaps, kStride>(job);
+  float* out = job.out;
   for (int64_t c = 0; c < job.channels; ++c) {
-    transform_rows<kTile>(job, job.x + c * job.in_h * job.in_w, window);
-    transform_columns<kTile>(job, window.rows, job.out + c * job.channel_stride);
+    const float* plane = job.x + c * job.in_h * job.in_w;
+    for (int phase = 0; phase < kStride; ++phase) {
+      transform_rows<kOut + kTaps - 1, kStride>(job, plane, job.first_y + phase, window);
+      transform_columns<kOut, kTaps, kStride>(job, window.rows, out);
+      out += kStride * job.channel_stride;
+    }
+  }
+}
+
+template <int kOut, int kTaps>
+void transform_input_tiles(const WinogradInput& job) {
+  switch (job.stride) {
+    case 1: return transform_input_tiles<kOut, kTaps, 1>(job);
+    case 2: return transform_input_tiles<kOut, kTaps, 2>(job);
+    case 4: return transform_input_tiles<kOut, kTaps, 4>(job);
   }
 }
 
@@ -172,9 +216,9 @@ inline void finish(const WinogradOutput& job, vf v, vf bias, int64_t at, int64_t
   }
 }
 
-template <int kTile>
+template <int kOut, int kTaps>
 void transform_output_tiles(const WinogradOutput& job) {
-  constexpr int kOut = kTile - 2;
+  constexpr int kTile = kOut + kTaps - 1;
   for (int64_t f = 0; f < job.filters; ++f) {
     vf bias = splat(job.bias[f]);
     for (int64_t tile = 0; tile < job.tiles; tile += kLanes) {
@@ -206,10 +250,12 @@ void transform_output_tiles(const WinogradOutput& job) {
 
 }  // namespace
 
-void winograd2_input(const WinogradInput& job) { transform_input_tiles<4>(job); }
-void winograd4_input(const WinogradInput& job) { transform_input_tiles<6>(job); }
-void winograd2_output(const WinogradOutput& job) { transform_output_tiles<4>(job); }
-void winograd4_output(const WinogradOutput& job) { transform_output_tiles<6>(job); }
+void winograd_f23_input(const WinogradInput& job) { transform_input_tiles<2, 3>(job); }
+void winograd_f43_input(const WinogradInput& job) { transform_input_tiles<4, 3>(job); }
+void winograd_f44_input(const WinogradInput& job) { transform_input_tiles<4, 4>(job); }
+void winograd_f23_output(const WinogradOutput& job) { transform_output_tiles<2, 3>(job); }
+void winograd_f43_output(const WinogradOutput& job) { transform_output_tiles<4, 3>(job); }
+void winograd_f44_output(const WinogradOutput& job) { transform_output_tiles<4, 4>(job); }
 
 }  // namespace SPARSEPASS_ISA
 }  // namespace sparsepass
