@@ -10,6 +10,7 @@ from sparsepass.passes.fold_scale import FoldScale
 from sparsepass.passes.inline_functions import InlineFunctions
 from sparsepass.passes.lower_convolutions import LowerConvolutions, Replacement
 from sparsepass.passes.lower_lrn import LowerLrn
+from sparsepass.passes.lower_max_pool import LowerMaxPool
 from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.tile_batch import TileBatch
@@ -26,6 +27,7 @@ __all__ = [
     "InlineFunctions",
     "LowerConvolutions",
     "LowerLrn",
+    "LowerMaxPool",
     "NameNodes",
     "RemoveUnused",
     "Replacement",

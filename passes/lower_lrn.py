@@ -4,12 +4,13 @@ Before: y = LRN<size = 5>(x).  After: y = LocalResponseNorm<size = 5, alpha, bet
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import onnx_ir as ir
 
-from sparsepass.graph import is_standard
+from sparsepass.graph import float_image, is_standard
 
 __all__ = ["LowerLrn"]
 
@@ -21,16 +22,24 @@ DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
 
 @dataclass(frozen=True)
 class LowerLrn(ir.passes.InPlacePass):
-    """Turn every ``LRN`` of four float axes into ``op_type`` of ``domain``, in ``version``."""
+    """Turn every ``LRN`` of four float axes into ``op_type`` of ``domain``, in ``version``.
+
+    ``known`` are the values of the graph with their types, as ``shapes.open_values`` gives them.
+    """
 
     domain: str
     op_type: str
-    version: int = 1
+    version: int
+    known: Mapping[str, ir.Value]
     name: ClassVar[str] = "lower-lrn"
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
-        found = [node for node in model.graph if is_image_lrn(node)]
+        found = [
+            node
+            for node in model.graph
+            if is_standard(node, "LRN") and float_image(node.inputs[0], self.known)
+        ]
         for node in found:
             values = {key: node.attributes.get_float(key, DEFAULTS[key]) for key in DEFAULTS}
             made = ir.node(
@@ -47,16 +56,3 @@ class LowerLrn(ir.passes.InPlacePass):
         if found:
             model.opset_imports[self.domain] = self.version
         return ir.passes.PassResult(model, modified=bool(found))
-
-
-def is_image_lrn(node: ir.Node) -> bool:
-    """Whether ``node`` normalises a map known to be float and to have four axes."""
-    if not is_standard(node, "LRN"):
-        return False
-    source = node.inputs[0]
-    return (
-        source is not None
-        and source.dtype == ir.DataType.FLOAT
-        and source.shape is not None
-        and source.shape.rank() == 4
-    )

@@ -8,13 +8,13 @@ from sparsepass.layer import Layer
 from sparsepass.passes import Replacement
 from sparsepass.runtime.ops import (
     DOMAIN,
-    LRN,
+    MAP_OPS,
     OLDEST_SPARSE_OPSET,
     STEMS,
     activation_attributes,
     all_ops,
     function,
-    lrn_function,
+    map_function,
     shape_attributes,
 )
 
@@ -80,8 +80,7 @@ def add_functions(model: ir.Model) -> None:
         for stem, epilogue in all_ops()
         if stem.name + epilogue.suffix in used
     ]
-    if LRN in used:
-        bodies.append(lrn_function(opset))
+    bodies += [map_function(op, opset) for op in MAP_OPS if op.name in used]
     for proto in bodies:
         body = ir.serde.deserialize_function(proto)
         model.functions[body.identifier()] = body

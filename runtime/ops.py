@@ -6,7 +6,7 @@ on attributes, so each fused epilogue has an op name of its own: a stem such as 
 then ``Add`` where a residual is added, then the activation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -15,8 +15,9 @@ import onnx.parser
 from sparsepass.layer import Activation, Epilogue
 
 __all__ = [
-    "ACTIVATIONS", "DOMAIN", "LRN", "OLDEST_SPARSE_OPSET", "STEMS", "VERSION", "Stem",
-    "activation_attributes", "all_ops", "function", "lrn_function", "op_names", "shape_attributes",
+    "ACTIVATIONS", "DOMAIN", "LRN", "MAP_OPS", "MAX_POOL", "OLDEST_SPARSE_OPSET", "STEMS",
+    "VERSION", "MapOp", "Stem", "activation_attributes", "all_ops", "function", "map_function",
+    "op_names", "shape_attributes",
 ]  # fmt: skip
 
 DOMAIN = "ai.sparsepass"
@@ -52,9 +53,26 @@ STEMS: tuple[Stem, ...] = (
     Stem("CpsConv", sparse=False),
 )
 
-# Local response normalisation, with the inputs and attributes of ONNX's LRN; none has a default.
-LRN = "LocalResponseNorm"
-LRN_ATTRIBUTES = {"size": "int", "alpha": "float", "beta": "float", "bias": "float"}
+
+@dataclass(frozen=True)
+class MapOp:
+    """An op from one map to another that keeps NCHW, where ONNX Runtime would change the layout.
+
+    It takes some attributes of ONNX's ``standard`` op, which is its body; none has a default.
+    """
+
+    name: str
+    standard: str
+    attributes: Mapping[str, str]
+
+
+LRN = MapOp(
+    "LocalResponseNorm", "LRN", {"size": "int", "alpha": "float", "beta": "float", "bias": "float"}
+)
+MAX_POOL = MapOp(
+    "MaxPool2d", "MaxPool", {"kernel_shape": "ints", "strides": "ints", "pads": "ints"}
+)
+MAP_OPS = (LRN, MAX_POOL)
 
 # The oldest opset in which a function body can rebuild a dense weight (ConstantOfShape).
 OLDEST_SPARSE_OPSET = 9
@@ -72,16 +90,17 @@ def all_ops() -> Iterator[tuple[Stem, Epilogue]]:
 
 def op_names() -> tuple[str, ...]:
     """Every op there is, in the order in which the library registers them."""
-    return (*(stem.name + epilogue.suffix for stem, epilogue in all_ops()), LRN)
+    convolutions = (stem.name + epilogue.suffix for stem, epilogue in all_ops())
+    return (*convolutions, *(op.name for op in MAP_OPS))
 
 
-def lrn_function(opset: int) -> onnx.FunctionProto:
-    """The function of local response normalisation, with a body in ``opset``."""
-    attributes = ", ".join(f"{name}: {kind} = @{name}" for name, kind in LRN_ATTRIBUTES.items())
+def map_function(op: MapOp, opset: int) -> onnx.FunctionProto:
+    """The function of an op between maps, with a body in ``opset``."""
+    attributes = ", ".join(f"{name}: {kind} = @{name}" for name, kind in op.attributes.items())
     return onnx.parser.parse_function(
         f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n'
-        f"{LRN} <{', '.join(LRN_ATTRIBUTES)}> (X) => (Y)\n"
-        f"{{\nY = LRN <{attributes}> (X)\n}}"
+        f"{op.name} <{', '.join(op.attributes)}> (X) => (Y)\n"
+        f"{{\nY = {op.standard} <{attributes}> (X)\n}}"
     )
 
 

@@ -11,7 +11,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from sparsepass.errors import UsageError
 
-__all__ = ["concrete_shapes", "input_shapes", "open_shapes", "parse_shape"]
+__all__ = ["concrete_shapes", "input_shapes", "open_shapes", "open_values", "parse_shape"]
 
 Dims = tuple[int, ...]
 
@@ -57,19 +57,25 @@ def concrete_shapes(
     model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Dims]:
     """Return the sizes of every value of the main graph that can be known; see ``input_shapes``."""
-    inferred = infer(
-        model, {name: ir.Shape(dims) for name, dims in input_shapes(model, shapes).items()}
-    )
+    inputs = {name: ir.Shape(dims) for name, dims in input_shapes(model, shapes).items()}
     return {
         name: tuple(int(str(dim)) for dim in shape)
-        for name, shape in inferred.items()
+        for name, shape in (static_shapes(model) | shapes_of(inferred(model, inputs))).items()
         if shape.is_static()
     }
 
 
 def open_shapes(model: ir.Model) -> dict[str, ir.Shape]:
     """Return the shapes of the values of the main graph with the model's own open sizes left in."""
-    return infer(model, {})
+    return static_shapes(model) | shapes_of(inferred(model, {}))
+
+
+def open_values(model: ir.Model) -> dict[str, ir.Value]:
+    """Return copies of the values of the main graph that carry all types and sizes to be known.
+
+    Sizes that the model leaves open are open here.
+    """
+    return {value.name: value for value in values_of(inferred(model, {}).graph) if value.name}
 
 
 def real_inputs(graph: ir.Graph) -> list[ir.Value]:
@@ -101,8 +107,8 @@ def fixed(name: str, declared: ir.Shape | None, given: Sequence[int] | None) -> 
     return tuple(given)
 
 
-def infer(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> dict[str, ir.Shape]:
-    declared = shapes_of(model.graph)
+def inferred(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> ir.Model:
+    """A copy of ``model`` whose values carry inferred types, and sizes for those of ``inputs``."""
     copy = model.clone()
     # Recorded shapes may belong to other sizes than those asked for: only the inputs count.
     for node in copy.graph.all_nodes():
@@ -113,7 +119,7 @@ def infer(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> dict[str, ir.Shape
     run_inference(copy, data_prop=False)
     if not has_long_vector(copy.graph):
         run_inference(copy, data_prop=True)
-    return {name: s for name, s in declared.items() if s.is_static()} | shapes_of(copy.graph)
+    return copy
 
 
 def run_inference(model: ir.Model, *, data_prop: bool) -> None:
@@ -136,6 +142,15 @@ def has_long_vector(graph: ir.Graph) -> bool:
     )
 
 
-def shapes_of(graph: ir.Graph) -> dict[str, ir.Shape]:
-    values = [*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs)]
+def values_of(graph: ir.Graph) -> list[ir.Value]:
+    return [*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs)]
+
+
+def shapes_of(model: ir.Model) -> dict[str, ir.Shape]:
+    values = values_of(model.graph)
     return {v.name: v.shape for v in values if v.name and v.shape is not None}
+
+
+def static_shapes(model: ir.Model) -> dict[str, ir.Shape]:
+    """What the model itself says of sizes that nothing leaves open."""
+    return {name: shape for name, shape in shapes_of(model).items() if shape.is_static()}

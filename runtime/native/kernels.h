@@ -7,6 +7,7 @@
 #include "gemm_kernel.h"
 #include "lrn_kernel.h"
 #include "machine.h"
+#include "pool_kernel.h"
 #include "spmm_kernel.h"
 #include "winograd_kernel.h"
 

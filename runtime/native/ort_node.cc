@@ -87,4 +87,16 @@ void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>&
   if (!error.empty()) throw OrtError(error);
 }
 
+PoolParams pool_params(const std::vector<int64_t>& kernel, const std::vector<int64_t>& strides,
+                       const std::vector<int64_t>& pads) {
+  if (kernel.size() != 2 || strides.size() != 2 || pads.size() != 4) {
+    throw OrtError("kernel_shape and strides must have 2 values, pads 4");
+  }
+  const PoolParams params = {kernel[0], kernel[1], strides[0], strides[1],
+                             pads[0],   pads[1],   pads[2],    pads[3]};
+  const std::string error = check_pool(params);
+  if (!error.empty()) throw OrtError(error);
+  return params;
+}
+
 }  // namespace sparsepass

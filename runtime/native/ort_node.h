@@ -9,6 +9,7 @@
 
 #include "conv.h"
 #include "ort_abi.h"
+#include "pool.h"
 
 namespace sparsepass {
 
@@ -36,6 +37,10 @@ int64_t elements(const std::vector<int64_t>& dims);
 void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>& strides,
                 const std::vector<int64_t>& dilations, const std::vector<int64_t>& pads,
                 int64_t group, ConvParams* params);
+
+// The attributes of a pool.
+PoolParams pool_params(const std::vector<int64_t>& kernel, const std::vector<int64_t>& strides,
+                       const std::vector<int64_t>& pads);
 
 }  // namespace sparsepass
 

@@ -17,6 +17,7 @@
 #include "ort_node.h"
 #include "ort_shapes.h"
 #include "payload.h"
+#include "pool.h"
 
 namespace sparsepass {
 namespace {
@@ -45,6 +46,8 @@ struct Op : ort::CustomOp {
   std::vector<int> input_types;
   Kernel* (*create)(const Op& op, const Api& api, const ort::KernelInfo* info);
   void (*infer)(const Op& op, const Api& api, ort::ShapeInferContext* context);
+  // Ops of one map only.
+  void (*infer_map)(const Api& api, ort::ShapeInferContext* context);
   // Convolutions only: a row with one epilogue.
   const OpRow* row;
   Activation activation;
@@ -210,6 +213,30 @@ class LrnNode : public Kernel {
   LrnParams params_;
 };
 
+class PoolNode : public Kernel {
+ public:
+  PoolNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
+    const NodeReader node(api, info);
+    params_ = pool_params(node.ints("kernel_shape"), node.ints("strides"), node.ints("pads"));
+  }
+
+  void compute(ort::KernelContext* context) const override {
+    OrtHost host(api(), context, memory_info(), threads());
+    std::vector<int64_t> dims;
+    const float* x = input(context, 0, &dims);
+    if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
+    const PoolShape shape = {dims[0] * dims[1], dims[2], dims[3]};
+    const std::string error = check_pool_input(params_, shape);
+    if (!error.empty()) throw OrtError(error);
+    const std::vector<int64_t> y_dims = {dims[0], dims[1], params_.out_h(dims[2]),
+                                         params_.out_w(dims[3])};
+    run_max_pool(params_, shape, x, output(context, y_dims), *kernels_for(best_isa()), host);
+  }
+
+ private:
+  PoolParams params_;
+};
+
 // --- registration ---------------------------------------------------------------------------------
 
 // The table that GetApi returned; the same pointer for the life of the process.
@@ -287,11 +314,14 @@ Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
   return op;
 }
 
-Op make_lrn_op() {
-  Op op = make_op("LocalResponseNorm", {ort::kTensorFloat});
-  op.create = create<LrnNode>;
-  op.infer = [](const Op&, const Api& api, ort::ShapeInferContext* context) {
-    infer_shape_of_input(api, context);
+// An op that turns one map into another.
+template <class Made>
+Op make_map_op(const char* name, void (*infer)(const Api& api, ort::ShapeInferContext* context)) {
+  Op op = make_op(name, {ort::kTensorFloat});
+  op.create = create<Made>;
+  op.infer_map = infer;
+  op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
+    made.infer_map(api, context);
   };
   return op;
 }
@@ -307,7 +337,8 @@ const std::vector<Op>& all_ops() {
         }
       }
     }
-    made.push_back(make_lrn_op());
+    made.push_back(make_map_op<LrnNode>("LocalResponseNorm", infer_shape_of_input));
+    made.push_back(make_map_op<PoolNode>("MaxPool2d", infer_shape_of_pool));
     return made;
   }();
   return ops;

@@ -79,6 +79,30 @@ void set_output_shape(const ort::Api& api, ort::ShapeInferContext* context,
   check(api, api.ShapeInferContext_SetOutputTypeShape()(context, 0, y.get()), "no output shape");
 }
 
+// Windows along one axis: (size of the input + added) / stride + 1 of them.
+struct Windows {
+  int64_t added, stride;
+};
+
+constexpr int64_t kOfInput = -1;
+
+// `channels` may be kOfInput.  The input has four dimensions.
+void set_windowed_shape(const ort::Api& api, ort::ShapeInferContext* context,
+                        const ort::TensorInfo* x, int64_t channels, Windows rows, Windows columns) {
+  const std::vector<int64_t> dims = dimensions(api, x);
+  std::vector<const char*> symbols(4, "");
+  check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
+  const auto size = [&](int axis, Windows w) {
+    return dims[axis] < 0 ? -1 : (dims[axis] + w.added) / w.stride + 1;
+  };
+  const std::string row_name = size_name(symbols[2], rows.added, rows.stride);
+  const std::string column_name = size_name(symbols[3], columns.added, columns.stride);
+  set_output_shape(
+      api, context,
+      {dims[0], channels == kOfInput ? dims[1] : channels, size(2, rows), size(3, columns)},
+      {symbols[0], symbols[1], row_name.c_str(), column_name.c_str()});
+}
+
 }  // namespace
 
 void infer_shape_of_input(const ort::Api& api, ort::ShapeInferContext* context) {
@@ -92,8 +116,7 @@ void infer_shape_of_input(const ort::Api& api, ort::ShapeInferContext* context) 
 
 void infer_shape_of_conv(const ort::Api& api, ort::ShapeInferContext* context, bool sparse) {
   const ort::TensorInfo* x = input_info(api, context, 0);
-  const std::vector<int64_t> x_dims = dimensions(api, x);
-  if (x_dims.size() != 4) return;  // unknown: the kernel checks when it runs
+  if (dimensions(api, x).size() != 4) return;  // unknown: the kernel checks when it runs
   std::vector<int64_t> w_shape;
   if (sparse) {
     w_shape = attribute_ints(api, context, "w_shape");
@@ -104,17 +127,21 @@ void infer_shape_of_conv(const ort::Api& api, ort::ShapeInferContext* context, b
   fill_shape(w_shape, attribute_ints(api, context, "strides"),
              attribute_ints(api, context, "dilations"), attribute_ints(api, context, "pads"), 1,
              &params);
-  std::vector<const char*> symbols(4, "");
-  check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
   const ConvParams& p = params;
-  const std::string size_names[4] = {
-      symbols[0], "",
-      size_name(symbols[2], p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h),
-      size_name(symbols[3], p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w)};
-  const auto size = [&](int axis, int64_t of_input) { return x_dims[axis] < 0 ? -1 : of_input; };
-  set_output_shape(api, context,
-                   {x_dims[0], p.filters, size(2, p.out_h(x_dims[2])), size(3, p.out_w(x_dims[3]))},
-                   {size_names[0].c_str(), "", size_names[2].c_str(), size_names[3].c_str()});
+  set_windowed_shape(api, context, x, p.filters,
+                     {p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h},
+                     {p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w});
+}
+
+void infer_shape_of_pool(const ort::Api& api, ort::ShapeInferContext* context) {
+  const ort::TensorInfo* x = input_info(api, context, 0);
+  if (dimensions(api, x).size() != 4) return;  // unknown: the kernel checks when it runs
+  const PoolParams p = pool_params(attribute_ints(api, context, "kernel_shape"),
+                                   attribute_ints(api, context, "strides"),
+                                   attribute_ints(api, context, "pads"));
+  set_windowed_shape(api, context, x, kOfInput,
+                     {p.pad_top + p.pad_bottom - p.kernel_h, p.stride_h},
+                     {p.pad_left + p.pad_right - p.kernel_w, p.stride_w});
 }
 
 }  // namespace sparsepass

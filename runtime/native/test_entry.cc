@@ -9,6 +9,7 @@
 #include "kernels.h"
 #include "lrn.h"
 #include "payload.h"
+#include "pool.h"
 
 namespace {
 
@@ -117,6 +118,18 @@ SP_EXPORT int sparsepass_test_lrn(int32_t isa, int32_t threads, const LrnParams*
   if (!check_lrn(*params).empty()) return 1;
   TestHost host(threads);
   run_lrn(*params, *shape, x, y, *kernels, host);
+  return 0;
+}
+
+// Max pooling.  Returns what sparsepass_test does.
+SP_EXPORT int sparsepass_test_max_pool(int32_t isa, int32_t threads, const PoolParams* params,
+                                       const PoolShape* shape, const float* x, float* y) {
+  if (isa < 0 || isa > static_cast<int>(best_isa())) return 2;
+  const KernelTable* kernels = kernels_for(static_cast<Isa>(isa));
+  if (!kernels) return 2;
+  if (!check_pool(*params).empty() || !check_pool_input(*params, *shape).empty()) return 1;
+  TestHost host(threads);
+  run_max_pool(*params, *shape, x, y, *kernels, host);
   return 0;
 }
 

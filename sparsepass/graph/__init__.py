@@ -3,7 +3,8 @@
 from sparsepass.graph.batch import Batch, batch_of, nodes_before
 from sparsepass.graph.fusions import Fusion, fusions
 from sparsepass.graph.layers import Layers, Skipped, layers
-from sparsepass.graph.layout import layout_graph
+from sparsepass.graph.layout import blocked_nodes, layout_graph
+from sparsepass.graph.pools import Windows, float_image, max_pool_windows
 from sparsepass.graph.values import bodies, clip_bounds, constant_array, is_read_once, is_standard
 
 __all__ = [
@@ -11,14 +12,18 @@ __all__ = [
     "Fusion",
     "Layers",
     "Skipped",
+    "Windows",
     "batch_of",
+    "blocked_nodes",
     "bodies",
     "clip_bounds",
     "constant_array",
+    "float_image",
     "fusions",
     "is_read_once",
     "is_standard",
     "layers",
     "layout_graph",
+    "max_pool_windows",
     "nodes_before",
 ]

@@ -6,17 +6,19 @@ that ONNX Runtime 1.31 makes of small models; a test repeats that.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 
 import networkx as nx
 import onnx_ir as ir
 
 from sparsepass.graph.layers import layers
+from sparsepass.graph.pools import max_pool_windows
 from sparsepass.graph.values import bodies, constant_array, is_read_once, is_standard
 from sparsepass.layer import Layer
-from sparsepass.shapes import concrete_shapes
+from sparsepass.shapes import concrete_shapes, open_values
 
-__all__ = ["layout_graph"]
+__all__ = ["blocked_nodes", "layout_graph"]
 
 Dims = tuple[int, ...]
 
@@ -46,13 +48,13 @@ def layout_graph(
 
     ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
     """
-    sizes = concrete_shapes(model, shapes)
+    sizes, known = concrete_shapes(model, shapes), open_values(model)
     found = {layer.name: layer for layer in layers(model, shapes).layers}
     graph: nx.DiGraph[str] = nx.DiGraph()
     for node in model.graph:
         name = node.name or ""
         reads, writes = blocked_ends(node, found.get(name), sizes, block)
-        kind = "layer" if name in found else kind_of(node) if reads else "nchw"
+        kind = "layer" if name in found else kind_of(node, known) if reads else "nchw"
         graph.add_node(
             name, kind=kind, op_type=node.op_type, reads_blocked=reads, writes_blocked=writes
         )
@@ -73,8 +75,26 @@ def layout_graph(
     return graph
 
 
-def kind_of(node: ir.Node) -> str:
-    return "blocked" if is_standard(node, *LOCAL_POOLS) else "transparent"
+def kind_of(node: ir.Node, known: Mapping[str, ir.Value]) -> str:
+    """A max pool between layers of ours becomes an op of ours, and so follows its input."""
+    pools = is_standard(node, *LOCAL_POOLS) and max_pool_windows(node, known) is None
+    return "blocked" if pools else "transparent"
+
+
+def blocked_nodes(graph: "nx.DiGraph[str]", lowered: Collection[str]) -> frozenset[str]:
+    """Return the nodes that write blocked channels where the ``lowered`` layers write NCHW."""
+    found: set[str] = set()
+    for name in nx.topological_sort(graph):
+        data = cast(Any, graph.nodes[name])
+        if data["kind"] == "layer":
+            blocked = data["writes_blocked"] and name not in lowered
+        elif data["kind"] == "transparent":
+            blocked = all(source in found for source in graph.predecessors(name))
+        else:
+            blocked = data["kind"] == "blocked"
+        if blocked:
+            found.add(name)
+    return frozenset(found)
 
 
 def add_edges(

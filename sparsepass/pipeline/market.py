@@ -67,13 +67,14 @@ def open_market(
         )
         for layer in studied.layers
     }
+    layouts = layout_graph(studied.prepared, shapes, block=costs.block)
     if measured and bids:
         bids = measure(
             studied.prepared, studied.layers, studied.stats, bids, studied.held_out[0],
-            threads=threads, progress=step(progress, "measuring layers"),
+            layouts,             threads=threads, progress=step(progress, "measuring layers"),
         )  # fmt: skip
     answers = output_responses(studied, bids, threads, progress) if max_error > 0 else {}
-    return Market(bids, answers, layout_graph(studied.prepared, shapes, block=costs.block), costs)
+    return Market(bids, answers, layouts, costs)
 
 
 def output_responses(

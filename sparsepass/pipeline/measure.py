@@ -1,7 +1,7 @@
 """Measured times for the offers that could win, taken inside the network."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
@@ -12,6 +12,9 @@ from sparsepass.pipeline.stages import Steps
 from sparsepass.plan import Bid, Choice, Offer
 from sparsepass.runtime.node_times import layer_times, names_of_layers
 from sparsepass.sparsity import Stats
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["measure"]
 
@@ -29,6 +32,7 @@ def measure(
     stats: Mapping[str, Stats],
     bids: Bids,
     feed: Mapping[str, Any],
+    layouts: "nx.DiGraph[str]",
     *,
     threads: int,
     progress: Steps = lambda done, total: None,
@@ -48,7 +52,7 @@ def measure(
             Choice(layer=name, algorithm=row, parameters=dict(parameters))
             for name in settings[row, parameters]
         ]
-        model = rewrite(prepared, layers, stats, chosen)
+        model = rewrite(prepared, layers, stats, chosen, layouts)
         found = layer_times(model, names, feed, threads=threads, custom_ops=True)
         times |= {(c.layer, row, parameters): found[c.layer] for c in chosen if c.layer in found}
         progress(done, 1 + len(settings))

@@ -188,7 +188,9 @@ def carry_out(
     tiling = plan.tiling if plan else None
     if dry_run:
         return Made(studied.prepared, every_layer(studied, first, first, {}), tiling)
-    trials = open_trials(studied, threads=threads, max_error=max_error, progress=progress)
+    trials = open_trials(
+        studied, market.layouts, threads=threads, max_error=max_error, progress=progress
+    )
     outcome = search(
         choices_for, market.bids, trials, max_error=max_error, replayed=plan is not None
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -24,6 +24,9 @@ from sparsepass.runtime.session import plain_session, runner, session
 from sparsepass.runtime.timing import Timing, interleave
 from sparsepass.samples import Samples
 from sparsepass.verify import Comparison, Run, compare, rounding_tolerances
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = [
     "Candidate", "Proof", "Trials", "is_lossy", "numerics_of", "open_batches", "open_trials",
@@ -114,6 +117,7 @@ class Trials:
     """
 
     studied: Studied
+    layouts: "nx.DiGraph[str]"
     original: Candidate
     samples: Samples
     noise: Comparison
@@ -130,7 +134,7 @@ class Trials:
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
         studied = self.studied
-        model = rewrite(studied.prepared, studied.layers, studied.stats, choices)
+        model = rewrite(studied.prepared, studied.layers, studied.stats, choices, self.layouts)
         if tiling and isinstance(self.batch, Batch):
             TileBatch(self.batch, tiling.micro_batch, tiling.until)(model)
         content = to_bytes(model)
@@ -157,12 +161,20 @@ class Trials:
         return timings[0], tuple(timings[1:])
 
 
-def open_trials(studied: Studied, *, threads: int, max_error: float, progress: Progress) -> Trials:
+def open_trials(
+    studied: Studied,
+    layouts: "nx.DiGraph[str]",
+    *,
+    threads: int,
+    max_error: float,
+    progress: Progress,
+) -> Trials:
     """Open the original, and measure what rounding alone does to its outputs."""
     content = to_bytes(studied.original)
     run = runner(plain_session(content, threads=threads))
     return Trials(
         studied=studied,
+        layouts=layouts,
         original=Candidate((), studied.original, len(content), run),
         samples=with_other_batches(studied.held_out, open_batches(studied.original), run),
         noise=rounding_noise(

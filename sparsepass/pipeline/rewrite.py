@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from sparsepass.algorithms import Algorithm, Factor, Lowering, Packed, algorithm
 from sparsepass.errors import PlanError
-from sparsepass.graph import fusions
+from sparsepass.graph import blocked_nodes, fusions
 from sparsepass.layer import Layer
-from sparsepass.passes import FactorLowRank, LowerConvolutions, LowerLrn
+from sparsepass.passes import FactorLowRank, LowerConvolutions, LowerLrn, LowerMaxPool
 from sparsepass.plan import Choice
 from sparsepass.runtime.lowering import add_functions, refuse_opset, replacement
-from sparsepass.runtime.ops import DOMAIN, LRN, VERSION
+from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
+from sparsepass.shapes import open_values
 from sparsepass.sparsity import Stats
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["check_choices", "rewrite"]
 
@@ -62,11 +67,12 @@ def rewrite(
     layers: Sequence[Layer],
     stats: Mapping[str, Stats],
     choices: Sequence[Choice],
+    layouts: "nx.DiGraph[str]",
 ) -> ir.Model:
     """Return a copy of ``prepared`` in which each chosen layer runs by its algorithm.
 
     Layers that ``choices`` does not name stay as they are; ``choices`` are those that
-    ``check_choices`` accepts.
+    ``check_choices`` accepts.  ``layouts`` is the layout graph of ``prepared``.
     """
     by_name = {layer.name: layer for layer in layers}
     chains: dict[str, tuple[Factor, ...]] = {}
@@ -84,7 +90,7 @@ def rewrite(
     model = prepared.clone()
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorLowRank(chains)(model)
-    opset = model.opset_imports[""]
+    opset, known = model.opset_imports[""], open_values(model)
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
     absorbed = fusions(model, ops)
     replacements = {
@@ -95,8 +101,12 @@ def rewrite(
     }
     LowerConvolutions(replacements, VERSION)(model)
     if replacements:
-        # Between our ops, a normalisation of ours needs no layout change and is far faster.
-        LowerLrn(DOMAIN, LRN, VERSION)(model)
+        # Between our ops, a normalisation or pool of ours needs no layout change.
+        LowerLrn(DOMAIN, LRN.name, VERSION, known)(model)
+        blocked = blocked_nodes(layouts, ops)
+        LowerMaxPool(DOMAIN, MAX_POOL.name, VERSION, known, lambda node: node.name not in blocked)(
+            model
+        )
     add_functions(model)
     return model
 

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 import sparsepass
 from models_in_text import assert_same_outputs, model_of, normal, op_types, outputs_of, proto_of
 from sparsepass.errors import PlanError, SparsepassError, UsageError
-from sparsepass.graph import layers
+from sparsepass.graph import layers, layout_graph
 from sparsepass.model import load, to_bytes
 from sparsepass.pipeline import prove
 from sparsepass.pipeline.rewrite import rewrite
@@ -287,15 +287,17 @@ def test_an_add_of_two_layers_goes_to_the_one_that_becomes_an_op():
     g (float[1, 8, 10, 10] x) => (float[1, 8, 10, 10] y) {
       [left] a = Conv<pads=[1,1,1,1]>(x, w1)
       [right] b = Conv<pads=[1,1,1,1]>(x, w2)
-      s = Add(a, b)
-      y = Relu(s)
+      [sum] s = Add(a, b)
+      [end] y = Relu(s)
     }
     """
     model = model_of(text, w1=pruned(8, 8, 3, 3, seed=1), w2=normal(8, 8, 3, 3))
     found = layers(model).layers
     stats = {layer.name: Stats(weight_stats(layer)) for layer in found}
 
-    rewritten = rewrite(model, found, stats, [Choice(layer="left", algorithm="spmm")])
+    rewritten = rewrite(
+        model, found, stats, [Choice(layer="left", algorithm="spmm")], layout_graph(model)
+    )
 
     assert op_types(rewritten) == ["Conv", "SparseConvAddRelu"]
     assert_same_outputs(model, rewritten)
@@ -376,7 +378,9 @@ def opened(
         network(), samples=None, image_transform=None, shapes=None, example_inputs=None,
         moments=False, threads=1, seed=0, progress=silent,
     )  # fmt: skip
-    trials = prove.open_trials(studied, threads=1, max_error=max_error, progress=silent)
+    trials = prove.open_trials(
+        studied, layout_graph(studied.prepared), threads=1, max_error=max_error, progress=silent
+    )
     return trials, trials.make(result.plan.choices)
 
 

@@ -1,0 +1,117 @@
+// Max pooling: the largest of each column of the windows first, vectorised along input rows, then the
+// largest of neighbouring columns, vectorised along output rows.
+//
+// The input is read once for every window row that it takes part in, which is all the time it takes
+// while a plane stays in cache.
+#include "../pool_kernel.h"
+
+#include <limits>
+
+#include "../simd.h"
+#include "../vector_shuffle.h"
+
+namespace sparsepass {
+namespace SPARSEPASS_ISA {
+namespace {
+
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Input rows or columns [begin, end) that exist in the window of an output.
+struct Span {
+  int64_t begin, end;
+};
+
+inline Span window(int64_t out, int64_t stride, int64_t pad, int64_t kernel, int64_t size) {
+  int64_t first = out * stride - pad;
+  return {larger(0, first), smaller(size, first + kernel)};
+}
+
+// The largest of rows [begin, end) of each column, behind the padding of the row.
+inline void largest_of_columns(const PoolJob& job, const float* plane, Span rows, int64_t columns) {
+  float* to = job.row + job.params->pad_left;
+  for (int64_t x = 0; x < columns; x += kLanes) {
+    const float* from = plane + rows.begin * job.in_w + x;
+    int64_t count = columns - x;
+    if (count >= kLanes) {
+      vf most = load(from);
+      for (int64_t y = rows.begin + 1; y < rows.end; ++y) most = max(load(from += job.in_w), most);
+      store(to + x, most);
+    } else {
+      vf most = load_first(from, count);
+      for (int64_t y = rows.begin + 1; y < rows.end; ++y) {
+        most = max(load_first(from += job.in_w, count), most);
+      }
+      store_first(to + x, most, count);
+    }
+  }
+}
+
+// kLanes outputs from `row` on, at a stride of 1 or 2.
+template <int kStride>
+inline vf largest_of_windows(const float* row, int64_t kernel) {
+  vf most = splat(kLowest);
+  if (kStride == 1) {
+    for (int64_t j = 0; j < kernel; ++j) most = max(load(row + j), most);
+    return most;
+  }
+  for (int64_t j = 0; j < kernel; j += 2) {
+    vf even = load(row + j), odd = load(row + j + kLanes);
+    unzip(even, odd);
+    most = max(even, most);
+    if (j + 1 < kernel) most = max(odd, most);
+  }
+  return most;
+}
+
+template <int kStride>
+inline void pool_row(const PoolJob& job, float* y) {
+  for (int64_t x = 0; x < job.out_w; x += kLanes) {
+    vf most = largest_of_windows<kStride>(job.row + x * kStride, job.params->kernel_w);
+    if (x + kLanes <= job.out_w) {
+      store(y + x, most);
+    } else {
+      store_first(y + x, most, job.out_w - x);
+    }
+  }
+}
+
+inline void pool_row_of_any_stride(const PoolJob& job, float* y) {
+  const PoolParams& p = *job.params;
+  for (int64_t x = 0; x < job.out_w; ++x) {
+    const float* from = job.row + x * p.stride_w;
+    float most = from[0];
+    for (int64_t j = 1; j < p.kernel_w; ++j) most = from[j] > most ? from[j] : most;
+    y[x] = most;
+  }
+}
+
+}  // namespace
+
+void max_pool(const PoolJob& job) {
+  const PoolParams& p = *job.params;
+  // Padding around the columns stays as it is; the last vectors also read what follows.
+  int64_t floats = pool_row_floats(p, job.out_w);
+  for (int64_t x = 0; x < floats; ++x) job.row[x] = kLowest;
+  int64_t columns = smaller(job.in_w, pool_row_length(p, job.out_w) - p.pad_left);
+  float* y = job.y;
+  for (int64_t i = 0; i < job.planes; ++i) {
+    const float* plane = job.x + i * job.in_h * job.in_w;
+    for (int64_t out = 0; out < job.out_h; ++out, y += job.out_w) {
+      Span rows = window(out, p.stride_h, p.pad_top, p.kernel_h, job.in_h);
+      largest_of_columns(job, plane, rows, columns);
+      if (p.stride_w == 1) {
+        pool_row<1>(job, y);
+      } else if (p.stride_w == 2) {
+        pool_row<2>(job, y);
+      } else {
+        pool_row_of_any_stride(job, y);
+      }
+    }
+  }
+}
+
+}  // namespace SPARSEPASS_ISA
+}  // namespace sparsepass
