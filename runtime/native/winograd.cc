@@ -2,7 +2,9 @@
 //
 // A convolution with stride s is the sum of s * s convolutions with stride 1, one for each phase of
 // the input rows and columns, whose kernels are s times smaller (Huang et al., arXiv 2002.00552).
-// They share one output transform: phases are channels here.
+// They share one output transform: phases are channels here.  Where a kernel lacks the last tap in some
+// phases, as 7 x 7 with stride 2 does in all but the first, the weight there is zero at infinity, and
+// these products are left out.
 //
 // A block of tiles at a time: its transformed input stays in the second-level cache while passes of
 // filters multiply it and transform their sums back.
@@ -78,6 +80,14 @@ constexpr Variant kF44 = {4,
                           &KernelTable::winograd_f44_input,
                           &KernelTable::winograd_f44_output};
 
+// The channels that one position multiplies: `columns` column phases of each of `rows` pairs of row
+// phase and channel.  `before` counts those of the positions before it.
+struct Depth {
+  int64_t rows, columns, before;
+
+  int64_t size() const { return rows * columns; }
+};
+
 // Neighbouring tiles of one tile row of one image.
 struct Segment {
   int64_t image, row, first, tiles;
@@ -112,6 +122,7 @@ class Winograd : public Conv {
   size_t packed_bytes() const override { return packed_floats_ * sizeof(float); }
 
  private:
+  std::vector<Depth> depths() const;
   void pack(const float* weight);
   void take_phase(const float* weight, int64_t index, double* g) const;
   Grid divide(const Operands& operands) const;
@@ -136,6 +147,8 @@ class Winograd : public Conv {
   const int64_t lanes_;
   const int64_t stride_;
   const int64_t channels_, filters_;  // of one group; every phase is a channel
+  const std::vector<Depth> depths_;   // of the positions
+  const int64_t total_depth_;
   const int64_t pass_filters_, passes_;
   const int64_t packed_floats_;
   const AlignedFloats packed_;  // (group, pass, position, block of lanes, channel, lane)
@@ -152,13 +165,30 @@ Winograd::Winograd(const Variant& variant, const ConvParams& params, const float
       stride_(params.stride_h),
       channels_(params.channels_per_group * stride_ * stride_),
       filters_(params.filters / params.groups),
+      depths_(depths()),
+      total_depth_(depths_.back().before + depths_.back().size()),
       pass_filters_(channels_ < kFewChannels ? kShortPassFilters : kPassFilters),
       passes_(divide_up(filters_, pass_filters_)),
-      packed_floats_(product({params.groups, round_up(filters_, lanes_), channels_,
-                              variant.positions()})),
+      packed_floats_(product({params.groups, round_up(filters_, lanes_), total_depth_})),
       packed_(allocate_floats(packed_floats_)),
       bias_(bias, bias + params.filters) {
   pack(weight);
+}
+
+std::vector<Depth> Winograd::depths() const {
+  const int64_t tile = variant_.tile(), last_tap = (variant_.taps - 1) * stride_;
+  std::vector<Depth> all;
+  int64_t before = 0;
+  for (int64_t position = 0; position < variant_.positions(); ++position) {
+    bool last_row = position / tile == tile - 1, last_column = position % tile == tile - 1;
+    Depth depth;
+    depth.rows = params_.channels_per_group * (last_row ? params_.kernel_h - last_tap : stride_);
+    depth.columns = last_column ? params_.kernel_w - last_tap : stride_;
+    depth.before = before;
+    before += depth.size();
+    all.push_back(depth);
+  }
+  return all;
 }
 
 void Winograd::pack(const float* weight) {
@@ -182,20 +212,27 @@ void Winograd::pack(const float* weight) {
       }
     }
     for (int64_t position = 0; position < positions; ++position) {
-      pack_gemm_weight(&transformed[position * filters * channels_], filters, channels_, channels_,
-                       [](int64_t d) { return d; }, lanes_, packed);
-      packed += round_up(filters, lanes_) * channels_;
+      const Depth& depth = depths_[position];
+      const auto channel = [&](int64_t d) {
+        return d / depth.columns * stride_ + d % depth.columns;
+      };
+      pack_gemm_weight(&transformed[position * filters * channels_], filters, channels_,
+                       depth.size(), channel, lanes_, packed);
+      packed += round_up(filters, lanes_) * depth.size();
     }
   }
 }
 
-// The taps of the kernel that meet one phase; `index` counts (filter, channel, row and column phase).
+// The taps of the kernel that meet one phase; `index` counts (filter, row phase, channel, column
+// phase).
 void Winograd::take_phase(const float* weight, int64_t index, double* g) const {
   const int64_t taps = variant_.taps, kernel_h = params_.kernel_h, kernel_w = params_.kernel_w;
-  const float* kernel = weight + index / (stride_ * stride_) * kernel_h * kernel_w;
+  const int64_t channels = params_.channels_per_group;
+  const int64_t filter = index / channels_, channel = index / stride_ % channels;
+  const int64_t row_phase = index % channels_ / stride_ / channels;
+  const float* kernel = weight + (filter * channels + channel) * kernel_h * kernel_w;
   for (int64_t k = 0; k < taps * taps; ++k) {
-    int64_t y = k / taps * stride_ + index / stride_ % stride_;
-    int64_t x = k % taps * stride_ + index % stride_;
+    int64_t y = k / taps * stride_ + row_phase, x = k % taps * stride_ + index % stride_;
     g[k] = y < kernel_h && x < kernel_w ? kernel[y * kernel_w + x] : 0;
   }
 }
@@ -284,7 +321,8 @@ void Winograd::transform(const Block& block, int64_t first, int64_t last, float*
   job.zeros = rows + variant_.tile() * job.row_stride;
   job.position_stride = input_stride(block.grid);
   job.channel_stride = round_up(block.tiles, lanes_);
-  job.out = input + first * stride_ * stride_ * job.channel_stride;
+  job.row_phase_stride = params_.channels_per_group * stride_ * job.channel_stride;
+  job.out = input + first * stride_ * job.channel_stride;
   std::fill_n(rows + variant_.tile() * job.row_stride, o.in_w, 0.0f);
   for (const Segment& s : block.segments) {
     int64_t channel =
@@ -300,24 +338,25 @@ void Winograd::transform(const Block& block, int64_t first, int64_t last, float*
 
 void Winograd::multiply(const Block& block, int64_t pass, const float* input, float* sums) const {
   const int64_t filters = std::min(pass_filters_, filters_ - pass * pass_filters_);
-  const int64_t padded = round_up(filters, lanes_), no_offset = 0;
-  const int64_t group_floats = round_up(filters_, lanes_) * channels_ * variant_.positions();
-  const float* weight = packed_.get() + block.group * group_floats +
-                        pass * pass_filters_ * channels_ * variant_.positions();
+  const int64_t padded = round_up(filters, lanes_), columns = round_up(block.tiles, lanes_);
+  const int64_t phase_offset[] = {0, columns, 2 * columns, 3 * columns};
+  const float* weight =
+      packed_.get() +
+      (block.group * round_up(filters_, lanes_) + pass * pass_filters_) * total_depth_;
   GemmJob product = {};
   product.lanes = best_gemm_lanes(filters, block.tiles, channels_, lanes_);
-  product.weight_stride = channels_ * lanes_;
-  product.panel_rows = channels_;
-  product.panel_stride = round_up(block.tiles, lanes_);
-  product.window_offset = &no_offset;
-  product.window = 1;
+  product.panel_stride = stride_ * columns;
+  product.window_offset = phase_offset;
   product.filters = filters;
   // Whole vectors are stored without masks; what lies past the tiles is not read again.
-  product.columns =
-      product.lanes == GemmLanes::columns ? product.panel_stride : block.tiles;
-  product.out_stride = product.panel_stride;
+  product.columns = product.lanes == GemmLanes::columns ? columns : block.tiles;
+  product.out_stride = columns;
   for (int64_t position = 0; position < variant_.positions(); ++position) {
-    product.weight = weight + position * padded * channels_;
+    const Depth& depth = depths_[position];
+    product.panel_rows = depth.rows;
+    product.window = depth.columns;
+    product.weight = weight + depth.before * padded;
+    product.weight_stride = depth.size() * lanes_;
     product.panel = input + position * input_stride(block.grid);
     product.out = sums + position * sums_stride(block.grid);
     kernels_.gemm(product);

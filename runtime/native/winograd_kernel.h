@@ -17,7 +17,7 @@
 namespace sparsepass {
 
 // out[position * position_stride + channel * channel_stride + tile] = (B^T d B)[position], where
-// channels are (channel, row phase, column phase).
+// `channel` counts (row phase, channel, column phase).
 struct WinogradInput {
   const float* x;  // first of `channels` planes of in_h * in_w
   int64_t in_h, in_w, channels;
@@ -28,7 +28,7 @@ struct WinogradInput {
   float* rows;         // memory for m + r - 1 rows of row_stride floats, a multiple of 16
   int64_t row_stride;  // at least winograd_row_floats(m * stride, tiles)
   float* out;
-  int64_t position_stride, channel_stride;
+  int64_t position_stride, row_phase_stride, channel_stride;
 };
 using WinogradInputKernel = void(const WinogradInput& job);
 

@@ -179,13 +179,12 @@ void transform_columns(const WinogradInput& job, const float* rows, float* out) 
 template <int kOut, int kTaps, int kStride>
 void transform_input_tiles(const WinogradInput& job) {
   Window window = clear_rows<kOut, kTaps, kStride>(job);
-  float* out = job.out;
   for (int64_t c = 0; c < job.channels; ++c) {
     const float* plane = job.x + c * job.in_h * job.in_w;
     for (int phase = 0; phase < kStride; ++phase) {
+      float* out = job.out + phase * job.row_phase_stride + c * kStride * job.channel_stride;
       transform_rows<kOut + kTaps - 1, kStride>(job, plane, job.first_y + phase, window);
       transform_columns<kOut, kTaps, kStride>(job, window.rows, out);
-      out += kStride * job.channel_stride;
     }
   }
 }
