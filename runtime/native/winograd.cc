@@ -43,6 +43,9 @@ namespace {
 // most of the cache to the sums, fewer at a time let more tiles take part.
 constexpr int64_t kPassFilters = 32, kShortPassFilters = 16, kFewChannels = 64;
 
+// Whole blocks go to the threads where at most one in so many turns is then idle.
+constexpr int64_t kTurnsOfIdle = 8;
+
 // F(m x m, taps x taps) by the finite interpolation points in the order of the kernels, and infinity.
 struct Variant {
   int64_t m, taps;
@@ -389,7 +392,9 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
 void Winograd::run(const Operands& operands, Host& host) const {
   if (operands.batch == 0) return;
   const Grid g = divide(operands);
-  if (g.blocks * params_.groups >= 4 * host.threads() || host.threads() == 1) {
+  const int64_t tasks = g.blocks * params_.groups;
+  const int64_t turns = round_up(tasks, host.threads());
+  if (turns - tasks <= turns / kTurnsOfIdle) {
     run_blocks(operands, g, host);
   } else {
     run_passes(operands, g, host);
