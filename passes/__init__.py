@@ -7,6 +7,7 @@ from sparsepass.passes.fold_batchnorm import FoldBatchNorm
 from sparsepass.passes.fold_constants import FoldConstants
 from sparsepass.passes.fold_pad import FoldPad
 from sparsepass.passes.fold_scale import FoldScale
+from sparsepass.passes.fuse_branches import FuseBranches, Pair
 from sparsepass.passes.inline_functions import InlineFunctions
 from sparsepass.passes.lower_convolutions import LowerConvolutions, Replacement
 from sparsepass.passes.lower_lrn import LowerLrn
@@ -24,11 +25,13 @@ __all__ = [
     "FoldConstants",
     "FoldPad",
     "FoldScale",
+    "FuseBranches",
     "InlineFunctions",
     "LowerConvolutions",
     "LowerLrn",
     "LowerMaxPool",
     "NameNodes",
+    "Pair",
     "RemoveUnused",
     "Replacement",
     "TileBatch",

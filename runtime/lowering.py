@@ -5,20 +5,25 @@ import onnx_ir as ir
 
 from sparsepass.algorithms import Algorithm, Packed
 from sparsepass.layer import Layer
-from sparsepass.passes import Replacement
+from sparsepass.passes import Pair, Replacement
 from sparsepass.runtime.ops import (
+    ACTIVATIONS,
     DOMAIN,
     MAP_OPS,
+    OLDEST_PAIR_OPSET,
     OLDEST_SPARSE_OPSET,
+    PAIR,
+    SECOND,
     STEMS,
     activation_attributes,
     all_ops,
     function,
     map_function,
+    pair_function,
     shape_attributes,
 )
 
-__all__ = ["add_functions", "refuse_opset", "replacement"]
+__all__ = ["add_functions", "pairs", "refuse_opset", "replacement"]
 
 METADATA_KEY = "ai.sparsepass.algorithm"
 
@@ -71,6 +76,19 @@ def replacement(layer: Layer, algorithm: Algorithm, packed: Packed, opset: int) 
     )
 
 
+def pairs(opset: int) -> dict[str, Pair]:
+    """The op for two convolutions of one input, by their op type, in a model of ``opset``."""
+    if opset < OLDEST_PAIR_OPSET:
+        return {}
+    stem = next(stem for stem in STEMS if stem.sparse)
+    return {
+        stem.name + activation: Pair(
+            PAIR + activation, activation_attributes(activation, opset), SECOND
+        )
+        for activation in ACTIVATIONS
+    }
+
+
 def add_functions(model: ir.Model) -> None:
     """Give ``model`` the function body of each custom op that it uses."""
     used = {node.op_type for node in model.graph if node.domain == DOMAIN}
@@ -80,6 +98,7 @@ def add_functions(model: ir.Model) -> None:
         for stem, epilogue in all_ops()
         if stem.name + epilogue.suffix in used
     ]
+    bodies += [pair_function(a, opset) for a in ACTIVATIONS if PAIR + a in used]
     bodies += [map_function(op, opset) for op in MAP_OPS if op.name in used]
     for proto in bodies:
         body = ir.serde.deserialize_function(proto)

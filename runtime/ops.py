@@ -15,9 +15,10 @@ import onnx.parser
 from sparsepass.layer import Activation, Epilogue
 
 __all__ = [
-    "ACTIVATIONS", "DOMAIN", "LRN", "MAP_OPS", "MAX_POOL", "OLDEST_SPARSE_OPSET", "STEMS",
-    "VERSION", "MapOp", "Stem", "activation_attributes", "all_ops", "function", "map_function",
-    "op_names", "shape_attributes",
+    "ACTIVATIONS", "DOMAIN", "LRN", "MAP_OPS", "MAX_POOL", "OLDEST_PAIR_OPSET",
+    "OLDEST_SPARSE_OPSET", "PAIR", "SECOND", "STEMS", "VERSION", "MapOp", "Stem",
+    "activation_attributes", "all_ops", "function", "map_function", "op_names", "pair_attributes",
+    "pair_function", "shape_attributes",
 ]  # fmt: skip
 
 DOMAIN = "ai.sparsepass"
@@ -74,6 +75,12 @@ MAX_POOL = MapOp(
 )
 MAP_OPS = (LRN, MAX_POOL)
 
+# Two sparse convolutions of one input, and the concatenation of their outputs along the channels.
+# What belongs to the second one is named as that of the first, and ends in ``SECOND``.
+PAIR = "SparseConvPair"
+SECOND = "2"
+OLDEST_PAIR_OPSET = 12
+
 # The oldest opset in which a function body can rebuild a dense weight (ConstantOfShape).
 OLDEST_SPARSE_OPSET = 9
 
@@ -91,7 +98,8 @@ def all_ops() -> Iterator[tuple[Stem, Epilogue]]:
 def op_names() -> tuple[str, ...]:
     """Every op there is, in the order in which the library registers them."""
     convolutions = (stem.name + epilogue.suffix for stem, epilogue in all_ops())
-    return (*convolutions, *(op.name for op in MAP_OPS))
+    pairs = (PAIR + activation for activation in ACTIVATIONS)
+    return (*convolutions, *(op.name for op in MAP_OPS), *pairs)
 
 
 def map_function(op: MapOp, opset: int) -> onnx.FunctionProto:
@@ -115,21 +123,37 @@ def function(stem: Stem, epilogue: Epilogue, opset: int) -> onnx.FunctionProto:
         *CONV_ATTRIBUTES,
         *activation_attributes(epilogue.activation, opset),
     )
-    conv = ", ".join(
-        f"{name}: {'int' if name == 'group' else 'ints'} = @{name}" for name in CONV_ATTRIBUTES
-    )
     lines = (
         *(_dense_weight(opset) if stem.sparse else ()),
-        f"S = Conv <{conv}> (X, W, B)",
+        _convolution(),
         "Z = Add (S, R)" if epilogue.residual else "Z = Identity (S)",
         *_activation(epilogue.activation, opset),
     )
-    body = "\n".join(_without_identities(lines))
-    return onnx.parser.parse_function(
-        f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n'
-        f"{stem.name}{epilogue.suffix} <{', '.join(attributes)}> ({', '.join(inputs)}) => (Y)\n"
-        f"{{\n{body}\n}}"
+    return _parsed(stem.name + epilogue.suffix, attributes, inputs, lines, opset)
+
+
+def pair_function(activation: Activation, opset: int) -> onnx.FunctionProto:
+    """The function of two sparse convolutions and a Concat, with a body in ``opset``."""
+    branches = (
+        line
+        for tag in ("", SECOND)
+        for line in (
+            *_dense_weight(opset, tag),
+            _convolution(tag),
+            f"Z{tag} = Identity (S{tag})",
+            *_activation(activation, opset, tag, f"A{tag}"),
+        )
     )
+    lines = (*branches, f"Y = Concat <axis = 1> (A, A{SECOND})")
+    payload = ("values", "indices", "B")
+    inputs = ("X", *payload, *(name + SECOND for name in payload))
+    return _parsed(PAIR + activation, pair_attributes(activation, opset), inputs, lines, opset)
+
+
+def pair_attributes(activation: Activation, opset: int) -> tuple[str, ...]:
+    """The attributes of both convolutions of a pair, and of the activation that they share."""
+    own = (*shape_attributes(opset), *CONV_ATTRIBUTES)
+    return (*own, *(name + SECOND for name in own), *activation_attributes(activation, opset))
 
 
 def shape_attributes(opset: int) -> tuple[str, ...]:
@@ -156,30 +180,59 @@ def activation_attributes(activation: Activation, opset: int) -> tuple[str, ...]
             return ()
 
 
-def _dense_weight(opset: int) -> tuple[str, ...]:
-    """Lines that rebuild the dense weight; a runtime folds them when it loads the model."""
-    constant = "value_ints: ints = @w_shape" if opset >= 12 else "value: tensor = @w_dims"
-    scatter = "ScatterElements" if opset >= 11 else "Scatter"
-    return (
-        f"shape = Constant <{constant}> ()",
-        "size = ReduceProd <keepdims = 1> (shape)",
-        "zeros = ConstantOfShape (size)",
-        f"flat = {scatter} (zeros, indices, values)",
-        "W = Reshape (flat, shape)",
+def _parsed(
+    name: str,
+    attributes: tuple[str, ...],
+    inputs: tuple[str, ...],
+    lines: tuple[str, ...],
+    opset: int,
+) -> onnx.FunctionProto:
+    body = "\n".join(_without_identities(lines))
+    return onnx.parser.parse_function(
+        f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n'
+        f"{name} <{', '.join(attributes)}> ({', '.join(inputs)}) => (Y)\n"
+        f"{{\n{body}\n}}"
     )
 
 
-def _activation(activation: Activation, opset: int) -> tuple[str, ...]:
-    """Lines from ``Z``, the sum before the activation, to ``Y``."""
+def _dense_weight(opset: int, tag: str = "") -> tuple[str, ...]:
+    """Lines that rebuild the dense weight; a runtime folds them when it loads the model.
+
+    ``tag`` ends all names, here and below.
+    """
+    constant = (
+        f"value_ints: ints = @w_shape{tag}" if opset >= 12 else f"value: tensor = @w_dims{tag}"
+    )
+    scatter = "ScatterElements" if opset >= 11 else "Scatter"
+    return (
+        f"shape{tag} = Constant <{constant}> ()",
+        f"size{tag} = ReduceProd <keepdims = 1> (shape{tag})",
+        f"zeros{tag} = ConstantOfShape (size{tag})",
+        f"flat{tag} = {scatter} (zeros{tag}, indices{tag}, values{tag})",
+        f"W{tag} = Reshape (flat{tag}, shape{tag})",
+    )
+
+
+def _convolution(tag: str = "") -> str:
+    attributes = ", ".join(
+        f"{name}: {'int' if name == 'group' else 'ints'} = @{name}{tag}" for name in CONV_ATTRIBUTES
+    )
+    return f"S{tag} = Conv <{attributes}> (X, W{tag}, B{tag})"
+
+
+def _activation(
+    activation: Activation, opset: int, tag: str = "", target: str = "Y"
+) -> tuple[str, ...]:
+    """Lines from ``Z``, the sum before the activation, to ``target``."""
     match activation:
         case "":
-            return ("Y = Identity (Z)",)
+            return (f"{target} = Identity (Z{tag})",)
         case "Relu":
-            return ("Y = Relu (Z)",)
+            return (f"{target} = Relu (Z{tag})",)
         case "LeakyRelu":
-            return ("Y = LeakyRelu <alpha: float = @alpha> (Z)",)
+            return (f"{target} = LeakyRelu <alpha: float = @alpha> (Z{tag})",)
         case "Clip" if opset < 11:
-            return ("Y = Clip <min: float = @min, max: float = @max> (Z)",)
+            return (f"{target} = Clip <min: float = @min, max: float = @max> (Z{tag})",)
         case "Clip":
             low, high = (
                 ("value_float: float = @min", "value_float: float = @max")
@@ -187,9 +240,9 @@ def _activation(activation: Activation, opset: int) -> tuple[str, ...]:
                 else ("value: tensor = @min_value", "value: tensor = @max_value")
             )
             return (
-                f"low = Constant <{low}> ()",
-                f"high = Constant <{high}> ()",
-                "Y = Clip (Z, low, high)",
+                f"low{tag} = Constant <{low}> ()",
+                f"high{tag} = Constant <{high}> ()",
+                f"{target} = Clip (Z{tag}, low{tag}, high{tag})",
             )
 
 

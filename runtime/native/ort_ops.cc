@@ -53,7 +53,8 @@ struct Op : ort::CustomOp {
   Activation activation;
   bool residual;
 
-  size_t bias_index() const { return row->sparse ? 3 : 2; }
+  // Inputs of a convolution's weight and bias.
+  size_t payload_inputs() const { return row->sparse ? 3 : 2; }
 };
 
 const Op& as_op(const ort::CustomOp* op) { return *static_cast<const Op*>(op); }
@@ -121,61 +122,51 @@ class Kernel {
   std::shared_ptr<ThreadCount> threads_;
 };
 
-class ConvNode : public Kernel {
+// One convolution of a node: its payload from input `first` on, in attributes whose names end in `tag`.
+class LoadedConv {
  public:
-  ConvNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
-    const NodeReader node(api, info);
+  LoadedConv(const Op& op, const NodeReader& node, size_t first = 1, const std::string& tag = "") {
     Weight weight = {};
     std::vector<int64_t> dims, index_dims, bias_dims;
     weight.values = static_cast<const float*>(
-        node.constant(1, ort::kTensorFloat, op.row->sparse ? "values" : "weight", &dims));
+        node.constant(first, ort::kTensorFloat, op.row->sparse ? "values" : "weight", &dims));
     weight.count = elements(dims);
     if (op.row->sparse) {
-      weight.indices =
-          static_cast<const int32_t*>(node.constant(2, ort::kTensorInt32, "indices", &index_dims));
+      weight.indices = static_cast<const int32_t*>(
+          node.constant(first + 1, ort::kTensorInt32, "indices", &index_dims));
       if (elements(index_dims) != weight.count) {
         throw OrtError("values and indices differ in length");
       }
       // An empty tensor may have no data, and null would mean a dense weight.
       static constexpr int32_t kNone = 0;
       if (weight.count == 0) weight.indices = &kNone;
-      dims = node.ints("w_shape");
+      dims = node.ints(("w_shape" + tag).c_str());
     }
-    fill_shape(dims, node.ints("strides"), node.ints("dilations"), node.ints("pads"),
-               node.integer("group"), &params_);
+    fill_shape(dims, node.ints(("strides" + tag).c_str()), node.ints(("dilations" + tag).c_str()),
+               node.ints(("pads" + tag).c_str()), node.integer(("group" + tag).c_str()), &params_);
     const float* bias = static_cast<const float*>(
-        node.constant(op.bias_index(), ort::kTensorFloat, "bias", &bias_dims));
+        node.constant(first + op.payload_inputs() - 1, ort::kTensorFloat, "bias", &bias_dims));
     if (elements(bias_dims) != params_.filters) throw OrtError("bias needs one value per filter");
     std::string error;
-    conv_ = op.row->factory(params_, weight, bias, epilogue(node), *kernels_for(best_isa()), &error);
+    conv_ = op.row->factory(params_, weight, bias, epilogue(op, node), *kernels_for(best_isa()),
+                            &error);
     if (!conv_) throw OrtError(error);
   }
 
-  void compute(ort::KernelContext* context) const override {
-    OrtHost host(api(), context, memory_info(), threads());
-    std::vector<int64_t> x_dims, r_dims;
-    Operands operands = {};
-    operands.x = input(context, 0, &x_dims);
-    if (x_dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    const std::string error = check_input(params_, x_dims[0], x_dims[1], x_dims[2], x_dims[3]);
+  // The shape of the output for that of the input.
+  std::vector<int64_t> output_shape(const std::vector<int64_t>& x) const {
+    if (x.size() != 4) throw OrtError("input must have 4 dimensions");
+    const std::string error = check_input(params_, x[0], x[1], x[2], x[3]);
     if (!error.empty()) throw OrtError(error);
-    const std::vector<int64_t> y_dims = {x_dims[0], params_.filters, params_.out_h(x_dims[2]),
-                                         params_.out_w(x_dims[3])};
-    if (op().residual) {
-      operands.residual = input(context, op().bias_index() + 1, &r_dims);
-      if (r_dims != y_dims) throw OrtError("the residual's shape differs from the output's");
-    }
-    operands.y = output(context, y_dims);
-    operands.batch = x_dims[0];
-    operands.in_h = x_dims[2];
-    operands.in_w = x_dims[3];
-    if (operands.batch > 0) conv_->run(operands, host);
+    return {x[0], params_.filters, params_.out_h(x[2]), params_.out_w(x[3])};
   }
 
+  void run(const Operands& operands, Host& host) const { conv_->run(operands, host); }
+
  private:
-  Epilogue epilogue(const NodeReader& node) const {
+  static Epilogue epilogue(const Op& op, const NodeReader& node) {
     constexpr float infinity = std::numeric_limits<float>::infinity();
-    switch (op().activation) {
+    switch (op.activation) {
       case Activation::relu:
         return {1.0f, 0.0f, infinity};
       case Activation::clip:
@@ -189,6 +180,64 @@ class ConvNode : public Kernel {
 
   ConvParams params_;
   std::unique_ptr<Conv> conv_;
+};
+
+class ConvNode : public Kernel {
+ public:
+  ConvNode(const Op& op, const Api& api, const ort::KernelInfo* info)
+      : Kernel(op, api, info), conv_(op, NodeReader(api, info)) {}
+
+  void compute(ort::KernelContext* context) const override {
+    OrtHost host(api(), context, memory_info(), threads());
+    std::vector<int64_t> x_dims, r_dims;
+    Operands operands = {};
+    operands.x = input(context, 0, &x_dims);
+    const std::vector<int64_t> y_dims = conv_.output_shape(x_dims);
+    if (op().residual) {
+      operands.residual = input(context, op().payload_inputs() + 1, &r_dims);
+      if (r_dims != y_dims) throw OrtError("the residual's shape differs from the output's");
+    }
+    operands.y = output(context, y_dims);
+    operands.batch = x_dims[0];
+    operands.in_h = x_dims[2];
+    operands.in_w = x_dims[3];
+    if (operands.batch > 0) conv_.run(operands, host);
+  }
+
+ private:
+  LoadedConv conv_;
+};
+
+// Two convolutions of one input that write their channels next to each other.
+class PairNode : public Kernel {
+ public:
+  PairNode(const Op& op, const Api& api, const ort::KernelInfo* info)
+      : Kernel(op, api, info),
+        convs_{{op, NodeReader(api, info)},
+               {op, NodeReader(api, info), 1 + op.payload_inputs(), "2"}} {}
+
+  void compute(ort::KernelContext* context) const override {
+    std::vector<int64_t> x_dims;
+    const float* x = input(context, 0, &x_dims);
+    const std::vector<int64_t> first = convs_[0].output_shape(x_dims);
+    const std::vector<int64_t> second = convs_[1].output_shape(x_dims);
+    if (first[2] != second[2] || first[3] != second[3]) {
+      throw OrtError("the maps of the two convolutions differ in size");
+    }
+    const int64_t in_size = x_dims[1] * x_dims[2] * x_dims[3], pixels = first[2] * first[3];
+    float* y = output(context, {x_dims[0], first[1] + second[1], first[2], first[3]});
+    for (int64_t image = 0; image < x_dims[0]; ++image) {
+      for (const LoadedConv& conv : convs_) {
+        // A host of its own, so that both use the same memory.
+        OrtHost host(api(), context, memory_info(), threads());
+        conv.run({x + image * in_size, nullptr, y, 1, x_dims[2], x_dims[3]}, host);
+        y += (&conv == convs_ ? first[1] : second[1]) * pixels;
+      }
+    }
+  }
+
+ private:
+  const LoadedConv convs_[2];
 };
 
 class LrnNode : public Kernel {
@@ -296,13 +345,16 @@ size_t SP_ORT_CALL residual_may_become_output(int** input, int** output) {
   return 1;
 }
 
-Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
+const char* suffix_of(Activation activation) {
   static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu"};
+  return suffixes[static_cast<int>(activation)];
+}
+
+Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
   std::vector<int> types(3 + row.sparse + residual, ort::kTensorFloat);
   if (row.sparse) types[2] = ort::kTensorInt32;
-  Op op = make_op(
-      std::string(row.name) + (residual ? "Add" : "") + suffixes[static_cast<int>(activation)],
-      std::move(types));
+  Op op = make_op(std::string(row.name) + (residual ? "Add" : "") + suffix_of(activation),
+                  std::move(types));
   op.create = create<ConvNode>;
   if (residual && row.sparse) op.GetMayInplace = residual_may_become_output;
   op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
@@ -311,6 +363,22 @@ Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
   op.row = &row;
   op.activation = activation;
   op.residual = residual;
+  return op;
+}
+
+// Both convolutions are of the first row, which is sparse.
+Op make_pair_op(Activation activation) {
+  std::vector<int> types = {ort::kTensorFloat};
+  for (int branch = 0; branch < 2; ++branch) {
+    types.insert(types.end(), {ort::kTensorFloat, ort::kTensorInt32, ort::kTensorFloat});
+  }
+  Op op = make_op(std::string("SparseConvPair") + suffix_of(activation), std::move(types));
+  op.create = create<PairNode>;
+  op.row = &kOps[0];
+  op.activation = activation;
+  op.infer = [](const Op&, const Api& api, ort::ShapeInferContext* context) {
+    infer_shape_of_pair(api, context);
+  };
   return op;
 }
 
@@ -329,16 +397,18 @@ Op make_map_op(const char* name, void (*infer)(const Api& api, ort::ShapeInferCo
 const std::vector<Op>& all_ops() {
   static const std::vector<Op> ops = [] {
     std::vector<Op> made;
+    constexpr Activation activations[] = {Activation::none, Activation::relu, Activation::clip,
+                                          Activation::leaky_relu};
     for (const OpRow& row : kOps) {
       for (const bool residual : {false, true}) {
-        for (const Activation activation : {Activation::none, Activation::relu, Activation::clip,
-                                            Activation::leaky_relu}) {
+        for (const Activation activation : activations) {
           made.push_back(make_conv_op(row, residual, activation));
         }
       }
     }
     made.push_back(make_map_op<LrnNode>("LocalResponseNorm", infer_shape_of_input));
     made.push_back(make_map_op<PoolNode>("MaxPool2d", infer_shape_of_pool));
+    for (const Activation activation : activations) made.push_back(make_pair_op(activation));
     return made;
   }();
   return ops;

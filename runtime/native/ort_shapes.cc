@@ -103,6 +103,21 @@ void set_windowed_shape(const ort::Api& api, ort::ShapeInferContext* context,
       {symbols[0], symbols[1], row_name.c_str(), column_name.c_str()});
 }
 
+// A convolution's output, with channels of another one behind its own.
+void infer_convolution(const ort::Api& api, ort::ShapeInferContext* context,
+                       const std::vector<int64_t>& w_shape, int64_t more_filters) {
+  const ort::TensorInfo* x = input_info(api, context, 0);
+  if (dimensions(api, x).size() != 4) return;  // unknown: the kernel checks when it runs
+  ConvParams params;
+  fill_shape(w_shape, attribute_ints(api, context, "strides"),
+             attribute_ints(api, context, "dilations"), attribute_ints(api, context, "pads"), 1,
+             &params);
+  const ConvParams& p = params;
+  set_windowed_shape(api, context, x, p.filters + more_filters,
+                     {p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h},
+                     {p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w});
+}
+
 }  // namespace
 
 void infer_shape_of_input(const ort::Api& api, ort::ShapeInferContext* context) {
@@ -115,22 +130,17 @@ void infer_shape_of_input(const ort::Api& api, ort::ShapeInferContext* context) 
 }
 
 void infer_shape_of_conv(const ort::Api& api, ort::ShapeInferContext* context, bool sparse) {
-  const ort::TensorInfo* x = input_info(api, context, 0);
-  if (dimensions(api, x).size() != 4) return;  // unknown: the kernel checks when it runs
-  std::vector<int64_t> w_shape;
-  if (sparse) {
-    w_shape = attribute_ints(api, context, "w_shape");
-  } else {
-    w_shape = dimensions(api, input_info(api, context, 1));
+  const std::vector<int64_t> w_shape = sparse ? attribute_ints(api, context, "w_shape")
+                                              : dimensions(api, input_info(api, context, 1));
+  infer_convolution(api, context, w_shape, 0);
+}
+
+void infer_shape_of_pair(const ort::Api& api, ort::ShapeInferContext* context) {
+  const std::vector<int64_t> second = attribute_ints(api, context, "w_shape2");
+  if (second.empty() || second[0] < 0 || second[0] >= int64_t{1} << 31) {
+    throw OrtError("w_shape2 is no shape of a weight");
   }
-  ConvParams params;
-  fill_shape(w_shape, attribute_ints(api, context, "strides"),
-             attribute_ints(api, context, "dilations"), attribute_ints(api, context, "pads"), 1,
-             &params);
-  const ConvParams& p = params;
-  set_windowed_shape(api, context, x, p.filters,
-                     {p.pad_top + p.pad_bottom - p.dilation_h * (p.kernel_h - 1) - 1, p.stride_h},
-                     {p.pad_left + p.pad_right - p.dilation_w * (p.kernel_w - 1) - 1, p.stride_w});
+  infer_convolution(api, context, attribute_ints(api, context, "w_shape"), second[0]);
 }
 
 void infer_shape_of_pool(const ort::Api& api, ort::ShapeInferContext* context) {

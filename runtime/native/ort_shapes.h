@@ -12,6 +12,9 @@ void infer_shape_of_input(const ort::Api& api, ort::ShapeInferContext* context);
 // The output of a convolution; `sparse` ones hold the shape of their weight in an attribute.
 void infer_shape_of_conv(const ort::Api& api, ort::ShapeInferContext* context, bool sparse);
 
+// The output of two sparse convolutions, one after the other along the channels.
+void infer_shape_of_pair(const ort::Api& api, ort::ShapeInferContext* context);
+
 // The output of a pool, whose windows its attributes describe.
 void infer_shape_of_pool(const ort::Api& api, ort::ShapeInferContext* context);
 

@@ -52,7 +52,7 @@ def measure(
             Choice(layer=name, algorithm=row, parameters=dict(parameters))
             for name in settings[row, parameters]
         ]
-        model = rewrite(prepared, layers, stats, chosen, layouts)
+        model = rewrite(prepared, layers, stats, chosen, layouts, fused=False)
         found = layer_times(model, names, feed, threads=threads, custom_ops=True)
         times |= {(c.layer, row, parameters): found[c.layer] for c in chosen if c.layer in found}
         progress(done, 1 + len(settings))

@@ -10,9 +10,15 @@ from sparsepass.algorithms import Algorithm, Factor, Lowering, Packed, algorithm
 from sparsepass.errors import PlanError
 from sparsepass.graph import blocked_nodes, fusions
 from sparsepass.layer import Layer
-from sparsepass.passes import FactorLowRank, LowerConvolutions, LowerLrn, LowerMaxPool
+from sparsepass.passes import (
+    FactorLowRank,
+    FuseBranches,
+    LowerConvolutions,
+    LowerLrn,
+    LowerMaxPool,
+)
 from sparsepass.plan import Choice
-from sparsepass.runtime.lowering import add_functions, refuse_opset, replacement
+from sparsepass.runtime.lowering import add_functions, pairs, refuse_opset, replacement
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
 from sparsepass.shapes import open_values
 from sparsepass.sparsity import Stats
@@ -68,11 +74,14 @@ def rewrite(
     stats: Mapping[str, Stats],
     choices: Sequence[Choice],
     layouts: "nx.DiGraph[str]",
+    *,
+    fused: bool = True,
 ) -> ir.Model:
     """Return a copy of ``prepared`` in which each chosen layer runs by its algorithm.
 
     Layers that ``choices`` does not name stay as they are; ``choices`` are those that
-    ``check_choices`` accepts.  ``layouts`` is the layout graph of ``prepared``.
+    ``check_choices`` accepts.  ``layouts`` is the layout graph of ``prepared``.  Without
+    ``fused`` every layer keeps a node of its own.
     """
     by_name = {layer.name: layer for layer in layers}
     chains: dict[str, tuple[Factor, ...]] = {}
@@ -107,6 +116,8 @@ def rewrite(
         LowerMaxPool(DOMAIN, MAX_POOL.name, VERSION, known, lambda node: node.name not in blocked)(
             model
         )
+    if fused:
+        FuseBranches(DOMAIN, pairs(opset))(model)
     add_functions(model)
     return model
 
