@@ -19,6 +19,8 @@ __all__ = ["layer_times", "names_of_layers"]
 
 # ONNX Runtime's layout pass names a blocked node after its output.
 BLOCKED_SUFFIX = "_nchwc"
+# It makes one node of x * sigmoid(x), and names it after the product.
+GATED_SUFFIX = "/QuickGeluFusion/"
 EVENT_SUFFIX = "_kernel_time"
 FEWEST_RUNS = 7
 
@@ -34,7 +36,7 @@ def names_of_layers(model: ir.Model, layers: tuple[Layer, ...]) -> dict[str, str
         for node in fusion.nodes:
             for name in (node.name, *(value.name for value in node.outputs)):
                 if name:
-                    names[name] = layer
+                    names[name] = names[name + GATED_SUFFIX] = layer
     return names
 
 

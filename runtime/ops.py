@@ -24,7 +24,7 @@ __all__ = [
 DOMAIN = "ai.sparsepass"
 VERSION = 1
 
-ACTIVATIONS: tuple[Activation, ...] = ("", "Relu", "Clip", "LeakyRelu")
+ACTIVATIONS: tuple[Activation, ...] = ("", "Relu", "Clip", "LeakyRelu", "HardSwish", "Silu")
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,12 @@ def _activation(
             return (f"{target} = Identity (Z{tag})",)
         case "Relu":
             return (f"{target} = Relu (Z{tag})",)
+        case "HardSwish":
+            # HardSwish itself came with opset 14.
+            hard = f"HardSigmoid <alpha = {1 / 6}, beta = 0.5>"
+            return (f"H{tag} = {hard} (Z{tag})", f"{target} = Mul (Z{tag}, H{tag})")
+        case "Silu":
+            return (f"H{tag} = Sigmoid (Z{tag})", f"{target} = Mul (Z{tag}, H{tag})")
         case "LeakyRelu":
             return (f"{target} = LeakyRelu <alpha: float = @alpha> (Z{tag})",)
         case "Clip" if opset < 11:

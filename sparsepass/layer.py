@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["Activation", "Array", "Epilogue", "Layer"]
 
 Array = NDArray[np.float32]
-Activation = Literal["", "Relu", "Clip", "LeakyRelu"]
+Activation = Literal["", "Relu", "Clip", "LeakyRelu", "HardSwish", "Silu"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Epilogue:
     """What follows a convolution and can be done while its output is in registers.
 
     The order is bias, residual Add, activation.  ``low`` and ``high`` belong to Clip,
-    ``alpha`` to LeakyRelu.
+    ``alpha`` to LeakyRelu; Silu is x * sigmoid(x).
     """
 
     residual: bool = False

@@ -198,6 +198,7 @@ SAME = "pads = [1, 1, 1, 1]"
         ("Clip(t, low, high)", Epilogue(activation="Clip", low=-1.0, high=6.0)),
         ("Clip(t, , high)", Epilogue(activation="Clip", low=-math.inf, high=6.0)),
         ("Clip(t, high, low)", Epilogue()),
+        ("HardSwish(t)", Epilogue(activation="HardSwish")),
         ("Sigmoid(t)", Epilogue()),
     ],
 )
@@ -208,6 +209,42 @@ def test_an_activation_is_absorbed(activation, expected):
     )  # fmt: skip
 
     assert found == {"c": expected}
+
+
+SIXTH = "alpha = 0.16666667, beta = 0.5"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("g = Sigmoid(t) y = Mul(t, g)", "Silu"),
+        ("g = Sigmoid(t) y = Mul(g, t)", "Silu"),
+        (f"g = HardSigmoid<{SIXTH}>(t) y = Mul(t, g)", "HardSwish"),
+        ("g = HardSigmoid(t) y = Mul(t, g)", ""),
+        ("g = Sigmoid(t) y = Mul(g, g)", ""),
+        ("g = Sigmoid(t) y = Add(t, g)", ""),
+        ("g = Sigmoid(t) h = Relu(g) y = Mul(t, h)", ""),
+        ("g = Sigmoid(x) y = Mul(t, g)", ""),
+    ],
+)
+def test_a_product_with_its_own_gate_is_absorbed(lines, expected):
+    found = epilogues(f"g (float[1, 4, 8, 8] x) => (float y) {{ [c] t = Conv(x, w) {lines} }}", w=W)
+
+    assert found == {"c": Epilogue(activation=expected)}
+
+
+@pytest.mark.parametrize("also", ["t", "g"])
+def test_a_gate_that_others_see_is_not_absorbed(also):
+    found = epilogues(
+        f"""
+        g (float[1, 4, 8, 8] x) => (float y, float {also}) {{
+          [c] t = Conv(x, w) g = Sigmoid(t) y = Mul(t, g)
+        }}
+        """,
+        w=W,
+    )
+
+    assert found == {"c": Epilogue()}
 
 
 def test_what_others_see_is_not_absorbed():

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "curve.h"
 #include "encoded_input.h"
 #include "gemm.h"
 #include "im2col.h"
@@ -218,7 +219,9 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
                                              const Weight& weight, const float* bias,
                                              const Epilogue& epilogue, const KernelTable& kernels,
                                              std::string* error) {
-  std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, epilogue, kernels, error);
+  // The curve comes after either of both.
+  const Epilogue plain = {epilogue.slope, epilogue.low, epilogue.high, Curve::none};
+  std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, plain, kernels, error);
   if (dense == nullptr) return nullptr;
   // Positions of a run are told apart modulo 2^16.
   if (params.kernel_w > (1 << 16) / kMostChunkChannels) {
@@ -234,8 +237,9 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
     *error = "the weight is too large";
     return nullptr;
   }
-  return std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, epilogue,
-                                            kernels, std::move(dense));
+  return with_curve(std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, plain,
+                                                       kernels, std::move(dense)),
+                    params, epilogue, kernels);
 }
 
 }  // namespace

@@ -31,10 +31,14 @@ struct ConvParams {
   }
 };
 
-// Every activation is a clamp after a leaky slope: y = clamp(v >= 0 ? v : slope * v, low, high).
-// Identity has slope 1 and infinite bounds, Relu slope 1 and low 0.
+// Activations that are no clamp: v * clamp(v / 6 + 1 / 2, 0, 1), and v / (1 + e^-v).
+enum class Curve : int32_t { none, hard_swish, silu };
+
+// Most activations are a clamp after a leaky slope: y = clamp(v >= 0 ? v : slope * v, low, high).
+// Identity has slope 1 and infinite bounds, Relu slope 1 and low 0.  A curve comes last.
 struct Epilogue {
   float slope, low, high;
+  Curve curve;
 };
 
 // x is (batch, channels, in_h, in_w), y and residual (batch, filters, out_h, out_w), all NCHW and

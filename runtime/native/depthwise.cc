@@ -36,7 +36,11 @@ class Depthwise : public Conv {
     const int64_t per_image = (filters + step - 1) / step;
     host.parallel_for(o.batch * per_image, [&](int64_t task) {
       const int64_t first = task % per_image * step;
-      kernels_.depthwise(job(o, task / per_image, first, std::min(filters, first + step)));
+      const DepthwiseJob part = job(o, task / per_image, first, std::min(filters, first + step));
+      kernels_.depthwise(part);
+      const int64_t pixels = part.out_h * part.out_w;
+      kernels_.curve(
+          {epilogue_.curve, part.y + first * pixels, 1, 0, (part.last - first) * pixels});
     });
   }
 

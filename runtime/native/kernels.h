@@ -3,6 +3,7 @@
 #define SPARSEPASS_KERNELS_H_
 
 #include "activation_kernel.h"
+#include "curve_kernel.h"
 #include "depthwise_kernel.h"
 #include "gemm_kernel.h"
 #include "lrn_kernel.h"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "curve.h"
+
 namespace sparsepass {
 namespace {
 
@@ -168,7 +170,8 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index,
 std::unique_ptr<Conv> make_lowered(const Lowering& lowering, const ConvParams& params,
                                    const float* weight, const float* bias,
                                    const Epilogue& epilogue, const KernelTable& kernels) {
-  return std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels);
+  return with_curve(std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels),
+                    params, epilogue, kernels);
 }
 
 }  // namespace sparsepass

@@ -24,7 +24,7 @@ namespace {
 
 using ort::Api;
 
-enum class Activation { none, relu, clip, leaky_relu };
+enum class Activation { none, relu, clip, leaky_relu, hard_swish, silu };
 
 struct OpRow {
   const char* name;
@@ -168,13 +168,17 @@ class LoadedConv {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     switch (op.activation) {
       case Activation::relu:
-        return {1.0f, 0.0f, infinity};
+        return {1.0f, 0.0f, infinity, Curve::none};
       case Activation::clip:
-        return {1.0f, node.real("min"), node.real("max")};
+        return {1.0f, node.real("min"), node.real("max"), Curve::none};
       case Activation::leaky_relu:
-        return {node.real("alpha"), -infinity, infinity};
+        return {node.real("alpha"), -infinity, infinity, Curve::none};
+      case Activation::hard_swish:
+        return {1.0f, -infinity, infinity, Curve::hard_swish};
+      case Activation::silu:
+        return {1.0f, -infinity, infinity, Curve::silu};
       default:
-        return {1.0f, -infinity, infinity};
+        return {1.0f, -infinity, infinity, Curve::none};
     }
   }
 
@@ -346,7 +350,7 @@ size_t SP_ORT_CALL residual_may_become_output(int** input, int** output) {
 }
 
 const char* suffix_of(Activation activation) {
-  static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu"};
+  static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu", "HardSwish", "Silu"};
   return suffixes[static_cast<int>(activation)];
 }
 
@@ -397,8 +401,9 @@ Op make_map_op(const char* name, void (*infer)(const Api& api, ort::ShapeInferCo
 const std::vector<Op>& all_ops() {
   static const std::vector<Op> ops = [] {
     std::vector<Op> made;
-    constexpr Activation activations[] = {Activation::none, Activation::relu, Activation::clip,
-                                          Activation::leaky_relu};
+    constexpr Activation activations[] = {Activation::none,       Activation::relu,
+                                          Activation::clip,       Activation::leaky_relu,
+                                          Activation::hard_swish, Activation::silu};
     for (const OpRow& row : kOps) {
       for (const bool residual : {false, true}) {
         for (const Activation activation : activations) {

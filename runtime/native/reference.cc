@@ -1,5 +1,6 @@
 // The convolution as its definition reads, in double precision: the oracle of the tests.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "algorithms.h"
@@ -31,7 +32,7 @@ class Reference : public Conv {
             if (o.residual) value += o.residual[at];
             if (value < 0) value *= epilogue_.slope;
             value = std::min<double>(std::max<double>(value, epilogue_.low), epilogue_.high);
-            o.y[at] = static_cast<float>(value);
+            o.y[at] = static_cast<float>(bent(value));
           }
         }
       }
@@ -58,6 +59,17 @@ class Reference : public Conv {
       }
     }
     return sum;
+  }
+
+  double bent(double v) const {
+    switch (epilogue_.curve) {
+      case Curve::hard_swish:
+        return v * std::min(std::max(v / 6 + 0.5, 0.0), 1.0);
+      case Curve::silu:
+        return v / (1 + std::exp(-v));
+      default:
+        return v;
+    }
   }
 
   ConvParams params_;

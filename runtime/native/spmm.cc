@@ -220,10 +220,20 @@ void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
                    float* partial) const {
   const Strip& strip = *part.strip;
   const Unit* units = program.packing.units();
+  // The curve follows while the outputs are in cache.
+  const int64_t first = units[strip.first_unit].y;
+  const int64_t last = strip.first_unit + strip.units == program.units
+                           ? y_stride
+                           : units[strip.first_unit + strip.units].y;
+  const auto bend = [&](int64_t row, int64_t rows) {
+    kernels_.curve({epilogue_.curve, part.y + row * y_stride + first, rows, y_stride, last - first});
+  };
   if (program.generated) {
     for (int64_t b = part.first_block; b < part.last_block; ++b) {
-      program.code.run(program.code.blocks()[b], units, strip.first_unit, strip.units, part.x,
-                       part.residual, part.y, partial);
+      const SpmmBlock& block = program.code.blocks()[b];
+      program.code.run(block, units, strip.first_unit, strip.units, part.x, part.residual, part.y,
+                       partial);
+      bend(block.first_row, block.rows);
     }
     return;
   }
@@ -243,6 +253,7 @@ void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
     tile.epilogue = epilogue_;
     kernels_.spmm_tile(tile);
   }
+  bend(part.first_block, part.last_block - part.first_block);
 }
 
 void Spmm::run(const Operands& o, Host& host) const {
@@ -283,6 +294,7 @@ void Spmm::run_dots(const Program& program, const Operands& o, Host& host) const
         const float raised = epilogue_.low > value ? epilogue_.low : value;
         o.y[at] = epilogue_.high < raised ? epilogue_.high : raised;
       }
+      kernels_.curve({epilogue_.curve, o.y + image * filters + first, 1, 0, last - first});
     });
   }
 }

@@ -58,7 +58,7 @@ class TestHost : public Host {
 struct SparsepassTest {
   const char* algorithm;
   int32_t isa, threads, repeats;
-  int32_t reserved;
+  int32_t curve;
   int64_t params[13];  // as ConvParams
   int64_t shape[4];
   float epilogue[3];   // slope, low, high
@@ -88,7 +88,8 @@ SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t messag
   static_assert(sizeof(params) == sizeof(test->params), "13 integers");
   std::memcpy(&params, test->params, sizeof(params));
   const Weight weight = {test->values, test->indices, test->count};
-  const Epilogue epilogue = {test->epilogue[0], test->epilogue[1], test->epilogue[2]};
+  const Epilogue epilogue = {test->epilogue[0], test->epilogue[1], test->epilogue[2],
+                             static_cast<Curve>(test->curve)};
   try {
     std::string error;
     const std::unique_ptr<Conv> conv = factory(params, weight, test->bias, epilogue, *kernels, &error);

@@ -32,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "curve.h"
 #include "gemm.h"
 #include "kernels.h"
 #include "winograd_kernel.h"
@@ -450,7 +451,9 @@ std::unique_ptr<Conv> make(const Variant* variant, const char* taps, const ConvP
              std::string(taps) + " taps of the kernel in each of its phases";
   }
   if (!error->empty()) return nullptr;
-  return std::make_unique<Winograd>(*variant, params, weight.values, bias, epilogue, kernels);
+  return with_curve(
+      std::make_unique<Winograd>(*variant, params, weight.values, bias, epilogue, kernels), params,
+      epilogue, kernels);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 """What a layer can absorb: a residual Add and an activation that nothing else needs to see."""
 
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -47,7 +48,7 @@ def fusions(model: ir.Model, names: Collection[str]) -> dict[str, Fusion]:
     return dict(reversed(found.items()))
 
 
-def match(node: ir.Node, shapes: Mapping[str, ir.Shape], taken: Collection[ir.Node]) -> Fusion:
+def match(node: ir.Node, shapes: Mapping[str, ir.Shape], taken: AbstractSet[ir.Node]) -> Fusion:
     """Return the longest chain after ``node`` that none of ``taken`` is part of."""
     nodes, residual = [node], None
     follower = sole_reader(node)
@@ -55,11 +56,10 @@ def match(node: ir.Node, shapes: Mapping[str, ir.Shape], taken: Collection[ir.No
         residual = other_operand(follower, node.outputs[0], shapes)
         if residual is not None:
             nodes.append(follower)
-            follower = sole_reader(follower)
-    epilogue = activation(follower, residual is not None) if follower is not None else None
-    if follower is None or epilogue is None or follower in taken:
-        return Fusion(tuple(nodes), residual, Epilogue(residual=residual is not None))
-    return Fusion((*nodes, follower), residual, epilogue)
+    ending, epilogue = activation(nodes[-1], residual is not None)
+    if taken.isdisjoint(ending):
+        return Fusion((*nodes, *ending), residual, epilogue)
+    return Fusion(tuple(nodes), residual, Epilogue(residual=residual is not None))
 
 
 def sole_reader(node: ir.Node) -> ir.Node | None:
@@ -93,10 +93,27 @@ def same_shape(left: ir.Shape, right: ir.Shape) -> bool:
     )
 
 
-def activation(node: ir.Node, residual: bool) -> Epilogue | None:
+def activation(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epilogue]:
+    """Return the nodes of a known activation of the output of ``node``, and the epilogue with it.
+
+    Without one, no nodes.
+    """
+    if gated := gate(node):
+        curve = "Silu" if gated[0].op_type == "Sigmoid" else "HardSwish"
+        return gated, Epilogue(residual, curve)
+    follower = sole_reader(node)
+    epilogue = None if follower is None else of_one_node(follower, residual)
+    if follower is None or epilogue is None:
+        return (), Epilogue(residual)
+    return (follower,), epilogue
+
+
+def of_one_node(node: ir.Node, residual: bool) -> Epilogue | None:
     """Return the epilogue that ends in ``node``, or None where that is no known activation."""
     if is_standard(node, "Relu"):
         return Epilogue(residual, "Relu")
+    if is_standard(node, "HardSwish"):
+        return Epilogue(residual, "HardSwish")
     if is_standard(node, "LeakyRelu"):
         return Epilogue(residual, "LeakyRelu", alpha=node.attributes.get_float("alpha", 0.01))
     if is_standard(node, "Clip"):
@@ -104,3 +121,25 @@ def activation(node: ir.Node, residual: bool) -> Epilogue | None:
         if bounds is not None and bounds[0] <= bounds[1]:
             return Epilogue(residual, "Clip", low=bounds[0], high=bounds[1])
     return None
+
+
+def gate(node: ir.Node) -> tuple[ir.Node, ir.Node] | None:
+    """Return the gate and the Mul of y = x * gate(x) for the output x of ``node``, or None."""
+    output = node.outputs[0]
+    readers = [use.node for use in output.uses()]
+    if len(readers) != 2 or output.is_graph_output():
+        return None
+    gates = [reader for reader in readers if is_gate(reader)]
+    products = [reader for reader in readers if is_standard(reader, "Mul")]
+    if len(gates) != 1 or len(products) != 1 or any(r.graph is not node.graph for r in readers):
+        return None
+    (gate,), (product,) = gates, products
+    return (gate, product) if sole_reader(gate) is product else None
+
+
+def is_gate(node: ir.Node) -> bool:
+    """Tell whether ``node`` is a sigmoid, or the hard one of HardSwish."""
+    if is_standard(node, "HardSigmoid"):
+        alpha = node.attributes.get_float("alpha", 0.2)
+        return abs(alpha - 1 / 6) < 1e-6 and node.attributes.get_float("beta", 0.5) == 0.5
+    return is_standard(node, "Sigmoid")

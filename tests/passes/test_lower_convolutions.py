@@ -21,6 +21,17 @@ g (float[N, 8, 9, 9] x) => (float[N, 8, 9, 9] y) {
   [relu2] y = Relu(s)
 }
 """
+GATED_BLOCK = """
+g (float[N, 8, 9, 9] x) => (float[N, 8, 9, 9] y) {
+  [conv1] a = Conv<pads = [1, 1, 1, 1]>(x, w1, b1)
+  [gate1] h = Sigmoid(a)
+  [mul1] r = Mul(a, h)
+  [conv2] c = Conv<pads = [1, 1, 1, 1]>(r, w2, b2)
+  [add] s = Add(c, x)
+  [gate2] g = HardSigmoid<alpha = 0.16666667, beta = 0.5>(s)
+  [mul2] y = Mul(g, s)
+}
+"""
 ONE_DIMENSIONAL = """
 g (float[N, 8, 20] x) => (float[N, 6, 9] y) {
   [conv] c = Conv<pads = [1, 2], strides = [2], dilations = [3]>(x, w, b)
@@ -103,6 +114,16 @@ def test_a_residual_block_becomes_two_ops():
     assert [node.name for node in model.graph] == ["conv1", "conv2"]
     assert model.opset_imports["ai.sparsepass"] == 1
     assert model.graph.outputs[0].name == "y"
+    assert_same_with_and_without_the_library(before, model)
+
+
+def test_gated_activations_become_part_of_their_ops():
+    model = model_of(GATED_BLOCK, **weights((8, 8, 3, 3), (8, 8, 3, 3)))
+    before = model.clone()
+
+    lowering(model)(model)
+
+    assert op_types(model) == ["SparseConvSilu", "SparseConvAddHardSwish"]
     assert_same_with_and_without_the_library(before, model)
 
 

@@ -14,6 +14,7 @@ from guarded_memory import Guarded
 from sparsepass.runtime import library_path
 
 NATIVE = Path(__file__).parents[2] / "runtime" / "native"
+CURVES = ("", "HardSwish", "Silu")  # in the order of conv.h
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
 
@@ -73,6 +74,7 @@ class Epilogue:
     slope: float = 1.0
     low: float = -math.inf
     high: float = math.inf
+    curve: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Arguments(ctypes.Structure):
         ("isa", ctypes.c_int32),
         ("threads", ctypes.c_int32),
         ("repeats", ctypes.c_int32),
-        ("reserved", ctypes.c_int32),
+        ("curve", ctypes.c_int32),
         ("params", ctypes.c_int64 * 13),
         ("shape", ctypes.c_int64 * 4),
         ("epilogue", ctypes.c_float * 3),
@@ -162,10 +164,10 @@ def weighed_run(
         INSTRUCTION_SETS.index(isa),
         threads,
         repeats,
-        0,
+        CURVES.index(problem.epilogue.curve),
         (ctypes.c_int64 * 13)(*astuple(problem.conv)),
         (ctypes.c_int64 * 4)(*problem.x.shape),
-        (ctypes.c_float * 3)(*astuple(problem.epilogue)),
+        (ctypes.c_float * 3)(*astuple(problem.epilogue)[:3]),
         *addresses[:2],
         len(values),
         *addresses[2:],

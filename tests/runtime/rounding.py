@@ -25,7 +25,12 @@ def tolerance(algorithm: str, problem: Problem) -> np.ndarray:
         size = size + winograd.sum_of_sizes(problem)
         phases = problem.conv.stride_h * problem.conv.stride_w
         terms = problem.conv.channels_per_group * phases + winograd.roundings
-    return (EPS * terms * size + SMALLEST * terms) * max(1.0, abs(problem.epilogue.slope))
+    before = (EPS * terms * size + SMALLEST * terms) * max(1.0, abs(problem.epilogue.slope))
+    if not problem.epilogue.curve:
+        return before
+    # No curve is steeper than 3 / 2, and each is at most its argument: e^x within two roundings of
+    # itself (and of its argument, by up to 88), then a sum, a quotient or product.
+    return 1.5 * before + 8 * EPS * size
 
 
 def sum_of_sizes(problem: Problem) -> np.ndarray:

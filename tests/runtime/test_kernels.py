@@ -38,6 +38,8 @@ EPILOGUES = (
     Epilogue(slope=0),
     Epilogue(slope=2),
     Epilogue(slope=-1),
+    Epilogue(curve="HardSwish"),
+    Epilogue(curve="Silu"),
 )
 
 every_algorithm = pytest.mark.parametrize("algorithm", algorithms())

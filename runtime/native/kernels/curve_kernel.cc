@@ -1,0 +1,70 @@
+// Smooth activations, in place.
+#include "../curve_kernel.h"
+
+#include "../simd.h"
+#include "../vector_shuffle.h"
+
+namespace sparsepass {
+namespace SPARSEPASS_ISA {
+namespace {
+
+typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
+
+// e^x for x from -87 to 88: 2^n e^r with |r| at most half of log 2, by the series of e^r, whose first
+// term left out is below half a unit in the last place.
+inline vf exponential(vf x) {
+  // Adding and taking away this much rounds to an integer, which is then in the last bits.
+  const vf rounder = splat(12582912.0f);
+  const vf shifted = fma(x, splat(1.44269504f), rounder);
+  const vf n = shifted - rounder;
+  // log 2 in two parts: n times the first is exact.
+  const vf r = fma(n, splat(1.42860682e-6f), fma(n, splat(-0.693148613f), x));
+  vf sum = splat(1.0f / 5040);
+  sum = fma(sum, r, splat(1.0f / 720));
+  sum = fma(sum, r, splat(1.0f / 120));
+  sum = fma(sum, r, splat(1.0f / 24));
+  sum = fma(sum, r, splat(1.0f / 6));
+  sum = fma(sum, r, splat(0.5f));
+  sum = fma(sum, r, splat(1.0f));
+  sum = fma(sum, r, splat(1.0f));
+  const vi exponent = ((vi)shifted - (vi)rounder + 127) << 23;
+  return sum * (vf)exponent;
+}
+
+template <Curve kCurve>
+inline vf apply(vf x) {
+  if (kCurve == Curve::hard_swish) {
+    const vf line = fma(x, splat(1.0f / 6), splat(0.5f));
+    return x * min(splat(1.0f), max(splat(0.0f), line));
+  }
+  const vf least = splat(-87.0f), most = splat(88.0f);
+  return x / (splat(1.0f) + exponential(min(most, max(least, -x))));
+}
+
+template <Curve kCurve>
+void apply_to_rows(const CurveJob& job) {
+  for (int64_t row = 0; row < job.rows; ++row) {
+    float* y = job.y + row * job.stride;
+    int64_t i = 0;
+    for (; i + kLanes <= job.count; i += kLanes) store(y + i, apply<kCurve>(load(y + i)));
+    if (i < job.count) {
+      store_first(y + i, apply<kCurve>(load_first(y + i, job.count - i)), job.count - i);
+    }
+  }
+}
+
+}  // namespace
+
+void curve(const CurveJob& job) {
+  switch (job.curve) {
+    case Curve::hard_swish:
+      return apply_to_rows<Curve::hard_swish>(job);
+    case Curve::silu:
+      return apply_to_rows<Curve::silu>(job);
+    case Curve::none:
+      return;
+  }
+}
+
+}  // namespace SPARSEPASS_ISA
+}  // namespace sparsepass
