@@ -2,6 +2,7 @@
 
 from sparsepass.passes.compact_channels import CompactChannels
 from sparsepass.passes.constant_inputs import ConstantInputs
+from sparsepass.passes.convolve_batchnorm import ConvolveBatchNorm
 from sparsepass.passes.factor_low_rank import FactorLowRank
 from sparsepass.passes.fold_batchnorm import FoldBatchNorm
 from sparsepass.passes.fold_constants import FoldConstants
@@ -20,6 +21,7 @@ from sparsepass.passes.untile_batch import UntileBatch
 __all__ = [
     "CompactChannels",
     "ConstantInputs",
+    "ConvolveBatchNorm",
     "FactorLowRank",
     "FoldBatchNorm",
     "FoldConstants",

@@ -13,7 +13,7 @@ from sparsepass.graph import constant_array, is_read_once, is_standard
 from sparsepass.layer import Array
 from sparsepass.passes.initializers import new_initializer
 
-__all__ = ["Affine", "Match", "match_affine", "rewrite_affine"]
+__all__ = ["Affine", "Match", "match_affine", "norm_as_affine", "rewrite_affine"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,22 @@ class Match:
     after: ir.Node
     weight: Array
     bias: Array
+
+
+def norm_as_affine(norm: ir.Node) -> Affine | str:
+    """Return what a BatchNormalization does to a channel, or why that is not known."""
+    if norm.attributes.get_int("training_mode", 0) or not norm.attributes.get_int("spatial", 1):
+        return "it is not in inference mode"
+    if any(value.uses() or value.is_graph_output() for value in norm.outputs[1:]):
+        return "its statistics are read"
+    parameters = [constant_array(value) for value in norm.inputs[1:]]
+    known = [array.astype(np.float64) for array in parameters if array is not None]
+    if len(known) != 4 or len({array.shape for array in known}) != 1:
+        return "a parameter is not constant or does not fit the others"
+    gamma, beta, mean, variance = known
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = gamma / np.sqrt(variance + norm.attributes.get_float("epsilon", 1e-5))
+    return Affine(scale, beta - scale * mean)
 
 
 def match_affine(after: ir.Node, source: ir.Value | None, affine: Affine) -> Match | str:

@@ -53,6 +53,13 @@ class Depthwise : public Conv {
     job.in_w = o.in_w;
     job.out_h = params_.out_h(o.in_h);
     job.out_w = params_.out_w(o.in_w);
+    if (params_.kernel_h == 1 && params_.kernel_w == 1 && params_.stride_h == 1 &&
+        params_.stride_w == 1 && job.out_h == o.in_h && job.out_w == o.in_w &&
+        params_.pad_top == 0 && params_.pad_left == 0) {
+      // One long row: no vector ends with each row of the map.
+      job.in_w = job.out_w = o.in_h * o.in_w;
+      job.in_h = job.out_h = 1;
+    }
     const int64_t out_image = image * params_.filters * job.out_h * job.out_w;
     job.x = o.x + image * params_.channels() * o.in_h * o.in_w;
     job.residual = o.residual ? o.residual + out_image : nullptr;

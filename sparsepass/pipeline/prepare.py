@@ -5,6 +5,7 @@ import onnx_ir as ir
 from sparsepass.passes import (
     CompactChannels,
     ConstantInputs,
+    ConvolveBatchNorm,
     FoldBatchNorm,
     FoldConstants,
     FoldPad,
@@ -32,6 +33,7 @@ def prepare(model: ir.Model) -> tuple[PassRun, ...]:
         FoldBatchNorm(),
         FoldScale(),
         CompactChannels(),
+        ConvolveBatchNorm(),
         RemoveUnused(),
     )
     return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)

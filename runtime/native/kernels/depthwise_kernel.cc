@@ -346,9 +346,32 @@ void filters_of(const DepthwiseJob& job) {
   }
 }
 
+// One row, a scale and a shift for each filter.
+template <class L>
+void scale_row(const DepthwiseJob& job) {
+  const Finish<L> finish(job);
+  const typename L::Mask inside = L::lanes(0, job.out_w);
+  const int64_t last = job.out_w > L::kCount ? job.out_w - L::kCount : 0;
+  for (int64_t f = job.first; f < job.last; ++f) {
+    const float* x = job.x + f / job.multiplier * job.in_w;
+    const typename L::Vector weight = L::splat(job.weight[f]), bias = L::splat(job.bias[f]);
+    for (int64_t column = 0;; column += L::kCount) {
+      const int64_t at = column < last ? column : last;
+      const typename L::Vector value = last > 0 ? L::load(x + at) : L::load(x + at, inside);
+      const typename L::Vector sum = value * weight + bias;
+      finish.template store<1>(&sum, f * job.out_w + at, 0);
+      if (column >= last) break;
+    }
+  }
+}
+
 }  // namespace
 
 void depthwise(const DepthwiseJob& job) {
+  if (job.kernel_h == 1 && job.kernel_w == 1 && job.in_h == 1 && job.in_w == job.out_w &&
+      job.stride_w == 1 && job.pad_top == 0 && job.pad_left == 0) {
+    return scale_row<WidestLanes>(job);
+  }
   const bool square = job.kernel_h == job.kernel_w && job.stride_h == job.stride_w;
   const bool dilated = job.dilation_h != 1 || job.dilation_w != 1;
   const int64_t size = square ? job.kernel_h : 0;
