@@ -117,7 +117,9 @@ def choose(
             layer=layer.name,
             algorithm=picked[layer.name].offer.algorithm,
             parameters=picked[layer.name].offer.parameters,
-            reason=reason(picked[layer.name], bids[layer.name], candidates[layer.name], max_error),
+            reason=reason(
+                picked[layer.name], bids[layer.name], candidates[layer.name], max_error, max_bytes
+            ),
         )
         for layer in layers
     )
@@ -364,7 +366,11 @@ def require_change(problem: Problem, blocked: Term, other: Term, change: int) ->
 
 
 def reason(
-    chosen: Candidate, bids: Sequence[Bid], candidates: Sequence[Candidate], max_error: float
+    chosen: Candidate,
+    bids: Sequence[Bid],
+    candidates: Sequence[Candidate],
+    max_error: float,
+    max_bytes: float | None,
 ) -> str:
     """Why an offer won, in one short sentence."""
     offers = [b for b in bids if isinstance(b, Offer)]
@@ -387,6 +393,11 @@ def reason(
         return f"kept: {best.algorithm} gains less than the margin, {allowed.margin:.0%} ({gain})"
     if best.error > chosen.offer.error:
         return f"the error budget is better spent elsewhere than on {best.algorithm} ({gain})"
+    cheapest = min(candidates, key=lambda c: c.price)
+    if max_bytes is not None and cheapest.bytes > chosen.bytes and chosen.offer is dense:
+        name = cheapest.offer.algorithm
+        gain = f"{milliseconds(cheapest.offer)} against {milliseconds(dense)}"
+        return f"kept: the memory limit is better spent elsewhere than on {name} ({gain})"
     if chosen.offer is dense:
         return (
             f"kept: the layout changes of {best.algorithm} would cost more than it gains ({gain})"

@@ -4,6 +4,8 @@ A row is the only place that names an algorithm.  Selection, rewriting, the repo
 documentation and the tests all loop over ``ALGORITHMS``; adding a row is the whole job.
 """
 
+from collections.abc import Mapping
+
 from sparsepass.algorithms.activation_sparse import CPO, CPS
 from sparsepass.algorithms.dense import DENSE
 from sparsepass.algorithms.depthwise import DEPTHWISE
@@ -13,6 +15,8 @@ from sparsepass.algorithms.row import Algorithm, Factor, Lowering, Numerics, Opt
 from sparsepass.algorithms.weight_sparse import SPMM
 from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
 from sparsepass.algorithms.work import dense_work
+from sparsepass.layer import Layer
+from sparsepass.sparsity import Stats
 
 __all__ = [
     "ALGORITHMS",
@@ -26,6 +30,7 @@ __all__ = [
     "Work",
     "algorithm",
     "dense_work",
+    "held_bytes",
 ]
 
 ALGORITHMS: tuple[Algorithm, ...] = (
@@ -45,3 +50,13 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 def algorithm(name: str) -> Algorithm | None:
     """The row called ``name``, or None."""
     return next((row for row in ALGORITHMS if row.name == name), None)
+
+
+def held_bytes(
+    layer: Layer, stats: Stats, algorithm_name: str, parameters: Mapping[str, int]
+) -> float:
+    """About the bytes of the layer's weight in the form that the algorithm's kernel holds."""
+    row = algorithm(algorithm_name)
+    options = row.options(layer, stats) if row else ()
+    held = (o.work.weight_bytes for o in options if dict(o.parameters) == dict(parameters))
+    return next(held, float(layer.weight.nbytes))

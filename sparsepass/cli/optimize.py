@@ -44,6 +44,14 @@ def optimize(
     samples: SamplesPath = None,
     image_transform: ImageTransformText = None,
     max_error: MaxError = 0.0,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Bytes that the weights of all layers may take in memory. Default: no limit.",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Write the report as one HTML file.", show_default=False),
@@ -83,6 +91,7 @@ def optimize(
             image_transform=read_transform(image_transform),
             threads=threads,
             max_error=max_error,
+            max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else Plan.load(plan),
             profile=None if profile is None else MachineProfile.load(profile),

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import onnxruntime
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm
+from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_bytes
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Studied
@@ -168,7 +168,9 @@ def layer_report(
             "now": time_of(bids, choice.algorithm, choice.parameters),
             "dense_bytes": layer.weight.nbytes,
             "packed_bytes": packed_bytes(studied, layer, choice),
-            "memory_bytes": memory_bytes(studied, layer, choice),
+            "memory_bytes": round(
+                held_bytes(layer, studied.stats[layer.name], choice.algorithm, choice.parameters)
+            ),
             "workspace_bytes": workspace_bytes(layer, studied.stats[layer.name]),
             "epilogue": epilogue_text(layer.epilogue),
             "fate": fate,
@@ -218,14 +220,6 @@ def packed_bytes(studied: Studied, layer: Layer, choice: Choice) -> int:
             return layer.weight.nbytes
         case factors:
             return sum(factor.weight.nbytes + factor.bias.nbytes for factor in factors)
-
-
-def memory_bytes(studied: Studied, layer: Layer, choice: Choice) -> int:
-    """About the bytes of the layer's weight in the form that its kernel holds."""
-    row = algorithm(choice.algorithm)
-    options = row.options(layer, studied.stats[layer.name]) if row else ()
-    held = (o.work.weight_bytes for o in options if dict(o.parameters) == choice.parameters)
-    return round(next(held, layer.weight.nbytes))
 
 
 def epilogue_text(epilogue: Epilogue) -> str:

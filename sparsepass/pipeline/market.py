@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparsepass.algorithms import held_bytes
 from sparsepass.cost import CostModel
 from sparsepass.graph import layout_graph
 from sparsepass.pipeline.measure import measure
@@ -24,12 +25,16 @@ RESPONSE_SAMPLES = 3
 
 @dataclass(frozen=True)
 class Market:
-    """Bids, the answers of the outputs to lossy ones, the layouts between layers, and prices."""
+    """Bids, the answers of the outputs to lossy ones, the layouts between layers, and prices.
+
+    ``max_memory`` is how many bytes the weights of all layers may take in memory.
+    """
 
     bids: Mapping[str, tuple[Bid, ...]]
     responses: Mapping[str, Response]
     layouts: "nx.DiGraph[str]"
     costs: CostModel
+    max_memory: int | None = None
 
     def choose(self, studied: Studied, max_error: float) -> tuple[Choice, ...]:
         """The plan of least time for an error budget; it names every layer."""
@@ -37,7 +42,10 @@ class Market:
             return ()
         return choose(
             studied.layers, self.bids, self.layouts, self.costs,
-            max_error=max_error, responses=self.responses,
+            max_error=max_error, responses=self.responses, max_bytes=self.max_memory,
+            weight_bytes=lambda layer, offer: held_bytes(
+                layer, studied.stats[layer.name], offer.algorithm, offer.parameters
+            ),
         )  # fmt: skip
 
     def output_error(self, choice: Choice) -> float:
@@ -56,6 +64,7 @@ def open_market(
     *,
     threads: int,
     max_error: float,
+    max_memory: int | None,
     measured: bool,
     progress: Progress,
 ) -> Market:
@@ -74,7 +83,7 @@ def open_market(
             layouts,             threads=threads, progress=step(progress, "measuring layers"),
         )  # fmt: skip
     answers = output_responses(studied, bids, threads, progress) if max_error > 0 else {}
-    return Market(bids, answers, layouts, costs)
+    return Market(bids, answers, layouts, costs, max_memory)
 
 
 def output_responses(

@@ -56,6 +56,7 @@ def optimize(
     image_transform: ImageTransform | None = None,
     threads: int = 1,
     max_error: float = 0.0,
+    max_memory: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
     plan: Plan | None = None,
@@ -70,11 +71,12 @@ def optimize(
 
     ``samples`` (see ``samples.load_samples``) give activation statistics and the proof; without
     them seeded noise stands in.  Lossy algorithms are offered only with ``max_error``, the allowed
-    relative error of the outputs, and need samples.  ``shapes`` settles open input sizes for the
-    plan.  ``plan`` replays an earlier one instead of choosing; a lossy one brings its error budget.
-    ``measure`` times the offers that could win inside the network; without it predictions of
-    ``profile`` decide.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the
-    cleaned dense network.
+    relative error of the outputs, and need samples.  ``max_memory`` limits the bytes that the
+    weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
+    input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
+    brings its error budget.  ``measure`` times the offers that could win inside the network;
+    without it predictions of ``profile`` decide.  A dry run chooses and neither rewrites nor
+    verifies: its ``model`` is the cleaned dense network.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
@@ -82,6 +84,8 @@ def optimize(
     if plan is not None and max_error == 0 and any(map(is_lossy, plan.choices)):
         max_error = plan.max_error
     check_arguments(threads, max_error, samples)
+    if max_memory is not None and max_memory < 1:
+        raise UsageError(f"a memory limit of {max_memory} bytes makes no sense; give more than 0")
     with naming(model):
         studied = study(
             model, samples=samples, image_transform=image_transform, shapes=shapes,
@@ -96,7 +100,7 @@ def optimize(
         found, warning = (profile, None) if profile else find(threads, instruction_set())
         market = open_market(
             studied, CostModel(found), shapes, threads=threads, max_error=max_error,
-            measured=measure and not dry_run, progress=progress,
+            max_memory=max_memory, measured=measure and not dry_run, progress=progress,
         )  # fmt: skip
         made = carry_out(
             studied, market, plan,
@@ -192,8 +196,9 @@ def carry_out(
         studied, market.layouts, threads=threads, max_error=max_error, progress=progress
     )
     outcome = search(
-        choices_for, market.bids, trials, max_error=max_error, replayed=plan is not None
-    )
+        choices_for, market.bids, trials, max_error=max_error, replayed=plan is not None,
+        widened=market.max_memory is None,
+    )  # fmt: skip
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)
     warnings = [

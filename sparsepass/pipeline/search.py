@@ -68,16 +68,23 @@ class Outcome:
 
 
 def search(
-    choose: Choose, bids: Bids, tester: Tester, *, max_error: float, replayed: bool = False
+    choose: Choose,
+    bids: Bids,
+    tester: Tester,
+    *,
+    max_error: float,
+    replayed: bool = False,
+    widened: bool = True,
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
-    ``choose`` makes the plan for an error budget; a ``replayed`` one has no other.  It is timed
+    ``choose`` makes the plan for an error budget; a ``replayed`` one has no other, and one that is
+    not ``widened`` takes no layers beside those it chooses.  It is timed
     together with the original and the clean dense network; where it is not the fastest, the layers
     that gain least return to dense, by halves, until it is or none is left.  Then the clean
     network is the answer, or the original where even that is slower or not equal.
     """
-    return Search(choose, bids, tester, max_error, replayed).run()
+    return Search(choose, bids, tester, max_error, replayed, widened and not replayed).run()
 
 
 @dataclass
@@ -89,6 +96,7 @@ class Search:
     tester: Tester
     max_error: float
     replayed: bool
+    widened: bool
     fates: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self) -> Outcome:
@@ -96,7 +104,7 @@ class Search:
         clean = self.proven(())
         budget = self.max_error
         choices = active(self.choose(budget))
-        plans = [choices] if self.replayed else variants(choices, self.bids)
+        plans = variants(choices, self.bids) if self.widened else [choices]
         while choices:
             result = self.attempt(plans, clean)
             if isinstance(result, Outcome):

@@ -192,6 +192,24 @@ def test_a_dense_network_stays_dense():
     assert found.report.verification.max_absolute_error == 0
 
 
+def test_a_memory_limit_binds_the_plan():
+    # At 60 % zeros the code of a layer is larger than its dense weight.
+    weights = {f"w{i}": pruned(64, 64, 3, 3, seed=i, zeros=0.6) for i in (1, 2)}
+    net = proto_of(NET, **weights, **{f"b{i}": normal(64, seed=i) for i in (1, 2)})
+    limit = 340_000
+
+    free = sparsepass.optimize(net, measure=False)
+    bound = sparsepass.optimize(net, measure=False, max_memory=limit)
+
+    held = [sum(layer.memory_bytes for layer in r.report.layers) for r in (free, bound)]
+    assert held[0] > limit >= held[1]
+    assert any("memory limit" in choice.reason for choice in bound.plan.choices)
+    with pytest.raises(PlanError, match="memory limit; raise it"):
+        sparsepass.optimize(net, measure=False, max_memory=1000)
+    with pytest.raises(UsageError, match="memory limit of 0 bytes"):
+        sparsepass.optimize(net, measure=False, max_memory=0)
+
+
 def test_a_network_without_layers_is_left_alone():
     found = sparsepass.optimize(proto_of("g (float[1, 3] x) => (float[1, 3] y) { y = Relu(x) }"))
 
