@@ -8,6 +8,7 @@ from typing import Any
 import native
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 from native import NATIVE, Conv, Problem, sparse_payload
 from onnx import helper, numpy_helper
@@ -15,6 +16,7 @@ from rounding import restriction
 
 from sparsepass.layer import Epilogue
 from sparsepass.runtime import library_path, ops
+from sparsepass.runtime.lowering import add_functions
 
 IR_VERSION = 8  # the first with functions, which every supported ONNX Runtime reads
 WITHOUT = object()
@@ -161,6 +163,20 @@ def model(
         functions=[ops.function(stem, epilogue, opset)] if with_body else [],
         ir_version=IR_VERSION,
     )
+
+
+def map_model(op: ops.MapOp, attributes: str, given: str, made: str) -> ir.Model:
+    """A model of an op between maps and a Relu; shapes and attributes are ONNX text."""
+    text = f"""
+    <ir_version: {IR_VERSION}, opset_import: ["": 17, "{ops.DOMAIN}": {ops.VERSION}]>
+    g (float[{given}] x) => (float[{made}] y) {{
+      n = {ops.DOMAIN}.{op.name} <{attributes}> (x)
+      y = Relu(n)
+    }}
+    """
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    add_functions(model)
+    return model
 
 
 def float_value(name: str, shape: Iterable[int | str | None] | None) -> onnx.ValueInfoProto:

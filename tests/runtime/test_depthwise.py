@@ -1,19 +1,11 @@
 """Depthwise convolution on every instruction set, at the edges of its vectors and row blocks."""
 
-import native
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from native import Conv, Epilogue, Problem, RefusedError, reference, run
 from rounding import tolerance
-
-
-@pytest.fixture(params=native.INSTRUCTION_SETS, scope="module")
-def isa(request) -> str:
-    if not native.is_here(request.param):
-        pytest.skip(f"this machine or build has no {request.param}")
-    return request.param
 
 
 def random_problem(

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from native import (
-    INSTRUCTION_SETS,
     Conv,
     Epilogue,
     Problem,
     RefusedError,
     algorithms,
-    is_here,
     reference,
     run,
 )
@@ -43,13 +41,6 @@ EPILOGUES = (
 )
 
 every_algorithm = pytest.mark.parametrize("algorithm", algorithms())
-
-
-@pytest.fixture(params=INSTRUCTION_SETS, scope="module")
-def isa(request) -> str:
-    if not is_here(request.param):
-        pytest.skip(f"this machine or build has no {request.param}")
-    return request.param
 
 
 @st.composite

@@ -9,12 +9,11 @@ import pytest
 from guarded_memory import Guarded
 from hypothesis import example, given
 from hypothesis import strategies as st
-from onnx import parser
+from sparse_models import map_model
 
 from sparsepass.model import to_bytes
 from sparsepass.runtime import ops, session
-from sparsepass.runtime.lowering import add_functions
-from sparsepass.runtime.ops import DOMAIN, LRN
+from sparsepass.runtime.ops import LRN
 
 UNIT = float(np.finfo(np.float32).eps) / 2
 
@@ -28,13 +27,6 @@ class Attributes(ctypes.Structure):
         ("beta", ctypes.c_float),
         ("bias", ctypes.c_float),
     )
-
-
-@pytest.fixture(params=native.INSTRUCTION_SETS, scope="module")
-def isa(request) -> str:
-    if not native.is_here(request.param):
-        pytest.skip(f"this machine or build has no {request.param}")
-    return request.param
 
 
 def run(isa: str, attributes: Attributes, x: np.ndarray, threads: int = 1) -> np.ndarray:
@@ -128,17 +120,8 @@ def test_an_empty_batch_gives_an_empty_output(isa):
 # --- in a session -------------------------------------------------------------------------------
 
 
-def model(attributes: str, shape: str = "N, 9, H, 6"):
-    text = f"""
-    <ir_version: 8, opset_import: ["": 17, "{DOMAIN}": 1]>
-    g (float[{shape}] x) => (float[{shape}] y) {{
-      n = {DOMAIN}.{LRN.name} <{attributes}> (x)
-      y = Relu(n)
-    }}
-    """
-    made = ir.from_proto(parser.parse_model(text))
-    add_functions(made)
-    return made
+def model(attributes: str) -> ir.Model:
+    return map_model(LRN, attributes, "N, 9, H, 6", "N, 9, H, 6")
 
 
 GOOD = "size = 5, alpha = 0.5, beta = 0.75, bias = 1.0"

@@ -9,12 +9,11 @@ import pytest
 from guarded_memory import Guarded
 from hypothesis import example, given
 from hypothesis import strategies as st
-from onnx import parser
+from sparse_models import map_model
 
 from sparsepass.model import to_bytes
 from sparsepass.runtime import ops, session
-from sparsepass.runtime.lowering import add_functions
-from sparsepass.runtime.ops import DOMAIN, MAX_POOL
+from sparsepass.runtime.ops import MAX_POOL
 
 
 class Windows(ctypes.Structure):
@@ -33,13 +32,6 @@ class Windows(ctypes.Structure):
             (height + self.pad_top + self.pad_bottom - self.kernel_h) // self.stride_h + 1,
             (width + self.pad_left + self.pad_right - self.kernel_w) // self.stride_w + 1,
         )
-
-
-@pytest.fixture(params=native.INSTRUCTION_SETS, scope="module")
-def isa(request) -> str:
-    if not native.is_here(request.param):
-        pytest.skip(f"this machine or build has no {request.param}")
-    return request.param
 
 
 def run(isa: str, windows: Windows, x: np.ndarray, threads: int = 1) -> np.ndarray:
@@ -136,17 +128,8 @@ def native_run_of_any_shape(isa: str, w: Windows, x: np.ndarray) -> None:
 # --- in a session -------------------------------------------------------------------------------
 
 
-def model(attributes: str, shape: str = "N, 9, H, W"):
-    text = f"""
-    <ir_version: 8, opset_import: ["": 17, "{DOMAIN}": 1]>
-    g (float[{shape}] x) => (float[N, C, P, Q] y) {{
-      n = {DOMAIN}.{MAX_POOL.name} <{attributes}> (x)
-      y = Relu(n)
-    }}
-    """
-    made = ir.from_proto(parser.parse_model(text))
-    add_functions(made)
-    return made
+def model(attributes: str) -> ir.Model:
+    return map_model(MAX_POOL, attributes, "N, 9, H, W", "N, C, P, Q")
 
 
 GOOD = "kernel_shape = [3, 3], strides = [2, 2], pads = [0, 1, 0, 1]"
