@@ -20,6 +20,8 @@ SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
 MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
 # Bytes of a weight and its index where the output is one position (runtime/native/sparse_dot.cc).
 DOT_BYTES = 6
+# Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
+FEW_WEIGHTS = 1 << 15
 # Multiply-adds per input from which a pointwise layer copies its input into panels.
 PANEL_REUSE = 12
 
@@ -29,9 +31,17 @@ def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
         return reason
     if layer.is_depthwise:
         return "depthwise: no channel to skip"
-    if stats.weight.density == 1:
+    if stats.weight.density == 1 and not fits_cache(layer):
         return "no weight is zero"
     return None
+
+
+def fits_cache(layer: Layer) -> bool:
+    """Whether the layer is a convolution of few channels whose code stays in cache.
+
+    Then generated code pays without zeros: ONNX Runtime's kernels want blocks of channels.
+    """
+    return bool(layer.kernel) and layer.channels < LANES and layer.weight.size <= FEW_WEIGHTS
 
 
 def spmm_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
