@@ -1,6 +1,6 @@
 // One 2-D convolution: its shape, its operands, and the interface every algorithm implements.
 //
-// Nothing here knows ONNX Runtime.  ort_ops.cc turns tensors into these structs, test_entry.cc
+// Nothing here knows ONNX Runtime.  ort_kernels.cc turns tensors into these structs, test_entry.cc
 // turns arrays from the tests into them.
 #ifndef SPARSEPASS_CONV_H_
 #define SPARSEPASS_CONV_H_

@@ -43,7 +43,11 @@ def max_pool_windows(node: ir.Node, known: Mapping[str, ir.Value]) -> Windows | 
     rounds_up = bool(attributes.get_int("ceil_mode", 0))
     if dilations != (1, 1) or (0 in size and (rounds_up or mode.startswith("SAME"))):
         return None
+    if len(kernel) != 2 or len(strides) != 2 or min(*kernel, *strides) < 1:
+        return None  # ONNX Runtime says what is wrong
     pads = resolve_pads(node, size, kernel, strides, dilations)
+    if len(pads) != 4:
+        return None
     if rounds_up:
         pads = rounded_up(size, kernel, strides, pads)
     # ONNX Runtime demands it too.

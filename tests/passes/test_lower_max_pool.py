@@ -54,6 +54,9 @@ def test_a_max_pool_becomes_one_op_whose_body_gives_the_same(attributes):
         ('kernel_shape = [2, 2], auto_pad = "SAME_UPPER"', "1, 9, 14, W", "float"),
         ("kernel_shape = [2, 2]", "1, 9, 14, 17", "double"),
         ("kernel_shape = [2, 2], pads = [0, 0, 2, 0]", "1, 9, 14, 17", "float"),
+        ("kernel_shape = [2]", "1, 9, 14, 17", "float"),
+        ("kernel_shape = [2, 2], strides = [1, 0]", "1, 9, 14, 17", "float"),
+        ("kernel_shape = [2, 2], pads = [1, 1]", "1, 9, 14, 17", "float"),
     ],
 )
 def test_pools_that_the_op_does_not_compute_are_kept(attributes, shape, element):
