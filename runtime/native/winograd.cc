@@ -432,10 +432,11 @@ void Winograd::run_passes(const Operands& operands, const Grid& g, Host& host) c
 
 // The variant among `variants` for the taps that a phase of the kernel has; null where none fits.
 const Variant* variant_for(const ConvParams& p, std::initializer_list<const Variant*> variants) {
-  int64_t stride = p.stride_h, taps = divide_up(p.kernel_h, stride);
-  if (p.stride_w != stride || divide_up(p.kernel_w, stride) != taps) return nullptr;
-  if (p.dilation_h != 1 || p.dilation_w != 1) return nullptr;
+  const int64_t stride = p.stride_h;
   if (stride != 1 && stride != 2 && stride != 4) return nullptr;
+  if (p.stride_w != stride || p.dilation_h != 1 || p.dilation_w != 1) return nullptr;
+  const int64_t taps = divide_up(p.kernel_h, stride);
+  if (divide_up(p.kernel_w, stride) != taps) return nullptr;
   for (const Variant* variant : variants) {
     if (variant->taps == taps) return variant;
   }
