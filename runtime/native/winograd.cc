@@ -430,7 +430,8 @@ void Winograd::run_passes(const Operands& operands, const Grid& g, Host& host) c
   }
 }
 
-// The variant among `variants` for the taps that a phase of the kernel has; null where none fits.
+// The variant among `variants` for the taps that a phase of the kernel has; null where none fits.  The
+// shape has been checked.
 const Variant* variant_for(const ConvParams& p, std::initializer_list<const Variant*> variants) {
   const int64_t stride = p.stride_h;
   if (stride != 1 && stride != 2 && stride != 4) return nullptr;
@@ -443,15 +444,18 @@ const Variant* variant_for(const ConvParams& p, std::initializer_list<const Vari
   return nullptr;
 }
 
-std::unique_ptr<Conv> make(const Variant* variant, const char* taps, const ConvParams& params,
-                           const Weight& weight, const float* bias, const Epilogue& epilogue,
-                           const KernelTable& kernels, std::string* error) {
+std::unique_ptr<Conv> make(std::initializer_list<const Variant*> variants, const char* taps,
+                           const ConvParams& params, const Weight& weight, const float* bias,
+                           const Epilogue& epilogue, const KernelTable& kernels,
+                           std::string* error) {
   *error = check_dense(params, weight);
-  if (error->empty() && variant == nullptr) {
+  if (!error->empty()) return nullptr;
+  const Variant* variant = variant_for(params, variants);
+  if (variant == nullptr) {
     *error = "Winograd convolution needs dilation 1, a stride of 1, 2 or 4 in both directions and " +
              std::string(taps) + " taps of the kernel in each of its phases";
+    return nullptr;
   }
-  if (!error->empty()) return nullptr;
   return with_curve(
       std::make_unique<Winograd>(*variant, params, weight.values, bias, epilogue, kernels), params,
       epilogue, kernels);
@@ -462,14 +466,13 @@ std::unique_ptr<Conv> make(const Variant* variant, const char* taps, const ConvP
 std::unique_ptr<Conv> make_winograd2(const ConvParams& params, const Weight& weight,
                                      const float* bias, const Epilogue& epilogue,
                                      const KernelTable& kernels, std::string* error) {
-  return make(variant_for(params, {&kF23}), "3x3", params, weight, bias, epilogue, kernels, error);
+  return make({&kF23}, "3x3", params, weight, bias, epilogue, kernels, error);
 }
 
 std::unique_ptr<Conv> make_winograd4(const ConvParams& params, const Weight& weight,
                                      const float* bias, const Epilogue& epilogue,
                                      const KernelTable& kernels, std::string* error) {
-  return make(variant_for(params, {&kF43, &kF44}), "3x3 or 4x4", params, weight, bias, epilogue,
-              kernels, error);
+  return make({&kF43, &kF44}, "3x3 or 4x4", params, weight, bias, epilogue, kernels, error);
 }
 
 }  // namespace sparsepass
