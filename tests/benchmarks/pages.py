@@ -23,7 +23,8 @@ Written by `make bench`, which takes hours and goes on where it was interrupted;
 `tests/benchmarks` measure parts. Times are medians of one inference in milliseconds. Engines take
 turns in one process, so that ratios hold where the machine drifts. Plain ONNX Runtime gets the
 network as it came; a speed-up is its time over the other's. Two threads are slower for everyone,
-and for sparsepass most, while a hypervisor keeps the two cores on different last-level caches.
+and for sparsepass most, while a hypervisor keeps the two cores on different last-level caches: in
+the rows in which ResNet-50 takes 42 ms instead of 38 without sparsepass.
 """
 PEERS = """
 ## Against other engines
