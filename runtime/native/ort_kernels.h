@@ -55,7 +55,7 @@ class Kernel {
  protected:
   const Op& op() const { return op_; }
   const ort::MemoryInfo* memory_info() const { return memory_info_.get(); }
-  ThreadCount* threads() const { return threads_.get(); }
+  SessionThreads* threads() const { return threads_.get(); }
 
   // An input's data; `dims` gets its shape.
   const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const;
@@ -67,7 +67,7 @@ class Kernel {
   const Op& op_;
   std::string name_;
   std::unique_ptr<ort::MemoryInfo, void(SP_ORT_CALL*)(ort::MemoryInfo*)> memory_info_;
-  std::shared_ptr<ThreadCount> threads_;
+  std::shared_ptr<SessionThreads> threads_;
 };
 
 // What makes the kernel of a node; each throws OrtError where the node cannot be computed.

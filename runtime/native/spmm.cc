@@ -84,6 +84,7 @@ class Spmm : public Conv {
     float* y;               // of the image
     const Strip* strip;
     int64_t first_block, last_block;
+    bool apart;  // see Host
   };
 
   bool is_single(const Operands& o) const;
@@ -231,7 +232,8 @@ void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
   if (program.generated) {
     for (int64_t b = part.first_block; b < part.last_block; ++b) {
       const SpmmBlock& block = program.code.blocks()[b];
-      program.code.run(block, units, strip.first_unit, strip.units, part.x, part.residual, part.y,
+      const bool gives_up = part.apart && b + 1 < part.last_block;
+      program.code.run(block, gives_up ? &block + 1 : nullptr, units, strip.first_unit, strip.units, part.x, part.residual, part.y,
                        partial);
       bend(block.first_row, block.rows);
     }
@@ -324,7 +326,9 @@ void Spmm::run_strips(const Program& program, const Operands& o, Host& host, boo
       x = scratch.data();
     }
     const int64_t at = image * params_.filters * y_stride;
-    compute(program, {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, 0, blocks(program)},
+    compute(program,
+            {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, 0, blocks(program),
+             parallel && host.apart()},
             y_stride, scratch.data() + packed_floats);
   };
   if (parallel) {
@@ -363,7 +367,7 @@ void Spmm::run_blocks(const Program& program, const Operands& o, Host& host) con
         if (program.generated) program.code.prefetch(program.code.blocks()[t * total / tasks]);
         compute(program,
                 {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, t * total / tasks,
-                 (t + 1) * total / tasks},
+                 (t + 1) * total / tasks, host.apart()},
                 y_stride, scratch.data());
       });
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "cache_lines.h"
+
 #if defined(__x86_64__)
 #include "spmm_writers.h"
 #endif
@@ -11,6 +13,9 @@ namespace sparsepass {
 namespace {
 
 #if defined(__x86_64__)
+
+// Units between asking for the lines of an output and writing them.
+constexpr int64_t kAskedAhead = 2;
 
 // One kept weight of a block: its tap, counted from the block's first, and its row in the block.
 struct Multiply {
@@ -210,8 +215,9 @@ void SpmmCode::set_units(const Unit* units, int64_t count) {
   }
 }
 
-void SpmmCode::run(const SpmmBlock& block, const Unit* units, int64_t first, int64_t count,
-                   const float* x, const float* residual, float* y, float* partial) const {
+void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units,
+                   int64_t first, int64_t count, const float* x, const float* residual, float* y,
+                   float* partial) const {
   float* rows = y + block.first_row * y_stride_;
   const float* added = residual ? residual + block.first_row * y_stride_ : nullptr;
   for (size_t p = block.first_piece; p < block.last_piece; ++p) {
@@ -219,7 +225,7 @@ void SpmmCode::run(const SpmmBlock& block, const Unit* units, int64_t first, int
     const auto function = reinterpret_cast<Function>(
         reinterpret_cast<uintptr_t>(code_.data() + piece.code));
     const float* weights = reinterpret_cast<const float*>(code_.data() + piece.weights);
-    const uint8_t* next = code_.data() + piece.next;
+    const uint8_t* next_code = code_.data() + piece.next;
     for (int64_t u = first; u < first + count; ++u) {
       const Unit& unit = units[u];
       uint64_t info;
@@ -229,10 +235,16 @@ void SpmmCode::run(const SpmmBlock& block, const Unit* units, int64_t first, int
       } else {
         info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
       }
+      if (next && p == block.first_piece) {
+        give_up_lines(y + next->first_row * y_stride_ + unit.y, next->rows, y_stride_, kUnit);
+      }
+      if (next && p + 1 == block.last_piece && u + kAskedAhead < first + count) {
+        ask_for_lines(rows + units[u + kAskedAhead].y, block.rows, y_stride_);
+      }
       const int64_t at = unit.y - skipped(unit);
       function(x + unit.x, weights, rows + at, added ? added + at : nullptr,
-               partial + (u - first) * partial_floats_, info, next);
-      next += piece.slice;
+               partial + (u - first) * partial_floats_, info, next_code);
+      next_code += piece.slice;
     }
   }
 }
@@ -246,7 +258,7 @@ bool SpmmCode::generate(Isa, const SparseRows&, const float*, const std::vector<
 }
 void SpmmCode::set_units(const Unit*, int64_t) {}
 void SpmmCode::prefetch(const SpmmBlock&) const {}
-void SpmmCode::run(const SpmmBlock&, const Unit*, int64_t, int64_t, const float*, const float*,
+void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*, const float*,
                    float*, float*) const {}
 
 #endif

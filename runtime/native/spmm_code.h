@@ -57,8 +57,9 @@ class SpmmCode {
 
   // Runs a block over units [first, first + count): `x` is the packed input the units count from,
   // `y` and `residual` the image's first output; `partial` holds partial_floats() * count floats.
-  void run(const SpmmBlock& block, const Unit* units, int64_t first, int64_t count, const float* x,
-           const float* residual, float* y, float* partial) const;
+  // Where it is not null, the lines that `next` writes are given up meanwhile.
+  void run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units, int64_t first,
+           int64_t count, const float* x, const float* residual, float* y, float* partial) const;
 
  private:
   // Code, then the weights it reads.  While a piece runs over its units it asks for the next one, a slice

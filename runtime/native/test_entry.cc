@@ -29,6 +29,7 @@ class TestHost : public Host {
     for (std::thread& other : others) other.join();
   }
   int threads() const override { return threads_; }
+  bool apart() const override { return threads_ > 1; }
   void* scratch(size_t bytes) override {
     if (used_ == memory_.size()) {
       memory_.emplace_back(bytes);

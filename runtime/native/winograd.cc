@@ -32,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "cache_lines.h"
 #include "curve.h"
 #include "gemm.h"
 #include "kernels.h"
@@ -113,6 +114,7 @@ struct Grid {
 struct Block {
   const Operands& operands;
   const Grid& grid;
+  bool apart;  // see Host
   std::vector<Segment> segments;
   int64_t group;
   int64_t tiles;
@@ -131,7 +133,7 @@ class Winograd : public Conv {
   void take_phase(const float* weight, int64_t index, double* g) const;
   Grid divide(const Operands& operands) const;
   int64_t block_rows(const Grid& grid, int64_t tiles) const;
-  Block block(const Operands& operands, const Grid& grid, int64_t index) const;
+  Block block(const Operands& operands, const Grid& grid, bool apart, int64_t index) const;
   // Floats between two positions of the transformed input and of the sums.
   int64_t input_stride(const Grid& grid) const;
   int64_t sums_stride(const Grid& grid) const;
@@ -140,6 +142,7 @@ class Winograd : public Conv {
   int64_t input_floats(const Grid& grid) const;
   int64_t sums_floats(const Grid& grid) const;
   void transform(const Block& block, int64_t first, int64_t last, float* rows, float* input) const;
+  std::vector<WinogradOutput> outputs(const Block& block, int64_t pass, const float* sums) const;
   void multiply(const Block& block, int64_t pass, const float* input, float* sums) const;
   void run_blocks(const Operands& operands, const Grid& grid, Host& host) const;
   void run_passes(const Operands& operands, const Grid& grid, Host& host) const;
@@ -277,8 +280,8 @@ int64_t Winograd::block_rows(const Grid& g, int64_t tiles) const {
   return best;
 }
 
-Block Winograd::block(const Operands& operands, const Grid& g, int64_t index) const {
-  Block block{operands, g, {}, index % params_.groups, 0};
+Block Winograd::block(const Operands& operands, const Grid& g, bool apart, int64_t index) const {
+  Block block{operands, g, apart, {}, index % params_.groups, 0};
   index /= params_.groups;
   int64_t first = index % g.row_parts * g.part_tiles;
   int64_t row = index / g.row_parts * g.block_rows;
@@ -340,9 +343,45 @@ void Winograd::transform(const Block& block, int64_t first, int64_t last, float*
   }
 }
 
+// What becomes of the sums of a pass, for each segment of the block.
+std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass,
+                                              const float* sums) const {
+  const Grid& g = block.grid;
+  const Operands& o = block.operands;
+  const int64_t first = block.group * filters_ + pass * pass_filters_;
+  WinogradOutput job;
+  job.sums = sums;
+  job.position_stride = sums_stride(g);
+  job.filter_stride = round_up(block.tiles, lanes_);
+  job.filters = std::min(pass_filters_, filters_ - pass * pass_filters_);
+  job.out_w = g.out_w;
+  job.plane_stride = g.out_h * g.out_w;
+  job.bias = &bias_[first];
+  job.epilogue = epilogue_;
+  std::vector<WinogradOutput> jobs;
+  for (const Segment& s : block.segments) {
+    int64_t at = (s.image * params_.filters + first) * job.plane_stride +
+                 s.row * variant_.m * g.out_w + s.first * variant_.m;
+    job.y = o.y + at;
+    job.residual = o.residual == nullptr ? nullptr : o.residual + at;
+    job.tiles = s.tiles;
+    job.rows = std::min(variant_.m, g.out_h - s.row * variant_.m);
+    job.columns = std::min(s.tiles * variant_.m, g.out_w - s.first * variant_.m);
+    jobs.push_back(job);
+    job.sums += s.tiles;
+  }
+  return jobs;
+}
+
 void Winograd::multiply(const Block& block, int64_t pass, const float* input, float* sums) const {
-  const int64_t filters = std::min(pass_filters_, filters_ - pass * pass_filters_);
-  const int64_t padded = round_up(filters, lanes_), columns = round_up(block.tiles, lanes_);
+  const std::vector<WinogradOutput> jobs = outputs(block, pass, sums);
+  if (block.apart) {
+    for (const WinogradOutput& job : jobs) {
+      give_up_lines(job.y, job.filters, job.plane_stride, (job.rows - 1) * job.out_w + job.columns);
+    }
+  }
+  const int64_t filters = jobs.front().filters, padded = round_up(filters, lanes_);
+  const int64_t columns = round_up(block.tiles, lanes_);
   const int64_t phase_offset[] = {0, columns, 2 * columns, 3 * columns};
   const float* weight =
       packed_.get() +
@@ -365,29 +404,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
     product.out = sums + position * sums_stride(block.grid);
     kernels_.gemm(product);
   }
-
-  const Grid& g = block.grid;
-  const int64_t first = block.group * filters_ + pass * pass_filters_;
-  WinogradOutput job;
-  job.sums = sums;
-  job.position_stride = sums_stride(g);
-  job.filter_stride = product.out_stride;
-  job.filters = filters;
-  job.out_w = g.out_w;
-  job.plane_stride = g.out_h * g.out_w;
-  job.bias = &bias_[first];
-  job.epilogue = epilogue_;
-  for (const Segment& s : block.segments) {
-    int64_t at = (s.image * params_.filters + first) * job.plane_stride +
-                 s.row * variant_.m * g.out_w + s.first * variant_.m;
-    job.y = block.operands.y + at;
-    job.residual = block.operands.residual == nullptr ? nullptr : block.operands.residual + at;
-    job.tiles = s.tiles;
-    job.rows = std::min(variant_.m, g.out_h - s.row * variant_.m);
-    job.columns = std::min(s.tiles * variant_.m, g.out_w - s.first * variant_.m);
-    (kernels_.*variant_.output)(job);
-    job.sums += s.tiles;
-  }
+  for (const WinogradOutput& job : jobs) (kernels_.*variant_.output)(job);
 }
 
 void Winograd::run(const Operands& operands, Host& host) const {
@@ -406,7 +423,7 @@ void Winograd::run_blocks(const Operands& operands, const Grid& g, Host& host) c
   const int64_t rows = rows_floats(operands, g), input = input_floats(g), sums = sums_floats(g);
   share_out(host, g.blocks * params_.groups, 4 * (rows + input + sums),
             [&](int64_t index, float* memory) {
-              const Block block = this->block(operands, g, index);
+              const Block block = this->block(operands, g, host.apart(), index);
               transform(block, 0, params_.channels_per_group, memory, memory + rows);
               for (int64_t pass = 0; pass < passes_; ++pass) {
                 multiply(block, pass, memory + rows, memory + rows + input);
@@ -420,7 +437,7 @@ void Winograd::run_passes(const Operands& operands, const Grid& g, Host& host) c
   const int64_t channels = params_.channels_per_group;
   const int64_t parts = std::min<int64_t>(channels, 2 * host.threads());
   for (int64_t index = 0; index < g.blocks * params_.groups; ++index) {
-    const Block block = this->block(operands, g, index);
+    const Block block = this->block(operands, g, host.apart(), index);
     share_out(host, parts, 4 * rows_floats(operands, g), [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
