@@ -14,8 +14,10 @@ namespace sparsepass {
 class ScratchSlots {
  public:
   // `count` slots of `floats` floats, aligned to 64 bytes.  More tasks than slots wait for each other.
+  // Several slots begin where those of other layers do, so that a core gets memory that it wrote.
   ScratchSlots(Host& host, int64_t count, int64_t floats) {
-    const int64_t size = (floats + 15) / 16 * 16;
+    const int64_t unit = count > 1 ? kSlotFloats : kLineFloats;
+    const int64_t size = (floats + unit - 1) / unit * unit;
     float* memory = size ? static_cast<float*>(host.scratch(count * size * sizeof(float))) : nullptr;
     for (int64_t i = count - 1; i >= 0; --i) free_.push_back(memory + i * size);
   }
@@ -46,6 +48,8 @@ class ScratchSlots {
   };
 
  private:
+  static constexpr int64_t kLineFloats = 16, kSlotFloats = 1 << 18;
+
   std::mutex mutex_;
   std::condition_variable returned_;
   std::vector<float*> free_;
