@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "cache_lines.h"
 #include "gemm.h"
 #include "kernels.h"
 
@@ -42,8 +43,8 @@ void run_max_pool(const PoolParams& params, const PoolShape& shape, const float*
   const int64_t in = shape.in_h * shape.in_w;
   const int64_t out_h = params.out_h(shape.in_h), out_w = params.out_w(shape.in_w);
   const int64_t step = std::max<int64_t>(1, kTaskFloats / in);
-  const int64_t row_bytes = 4 * pool_row_floats(params, out_w);
-  share_out(host, divide_up(shape.planes, step), row_bytes, [&](int64_t task, float* row) {
+  const int64_t rows_bytes = 4 * kPoolRows * pool_row_floats(params, out_w);
+  share_out(host, divide_up(shape.planes, step), rows_bytes, [&](int64_t task, float* rows) {
     PoolJob job;
     job.params = &params;
     job.planes = std::min(step, shape.planes - task * step);
@@ -53,7 +54,8 @@ void run_max_pool(const PoolParams& params, const PoolShape& shape, const float*
     job.in_w = shape.in_w;
     job.out_h = out_h;
     job.out_w = out_w;
-    job.row = row;
+    job.rows = rows;
+    if (host.apart()) give_up_lines(job.y, 1, 0, job.planes * out_h * out_w);
     kernels.max_pool(job);
   });
 }

@@ -321,6 +321,10 @@ void Spmm::run_strips(const Program& program, const Operands& o, Host& host, boo
     const int64_t image = index / per_image;
     const Strip& strip = strips[index % per_image];
     const float* x = o.x + image * in_size;
+    if (parallel && host.apart() && program.generated) {
+      program.code.give_up(program.code.blocks().front(), packing.units() + strip.first_unit,
+                           strip.units, o.y + image * params_.filters * y_stride);
+    }
     if (packing.layout() != Layout::in_place) {
       packing.pack(x, strip, 0, params_.channels(), scratch.data(), kernels_);
       x = scratch.data();

@@ -15,7 +15,7 @@ namespace {
 #if defined(__x86_64__)
 
 // Units between asking for the lines of an output and writing them.
-constexpr int64_t kAskedAhead = 2;
+constexpr int64_t kAskedAhead = 1;
 
 // One kept weight of a block: its tap, counted from the block's first, and its row in the block.
 struct Multiply {
@@ -215,6 +215,12 @@ void SpmmCode::set_units(const Unit* units, int64_t count) {
   }
 }
 
+void SpmmCode::give_up(const SpmmBlock& block, const Unit* units, int64_t count, float* y) const {
+  for (int64_t u = 0; u < count; ++u) {
+    give_up_lines(y + block.first_row * y_stride_ + units[u].y, block.rows, y_stride_, kUnit);
+  }
+}
+
 void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units,
                    int64_t first, int64_t count, const float* x, const float* residual, float* y,
                    float* partial) const {
@@ -236,7 +242,7 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
         info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
       }
       if (next && p == block.first_piece) {
-        give_up_lines(y + next->first_row * y_stride_ + unit.y, next->rows, y_stride_, kUnit);
+        give_up(*next, &unit, 1, y);
       }
       if (next && p + 1 == block.last_piece && u + kAskedAhead < first + count) {
         ask_for_lines(rows + units[u + kAskedAhead].y, block.rows, y_stride_);
@@ -258,6 +264,7 @@ bool SpmmCode::generate(Isa, const SparseRows&, const float*, const std::vector<
 }
 void SpmmCode::set_units(const Unit*, int64_t) {}
 void SpmmCode::prefetch(const SpmmBlock&) const {}
+void SpmmCode::give_up(const SpmmBlock&, const Unit*, int64_t, float*) const {}
 void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*, const float*,
                    float*, float*) const {}
 

@@ -55,6 +55,9 @@ class SpmmCode {
   // Asks for the first piece of a block.
   void prefetch(const SpmmBlock& block) const;
 
+  // Gives up the lines that a block writes over `count` units.
+  void give_up(const SpmmBlock& block, const Unit* units, int64_t count, float* y) const;
+
   // Runs a block over units [first, first + count): `x` is the packed input the units count from,
   // `y` and `residual` the image's first output; `partial` holds partial_floats() * count floats.
   // Where it is not null, the lines that `next` writes are given up meanwhile.

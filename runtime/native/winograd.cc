@@ -104,10 +104,16 @@ struct Grid {
   int64_t image_rows, rows;       // tile rows in an image, in the batch
   int64_t row_tiles, part_tiles;  // tiles in a tile row, at most in the part that a block takes
   int64_t row_parts;              // blocks that share a tile row
-  int64_t block_rows;             // tile rows in a block
+  int64_t block_rows;             // tile rows in a block, or
+  int64_t large, small_rows;      // in one of the first `large` block rows; in those behind
   int64_t blocks;
 
   int64_t block_tiles() const { return block_rows * part_tiles; }
+  // The first tile row of a block row; `rows` past the last one.
+  int64_t first_row(int64_t index) const {
+    return std::min(rows, std::min(index, large) * block_rows +
+                              std::max<int64_t>(0, index - large) * small_rows);
+  }
 };
 
 // What one task works on.
@@ -131,7 +137,7 @@ class Winograd : public Conv {
   std::vector<Depth> depths() const;
   void pack(const float* weight);
   void take_phase(const float* weight, int64_t index, double* g) const;
-  Grid divide(const Operands& operands) const;
+  Grid divide(const Operands& operands, int64_t threads) const;
   int64_t block_rows(const Grid& grid, int64_t tiles) const;
   Block block(const Operands& operands, const Grid& grid, bool apart, int64_t index) const;
   // Floats between two positions of the transformed input and of the sums.
@@ -244,7 +250,7 @@ void Winograd::take_phase(const float* weight, int64_t index, double* g) const {
   }
 }
 
-Grid Winograd::divide(const Operands& operands) const {
+Grid Winograd::divide(const Operands& operands, int64_t threads) const {
   Grid g;
   g.out_h = params_.out_h(operands.in_h);
   g.out_w = params_.out_w(operands.in_w);
@@ -262,7 +268,17 @@ Grid Winograd::divide(const Operands& operands) const {
   }
   g.row_parts = divide_up(g.row_tiles, g.part_tiles);
   g.block_rows = block_rows(g, tiles);
-  g.blocks = divide_up(g.rows, g.block_rows) * g.row_parts;
+  g.large = divide_up(g.rows, g.block_rows);
+  g.small_rows = 0;
+  if (g.row_parts * params_.groups == 1 && g.large > threads && g.large % threads != 0) {
+    // What would leave threads idle at the end, all of them share.
+    g.large -= g.large % threads;
+    const int64_t rest = g.rows - g.large * g.block_rows;
+    g.small_rows = divide_up(rest, threads);
+    g.blocks = g.large + divide_up(rest, g.small_rows);
+  } else {
+    g.blocks = g.large * g.row_parts;
+  }
   return g;
 }
 
@@ -284,8 +300,8 @@ Block Winograd::block(const Operands& operands, const Grid& g, bool apart, int64
   Block block{operands, g, apart, {}, index % params_.groups, 0};
   index /= params_.groups;
   int64_t first = index % g.row_parts * g.part_tiles;
-  int64_t row = index / g.row_parts * g.block_rows;
-  for (int64_t last = std::min(g.rows, row + g.block_rows); row < last; ++row) {
+  int64_t row = g.first_row(index / g.row_parts);
+  for (int64_t last = g.first_row(index / g.row_parts + 1); row < last; ++row) {
     int64_t tiles = std::min(g.part_tiles, g.row_tiles - first);
     block.segments.push_back({row / g.image_rows, row % g.image_rows, first, tiles});
     block.tiles += tiles;
@@ -409,7 +425,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
 
 void Winograd::run(const Operands& operands, Host& host) const {
   if (operands.batch == 0) return;
-  const Grid g = divide(operands);
+  const Grid g = divide(operands, host.threads());
   const int64_t tasks = g.blocks * params_.groups;
   const int64_t turns = round_up(tasks, host.threads());
   if (turns - tasks <= turns / kTurnsOfIdle) {

@@ -29,9 +29,9 @@ inline Span window(int64_t out, int64_t stride, int64_t pad, int64_t kernel, int
   return {larger(0, first), smaller(size, first + kernel)};
 }
 
-// The largest of rows [begin, end) of each column, behind the padding of the row.
-inline void largest_of_columns(const PoolJob& job, const float* plane, Span rows, int64_t columns) {
-  float* to = job.row + job.params->pad_left;
+// The largest of rows [begin, end) of each column of the plane.
+inline void largest_of_columns(const PoolJob& job, const float* plane, Span rows, int64_t columns,
+                               float* to) {
   for (int64_t x = 0; x < columns; x += kLanes) {
     const float* from = plane + rows.begin * job.in_w + x;
     int64_t count = columns - x;
@@ -67,9 +67,9 @@ inline vf largest_of_windows(const float* row, int64_t kernel) {
 }
 
 template <int kStride>
-inline void pool_row(const PoolJob& job, float* y) {
+inline void pool_row(const PoolJob& job, const float* row, float* y) {
   for (int64_t x = 0; x < job.out_w; x += kLanes) {
-    vf most = largest_of_windows<kStride>(job.row + x * kStride, job.params->kernel_w);
+    vf most = largest_of_windows<kStride>(row + x * kStride, job.params->kernel_w);
     if (x + kLanes <= job.out_w) {
       store(y + x, most);
     } else {
@@ -78,10 +78,10 @@ inline void pool_row(const PoolJob& job, float* y) {
   }
 }
 
-inline void pool_row_of_any_stride(const PoolJob& job, float* y) {
+inline void pool_row_of_any_stride(const PoolJob& job, const float* row, float* y) {
   const PoolParams& p = *job.params;
   for (int64_t x = 0; x < job.out_w; ++x) {
-    const float* from = job.row + x * p.stride_w;
+    const float* from = row + x * p.stride_w;
     float most = from[0];
     for (int64_t j = 1; j < p.kernel_w; ++j) most = from[j] > most ? from[j] : most;
     y[x] = most;
@@ -94,20 +94,26 @@ void max_pool(const PoolJob& job) {
   const PoolParams& p = *job.params;
   // Padding around the columns stays as it is; the last vectors also read what follows.
   int64_t floats = pool_row_floats(p, job.out_w);
-  for (int64_t x = 0; x < floats; ++x) job.row[x] = kLowest;
+  for (int64_t x = 0; x < kPoolRows * floats; ++x) job.rows[x] = kLowest;
   int64_t columns = smaller(job.in_w, pool_row_length(p, job.out_w) - p.pad_left);
   float* y = job.y;
   for (int64_t i = 0; i < job.planes; ++i) {
     const float* plane = job.x + i * job.in_h * job.in_w;
-    for (int64_t out = 0; out < job.out_h; ++out, y += job.out_w) {
-      Span rows = window(out, p.stride_h, p.pad_top, p.kernel_h, job.in_h);
-      largest_of_columns(job, plane, rows, columns);
-      if (p.stride_w == 1) {
-        pool_row<1>(job, y);
-      } else if (p.stride_w == 2) {
-        pool_row<2>(job, y);
-      } else {
-        pool_row_of_any_stride(job, y);
+    for (int64_t first = 0; first < job.out_h; first += kPoolRows) {
+      int64_t count = smaller(kPoolRows, job.out_h - first);
+      for (int64_t r = 0; r < count; ++r) {
+        Span rows = window(first + r, p.stride_h, p.pad_top, p.kernel_h, job.in_h);
+        largest_of_columns(job, plane, rows, columns, job.rows + r * floats + p.pad_left);
+      }
+      for (int64_t r = 0; r < count; ++r, y += job.out_w) {
+        const float* row = job.rows + r * floats;
+        if (p.stride_w == 1) {
+          pool_row<1>(job, row, y);
+        } else if (p.stride_w == 2) {
+          pool_row<2>(job, row, y);
+        } else {
+          pool_row_of_any_stride(job, row, y);
+        }
       }
     }
   }
