@@ -6,6 +6,7 @@
 #include <windows.h>
 #else
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace sparsepass {
@@ -16,7 +17,7 @@ CodeBuffer::~CodeBuffer() {
   if (memory_) VirtualFree(memory_, 0, MEM_RELEASE);
 }
 
-bool CodeBuffer::load(const uint8_t* code, size_t bytes) {
+bool CodeBuffer::load(const uint8_t* code, size_t bytes, size_t) {
   void* memory = VirtualAlloc(nullptr, bytes, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);
   if (!memory) return false;
   std::memcpy(memory, code, bytes);
@@ -41,7 +42,7 @@ constexpr size_t kHugeCode = kHugePage / 8 * 3;
 
 size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
-// Writable memory of `bytes` (a multiple of kHugePage) that starts on a huge page, or null.
+// Writable memory of `bytes` (whole pages) that starts on a huge page, or null.
 void* map_huge(size_t bytes) {
   void* const raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -63,11 +64,12 @@ CodeBuffer::~CodeBuffer() {
   if (memory_) munmap(memory_, bytes_);
 }
 
-bool CodeBuffer::load(const uint8_t* code, size_t bytes) {
+bool CodeBuffer::load(const uint8_t* code, size_t bytes, size_t most_bytes) {
   void* memory = nullptr;
   size_t mapped = bytes;
   if (bytes >= kHugeCode) {
     mapped = round_up(bytes, kHugePage);
+    if (mapped > most_bytes) mapped = round_up(bytes, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
     memory = map_huge(mapped);
   } else {
     memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -4,7 +4,9 @@
 // size is first seen and kept for the next runs.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "payload.h"
 #include "scratch.h"
 #include "sparse_dot.h"
+#include "sparse_tiles.h"
 #include "spmm_code.h"
 
 namespace sparsepass {
@@ -42,15 +45,21 @@ struct Program {
   bool residual;
   Packing packing;
   int64_t units = 0;
-  SpmmCode code;
-  bool generated = false;
+  // The first rows are code, the others tiles.
+  std::optional<SpmmCode> code;
+  SparseTiles tiles;
   // Instead of all that, where the output is one position.
   bool single = false;
   SparseDot dot;
-  // Row-wise kernels only.
-  std::vector<int64_t> row_start;
-  std::vector<Entry> entries;
+
+  int64_t code_blocks() const { return code ? static_cast<int64_t>(code->blocks().size()) : 0; }
+  int64_t blocks() const { return code_blocks() + static_cast<int64_t>(tiles.blocks().size()); }
+  int64_t partial_floats() const { return code ? code->partial_floats() : 0; }
+  size_t bytes() const { return (code ? code->bytes() : 0) + tiles.bytes() + dot.bytes(); }
 };
+
+// Share of weights kept up to which a program takes no more memory than the dense weight.
+constexpr double kMostBounded = 0.4;
 
 // Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
 class Spmm : public Conv {
@@ -70,9 +79,7 @@ class Spmm : public Conv {
   size_t packed_bytes() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     size_t bytes = 0;
-    for (const auto& program : programs_) {
-      bytes += program->code.bytes() + program->dot.bytes() + program->entries.size() * sizeof(Entry);
-    }
+    for (const auto& program : programs_) bytes += program->bytes();
     return bytes;
   }
 
@@ -87,11 +94,20 @@ class Spmm : public Conv {
     bool apart;  // see Host
   };
 
+  // That a program may take, as far as tiles instead of code can help.
+  size_t most_bytes() const {
+    const int64_t all = params_.filters * params_.taps();
+    const bool bounded = static_cast<double>(kept_) <= kMostBounded * static_cast<double>(all);
+    return bounded ? all * sizeof(float) : std::numeric_limits<size_t>::max();
+  }
   bool is_single(const Operands& o) const;
   SparseRows rows() const;
   std::shared_ptr<const Program> program(const Operands& o, int64_t parts) const;
   std::shared_ptr<Program> make_program(const Operands& o, int64_t parts) const;
-  int64_t blocks(const Program& program) const;
+  void generate(Program& program, SparseRows& weight, const std::vector<int64_t>& offset,
+                SpmmCodeOptions options) const;
+  void run_tiles(const Program& program, const SparseTiles::Block& block, const Part& part,
+                 int64_t y_stride) const;
   void compute(const Program& program, const Part& part, int64_t y_stride, float* partial) const;
   void run_dots(const Program& program, const Operands& o, Host& host) const;
   void run_strips(const Program& program, const Operands& o, Host& host, bool parallel) const;
@@ -198,23 +214,60 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
     options.y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
     options.units = fewest;
     options.most_multiplies = fewest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
-    program->generated =
-        program->code.generate(kernels_.isa, weight, bias_.data(), offset, options);
-    if (program->generated) program->code.set_units(program->packing.units(), program->units);
+    generate(*program, weight, offset, options);
   }
-  if (!program->generated) {
-    for (size_t e = 0; e < weight.tap.size(); ++e) {
-      const int64_t distance = offset[weight.tap[e]];
-      if (distance > INT32_MAX) throw std::length_error("the input is larger than 8 GiB");
-      program->entries.push_back({weight.value[e], static_cast<int32_t>(distance)});
-    }
-    program->row_start = std::move(weight.row_start);
-  }
+  if (!program->code) program->tiles = SparseTiles(weight, 0, offset);
   return program;
 }
 
-int64_t Spmm::blocks(const Program& program) const {
-  return program.generated ? static_cast<int64_t>(program.code.blocks().size()) : params_.filters;
+// Makes code of all rows; where that breaks the bound, of as many of the first rows as leave room for
+// tiles of the others.
+void Spmm::generate(Program& program, SparseRows& weight, const std::vector<int64_t>& offset,
+                    SpmmCodeOptions options) const {
+  const size_t most = most_bytes();
+  double saved = 0.0;  // bytes that a row takes less as tiles than as code
+  int64_t rows = weight.rows;
+  while (rows > 0) {
+    program.tiles = SparseTiles(weight, rows, offset);
+    options.most_bytes = most - std::min(most, program.tiles.bytes());
+    weight.rows = rows;
+    const bool done =
+        program.code.emplace().generate(kernels_.isa, weight, bias_.data(), offset, options);
+    weight.rows = params_.filters;
+    if (!done) break;
+    if (program.bytes() <= most) {
+      program.code->set_units(program.packing.units(), program.units);
+      return;
+    }
+    if (rows == weight.rows) {
+      const double tiles = static_cast<double>(SparseTiles(weight, 0, offset).bytes());
+      saved = std::max(1.0, (static_cast<double>(program.bytes()) - tiles) / static_cast<double>(rows));
+    }
+    const double excess = static_cast<double>(program.bytes() - most) / saved;
+    rows -= static_cast<int64_t>(std::ceil(excess / kTileRows)) * kTileRows;
+  }
+  program.code.reset();
+}
+
+void Spmm::run_tiles(const Program& program, const SparseTiles::Block& block, const Part& part,
+                     int64_t y_stride) const {
+  const Unit* units = program.packing.units() + part.strip->first_unit;
+  const int64_t skipped = block.first_row * y_stride;
+  SpmmTile tile = program.tiles.tile(block);
+  tile.x = part.x;
+  tile.bias = bias_.data() + block.first_row;
+  tile.residual = part.residual ? part.residual + skipped : nullptr;
+  tile.y = part.y + skipped;
+  tile.y_stride = y_stride;
+  tile.epilogue = epilogue_;
+  // In equal turns: a single unit would keep too few sums going.
+  const int64_t turns = (part.strip->units + kMostUnits - 1) / kMostUnits;
+  for (int64_t t = 0; t < turns; ++t) {
+    const int64_t first = t * part.strip->units / turns;
+    tile.units = units + first;
+    tile.count = (t + 1) * part.strip->units / turns - first;
+    kernels_.spmm_tile(tile);
+  }
 }
 
 void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
@@ -229,33 +282,20 @@ void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
   const auto bend = [&](int64_t row, int64_t rows) {
     kernels_.curve({epilogue_.curve, part.y + row * y_stride + first, rows, y_stride, last - first});
   };
-  if (program.generated) {
-    for (int64_t b = part.first_block; b < part.last_block; ++b) {
-      const SpmmBlock& block = program.code.blocks()[b];
-      const bool gives_up = part.apart && b + 1 < part.last_block;
-      program.code.run(block, gives_up ? &block + 1 : nullptr, units, strip.first_unit, strip.units, part.x, part.residual, part.y,
-                       partial);
+  const int64_t code_blocks = program.code_blocks();
+  for (int64_t b = part.first_block; b < part.last_block; ++b) {
+    if (b < code_blocks) {
+      const SpmmBlock& block = program.code->blocks()[b];
+      const bool gives_up = part.apart && b + 1 < std::min(part.last_block, code_blocks);
+      program.code->run(block, gives_up ? &block + 1 : nullptr, units, strip.first_unit, strip.units,
+                        part.x, part.residual, part.y, partial);
+      bend(block.first_row, block.rows);
+    } else {
+      const SparseTiles::Block& block = program.tiles.blocks()[b - code_blocks];
+      run_tiles(program, block, part, y_stride);
       bend(block.first_row, block.rows);
     }
-    return;
   }
-  const int64_t skipped = part.first_block * y_stride;
-  for (int64_t u = 0; u < strip.units; u += kMostUnits) {
-    SpmmTile tile;
-    tile.x = part.x;
-    tile.entries = program.entries.data();
-    tile.row_start = program.row_start.data() + part.first_block;
-    tile.bias = bias_.data() + part.first_block;
-    tile.residual = part.residual ? part.residual + skipped : nullptr;
-    tile.y = part.y + skipped;
-    tile.rows = part.last_block - part.first_block;
-    tile.y_stride = y_stride;
-    tile.units = units + strip.first_unit + u;
-    tile.count = std::min(kMostUnits, strip.units - u);
-    tile.epilogue = epilogue_;
-    kernels_.spmm_tile(tile);
-  }
-  bend(part.first_block, part.last_block - part.first_block);
 }
 
 void Spmm::run(const Operands& o, Host& host) const {
@@ -269,7 +309,7 @@ void Spmm::run(const Operands& o, Host& host) const {
   const int64_t strips = o.batch * static_cast<int64_t>(program.packing.strips().size());
   if (host.threads() == 1 || work < kSmallWork) {
     run_strips(program, o, host, false);
-  } else if (strips % host.threads() == 0 || strips > 4 * host.threads() || blocks(program) == 1) {
+  } else if (strips % host.threads() == 0 || strips > 4 * host.threads() || program.blocks() == 1) {
     run_strips(program, o, host, true);
   } else {
     run_blocks(program, o, host);
@@ -312,17 +352,17 @@ void Spmm::run_strips(const Program& program, const Operands& o, Host& host, boo
   int64_t longest = 0;
   for (const Strip& strip : strips) longest = std::max(longest, strip.units);
   const int64_t packed_floats = (packing.strip_floats() + kUnit - 1) / kUnit * kUnit;
-  const int64_t partial_floats = longest * program.code.partial_floats();
+  const int64_t partial_floats = longest * program.partial_floats();
   ScratchSlots slots(host, parallel ? std::min<int64_t>(host.threads(), count) : 1,
                      packed_floats + partial_floats);
-  if (program.generated) program.code.prefetch(program.code.blocks().front());
+  if (program.code) program.code->prefetch(program.code->blocks().front());
   const auto task = [&](int64_t index) {
     const ScratchSlots::Lease scratch(slots);
     const int64_t image = index / per_image;
     const Strip& strip = strips[index % per_image];
     const float* x = o.x + image * in_size;
-    if (parallel && host.apart() && program.generated) {
-      program.code.give_up(program.code.blocks().front(), packing.units() + strip.first_unit,
+    if (parallel && host.apart() && program.code) {
+      program.code->give_up(program.code->blocks().front(), packing.units() + strip.first_unit,
                            strip.units, o.y + image * params_.filters * y_stride);
     }
     if (packing.layout() != Layout::in_place) {
@@ -331,7 +371,7 @@ void Spmm::run_strips(const Program& program, const Operands& o, Host& host, boo
     }
     const int64_t at = image * params_.filters * y_stride;
     compute(program,
-            {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, 0, blocks(program),
+            {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, 0, program.blocks(),
              parallel && host.apart()},
             y_stride, scratch.data() + packed_floats);
   };
@@ -347,14 +387,14 @@ void Spmm::run_blocks(const Program& program, const Operands& o, Host& host) con
   const Packing& packing = program.packing;
   const int64_t in_size = params_.channels() * o.in_h * o.in_w;
   const int64_t y_stride = params_.out_h(o.in_h) * params_.out_w(o.in_w);
-  const int64_t total = blocks(program);
+  const int64_t total = program.blocks();
   const int64_t tasks = std::min<int64_t>(total, 2 * host.threads());
   const int64_t packers = std::min<int64_t>(params_.channels(), host.threads());
   int64_t longest = 0;
   for (const Strip& strip : packing.strips()) longest = std::max(longest, strip.units);
   float* packed = static_cast<float*>(host.scratch(packing.strip_floats() * sizeof(float)));
   ScratchSlots slots(host, std::min<int64_t>(tasks, host.threads()),
-                     longest * program.code.partial_floats());
+                     longest * program.partial_floats());
   for (int64_t image = 0; image < o.batch; ++image) {
     const int64_t at = image * params_.filters * y_stride;
     for (const Strip& strip : packing.strips()) {
@@ -368,9 +408,10 @@ void Spmm::run_blocks(const Program& program, const Operands& o, Host& host) con
       }
       host.parallel_for(tasks, [&](int64_t t) {
         const ScratchSlots::Lease scratch(slots);
-        if (program.generated) program.code.prefetch(program.code.blocks()[t * total / tasks]);
+        const int64_t first = t * total / tasks;
+        if (first < program.code_blocks()) program.code->prefetch(program.code->blocks()[first]);
         compute(program,
-                {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, t * total / tasks,
+                {x, o.residual ? o.residual + at : nullptr, o.y + at, &strip, first,
                  (t + 1) * total / tasks, host.apart()},
                 y_stride, scratch.data());
       });

@@ -181,7 +181,7 @@ bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
     pieces_[p].next = pieces_[(p + 1) % contents.size()].code;
   }
   code_end_ = image.size();
-  return code_.load(image.data(), image.size());
+  return code_.load(image.data(), image.size(), options.most_bytes);
 }
 
 void SpmmCode::prefetch(const SpmmBlock& block) const {

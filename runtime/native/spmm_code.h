@@ -25,6 +25,7 @@ struct SpmmCodeOptions {
   int64_t y_stride;   // floats from one output channel to the next
   int64_t most_multiplies;  // of one piece of code, so that it stays in the instruction cache
   int64_t units;            // over which a piece runs at least
+  size_t most_bytes;        // of memory, if code alone does not take more
 };
 
 // A block of output channels: its pieces of code, [first_piece, last_piece), run one after the other

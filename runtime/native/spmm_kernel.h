@@ -19,19 +19,23 @@ struct Unit {
   uint32_t mask;
 };
 
-// A kept weight: its value, and the distance in floats from a unit's input to what it multiplies.
-struct Entry {
-  float value;
-  int32_t offset;
-};
+// Rows of a tile share the input vectors of the taps they keep: of a tap that keeps the rows whose bits
+// `pattern` has set, 1 to kTilePatterns - 1, every vector is loaded once.
+constexpr int kTileRows = 4;
+constexpr int kTilePatterns = 1 << kTileRows;
 
-// For `rows` output channels and `count` units (at most kMostUnits):
+// For `rows` output channels (at most kMostTiledRows) and `count` units (at most kMostUnits):
 //   y[row][unit positions] = epilogue(bias[row] + sum of value * x[offset + unit.x] (+ residual))
-// Row r owns entries [row_start[r], row_start[r + 1]) and writes at y + r * y_stride.
+// Weights follow each other slice by slice, in a slice tile by tile, in a tile pattern by pattern, in a
+// pattern tap by tap: `counts` has the taps of each pattern, `distances` each tap's offset less that of
+// its slice, `values` the weights of the tap's rows.
 struct SpmmTile {
   const float* x;
-  const Entry* entries;
-  const int64_t* row_start;
+  const int64_t* slices;  // offset of each
+  int64_t slice_count;
+  const uint8_t* counts;
+  const uint16_t* distances;
+  const float* values;
   const float* bias;
   const float* residual;  // null: none; laid out as y
   float* y;
@@ -40,7 +44,8 @@ struct SpmmTile {
   int64_t count;
   Epilogue epilogue;
 };
-constexpr int64_t kMostUnits = 4;
+constexpr int64_t kMostUnits = 6;
+constexpr int64_t kMostTiledRows = 32;
 using SpmmTileKernel = void(const SpmmTile& tile);
 
 // For every row: y[row] += sum of values[e] * x[index[e]] over e in [start[row], start[row + 1]).

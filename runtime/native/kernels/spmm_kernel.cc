@@ -1,7 +1,7 @@
-// Row-wise sparse times dense product on packed input, driven by data (arXiv 1911.09723).
+// Sparse times dense product on packed input, driven by data (Wilkinson et al., PLDI 2023).
 //
-// One kept weight is broadcast and multiplied with neighbouring positions of one input channel;
-// the accumulators of a row stay in registers until the row is done.
+// The input vectors of a tap are loaded once for all rows of a tile that keep it; the accumulators of
+// the tile stay in registers over a slice of the taps.
 #include "spmm_kernel.h"
 
 #include "lanes.h"
@@ -24,24 +24,23 @@ inline vf finish(vf value, const Epilogue& e) {
   return min(splat(e.high), max(splat(e.low), value));
 }
 
-void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const vf* acc) {
+void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const float* sums) {
   const int64_t at = row * tile.y_stride + unit.y;
   float* y = tile.y + at;
   const float* residual = tile.residual ? tile.residual + at : nullptr;
   if (unit.mask == 0xFFFFu) {
     for (int v = 0; v < kPerUnit; ++v) {
-      vf value = acc[v];
+      vf value = load(sums + v * kLanes);
       if (residual) value += load(residual + v * kLanes);
       store(y + v * kLanes, finish(value, tile.epilogue));
     }
     return;
   }
   // Kept lanes move together, then take the same way through a buffer of one unit.
-  float lanes[kUnit], kept[kUnit] = {};
-  for (int v = 0; v < kPerUnit; ++v) store(lanes + v * kLanes, acc[v]);
+  float kept[kUnit] = {};
   int64_t count = 0;
   for (int i = 0; i < kUnit; ++i) {
-    if (unit.mask >> i & 1) kept[count++] = lanes[i];
+    if (unit.mask >> i & 1) kept[count++] = sums[i];
   }
   if (residual) {
     for (int64_t i = 0; i < count; ++i) kept[i] += residual[i];
@@ -52,26 +51,82 @@ void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const vf* a
   for (int64_t i = 0; i < count; ++i) y[i] = kept[i];
 }
 
-template <int kUnits>
-void tile_of(const SpmmTile& tile) {
-  const float* x[kUnits];
-  for (int u = 0; u < kUnits; ++u) x[u] = tile.x + tile.units[u].x;
-  for (int64_t row = 0; row < tile.rows; ++row) {
-    vf acc[kUnits][kPerUnit];
-    for (int u = 0; u < kUnits; ++u) {
-      for (int v = 0; v < kPerUnit; ++v) acc[u][v] = splat(tile.bias[row]);
+// Vectors that a tile covers: of units, or of a part of one where registers are few.
+#if defined(__AVX512F__)
+constexpr int kMostVectors = 6;
+#elif defined(__aarch64__)
+constexpr int kMostVectors = 4;
+#elif defined(__AVX2__)
+constexpr int kMostVectors = 3;
+#else
+constexpr int kMostVectors = 2;
+#endif
+
+// Where the weights of the next tap are.
+struct Stream {
+  const uint8_t* counts;
+  const uint16_t* distances;
+  const float* values;
+};
+
+template <int kPattern, int kVectors>
+SPARSEPASS_INLINE void add_pattern(const float* const* x, Stream& stream,
+                                   vf (&acc)[kTileRows][kVectors]) {
+  for (int n = *stream.counts++; n > 0; --n) {
+    const int64_t distance = *stream.distances++;
+    vf in[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) in[v] = load(x[v] + distance);
+#pragma GCC unroll 4
+    for (int r = 0; r < kTileRows; ++r) {
+      if (!(kPattern >> r & 1)) continue;
+      const vf value = splat(*stream.values++);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = fma(value, in[v], acc[r][v]);
     }
-    for (int64_t e = tile.row_start[row]; e < tile.row_start[row + 1]; ++e) {
-      const vf value = splat(tile.entries[e].value);
-      const int64_t offset = tile.entries[e].offset;
-      for (int u = 0; u < kUnits; ++u) {
-        for (int v = 0; v < kPerUnit; ++v) {
-          acc[u][v] = fma(value, load(x[u] + offset + v * kLanes), acc[u][v]);
-        }
-      }
-    }
-    for (int u = 0; u < kUnits; ++u) store_unit(tile, tile.units[u], row, acc[u]);
   }
+}
+
+// Adds a tile of a slice to sums[row * row_step + v * kLanes ..].
+template <int kVectors>
+__attribute__((noinline)) Stream add_tile(const float* const* x, Stream stream, float* sums,
+                                          int64_t row_step) {
+  vf acc[kTileRows][kVectors];
+#pragma GCC unroll 4
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = load(sums + r * row_step + v * kLanes);
+  }
+  add_pattern<1>(x, stream, acc);
+  add_pattern<2>(x, stream, acc);
+  add_pattern<3>(x, stream, acc);
+  add_pattern<4>(x, stream, acc);
+  add_pattern<5>(x, stream, acc);
+  add_pattern<6>(x, stream, acc);
+  add_pattern<7>(x, stream, acc);
+  add_pattern<8>(x, stream, acc);
+  add_pattern<9>(x, stream, acc);
+  add_pattern<10>(x, stream, acc);
+  add_pattern<11>(x, stream, acc);
+  add_pattern<12>(x, stream, acc);
+  add_pattern<13>(x, stream, acc);
+  add_pattern<14>(x, stream, acc);
+  add_pattern<15>(x, stream, acc);
+#pragma GCC unroll 4
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) store(sums + r * row_step + v * kLanes, acc[r][v]);
+  }
+  return stream;
+}
+
+template <int kVectors>
+Stream add_tile(const float* const* x, int64_t vectors, Stream stream, float* sums,
+                int64_t row_step) {
+  if (kVectors > 1 && vectors < kVectors) {
+    return add_tile<(kVectors > 1 ? kVectors - 1 : 1)>(x, vectors, stream, sums, row_step);
+  }
+  return add_tile<kVectors>(x, stream, sums, row_step);
 }
 
 // Lanes [first, last) of every kStride-th float; the other lanes are zero, and not read.
@@ -144,15 +199,33 @@ void copy_strided_rows(const PlaneCopy& copy, float* row) {
 }  // namespace
 
 void spmm_tile(const SpmmTile& tile) {
-  switch (tile.count) {
-    case 1:
-      return tile_of<1>(tile);
-    case 2:
-      return tile_of<2>(tile);
-    case 3:
-      return tile_of<3>(tile);
-    default:
-      return tile_of<4>(tile);
+  alignas(64) float sums[kMostTiledRows * kMostUnits * kUnit];
+  const int64_t row_step = tile.count * kUnit, vectors = tile.count * kPerUnit;
+  const float* x[kMostUnits * kPerUnit];
+  // The last tile may have fewer rows, but computes all of them.
+  for (int64_t row = 0; row < kMostTiledRows; ++row) {
+    const vf bias = splat(row < tile.rows ? tile.bias[row] : 0.0f);
+    for (int64_t v = 0; v < vectors; ++v) store(sums + row * row_step + v * kLanes, bias);
+  }
+  Stream stream = {tile.counts, tile.distances, tile.values};
+  const int64_t parts = (vectors + kMostVectors - 1) / kMostVectors;
+  for (int64_t s = 0; s < tile.slice_count; ++s) {
+    for (int64_t v = 0; v < vectors; ++v) {
+      x[v] = tile.x + tile.units[v / kPerUnit].x + v % kPerUnit * kLanes + tile.slices[s];
+    }
+    for (int64_t row = 0; row < tile.rows; row += kTileRows) {
+      const Stream begin = stream;
+      for (int64_t p = 0; p < parts; ++p) {
+        const int64_t v = p * vectors / parts;
+        stream = add_tile<kMostVectors>(x + v, (p + 1) * vectors / parts - v, begin,
+                                        sums + row * row_step + v * kLanes, row_step);
+      }
+    }
+  }
+  for (int64_t u = 0; u < tile.count; ++u) {
+    for (int64_t row = 0; row < tile.rows; ++row) {
+      store_unit(tile, tile.units[u], row, sums + row * row_step + u * kUnit);
+    }
   }
 }
 
