@@ -69,9 +69,12 @@ struct Stream {
   const float* values;
 };
 
+// Adds the taps of patterns 1 to kPattern.  Loops are unrolled so that the sums stay in registers from
+// one pattern to the next.
 template <int kPattern, int kVectors>
-SPARSEPASS_INLINE void add_pattern(const float* const* x, Stream& stream,
-                                   vf (&acc)[kTileRows][kVectors]) {
+SPARSEPASS_INLINE void add_taps(const float* const* x, Stream& stream,
+                                vf (&sums)[kTileRows][kVectors]) {
+  if constexpr (kPattern > 1) add_taps<kPattern - 1>(x, stream, sums);
   for (int n = *stream.counts++; n > 0; --n) {
     const int64_t distance = *stream.distances++;
     vf in[kVectors];
@@ -82,51 +85,38 @@ SPARSEPASS_INLINE void add_pattern(const float* const* x, Stream& stream,
       if (!(kPattern >> r & 1)) continue;
       const vf value = splat(*stream.values++);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = fma(value, in[v], acc[r][v]);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = fma(value, in[v], sums[r][v]);
     }
   }
 }
 
-// Adds a tile of a slice to sums[row * row_step + v * kLanes ..].
+// Adds what one tile keeps of a slice; its row r has its sums at partial + r * row_step.
 template <int kVectors>
-__attribute__((noinline)) Stream add_tile(const float* const* x, Stream stream, float* sums,
+__attribute__((noinline)) Stream add_tile(const float* const* x, Stream stream, float* partial,
                                           int64_t row_step) {
-  vf acc[kTileRows][kVectors];
+  vf sums[kTileRows][kVectors];
 #pragma GCC unroll 4
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = load(sums + r * row_step + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = load(partial + r * row_step + v * kLanes);
   }
-  add_pattern<1>(x, stream, acc);
-  add_pattern<2>(x, stream, acc);
-  add_pattern<3>(x, stream, acc);
-  add_pattern<4>(x, stream, acc);
-  add_pattern<5>(x, stream, acc);
-  add_pattern<6>(x, stream, acc);
-  add_pattern<7>(x, stream, acc);
-  add_pattern<8>(x, stream, acc);
-  add_pattern<9>(x, stream, acc);
-  add_pattern<10>(x, stream, acc);
-  add_pattern<11>(x, stream, acc);
-  add_pattern<12>(x, stream, acc);
-  add_pattern<13>(x, stream, acc);
-  add_pattern<14>(x, stream, acc);
-  add_pattern<15>(x, stream, acc);
+  add_taps<kTilePatterns - 1>(x, stream, sums);
 #pragma GCC unroll 4
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) store(sums + r * row_step + v * kLanes, acc[r][v]);
+    for (int v = 0; v < kVectors; ++v) store(partial + r * row_step + v * kLanes, sums[r][v]);
   }
   return stream;
 }
 
+// The same for `vectors` vectors, at most kVectors.
 template <int kVectors>
-Stream add_tile(const float* const* x, int64_t vectors, Stream stream, float* sums,
-                int64_t row_step) {
-  if (kVectors > 1 && vectors < kVectors) {
-    return add_tile<(kVectors > 1 ? kVectors - 1 : 1)>(x, vectors, stream, sums, row_step);
+Stream add_tile_of(int64_t vectors, const float* const* x, Stream stream, float* partial,
+                   int64_t row_step) {
+  if constexpr (kVectors > 1) {
+    if (vectors < kVectors) return add_tile_of<kVectors - 1>(vectors, x, stream, partial, row_step);
   }
-  return add_tile<kVectors>(x, stream, sums, row_step);
+  return add_tile<kVectors>(x, stream, partial, row_step);
 }
 
 // Lanes [first, last) of every kStride-th float; the other lanes are zero, and not read.
@@ -199,17 +189,17 @@ void copy_strided_rows(const PlaneCopy& copy, float* row) {
 }  // namespace
 
 void spmm_tile(const SpmmTile& tile) {
-  alignas(64) float sums[kMostTiledRows * kMostUnits * kUnit];
+  alignas(64) float partial[kMostTiledRows * kMostUnits * kUnit];
   const int64_t row_step = tile.count * kUnit, vectors = tile.count * kPerUnit;
-  const float* x[kMostUnits * kPerUnit];
+  const int64_t parts = (vectors + kMostVectors - 1) / kMostVectors;
   // The last tile may have fewer rows, but computes all of them.
   for (int64_t row = 0; row < kMostTiledRows; ++row) {
     const vf bias = splat(row < tile.rows ? tile.bias[row] : 0.0f);
-    for (int64_t v = 0; v < vectors; ++v) store(sums + row * row_step + v * kLanes, bias);
+    for (int64_t v = 0; v < vectors; ++v) store(partial + row * row_step + v * kLanes, bias);
   }
   Stream stream = {tile.counts, tile.distances, tile.values};
-  const int64_t parts = (vectors + kMostVectors - 1) / kMostVectors;
   for (int64_t s = 0; s < tile.slice_count; ++s) {
+    const float* x[kMostUnits * kPerUnit];
     for (int64_t v = 0; v < vectors; ++v) {
       x[v] = tile.x + tile.units[v / kPerUnit].x + v % kPerUnit * kLanes + tile.slices[s];
     }
@@ -217,14 +207,14 @@ void spmm_tile(const SpmmTile& tile) {
       const Stream begin = stream;
       for (int64_t p = 0; p < parts; ++p) {
         const int64_t v = p * vectors / parts;
-        stream = add_tile<kMostVectors>(x + v, (p + 1) * vectors / parts - v, begin,
-                                        sums + row * row_step + v * kLanes, row_step);
+        stream = add_tile_of<kMostVectors>((p + 1) * vectors / parts - v, x + v, begin,
+                                           partial + row * row_step + v * kLanes, row_step);
       }
     }
   }
   for (int64_t u = 0; u < tile.count; ++u) {
     for (int64_t row = 0; row < tile.rows; ++row) {
-      store_unit(tile, tile.units[u], row, sums + row * row_step + u * kUnit);
+      store_unit(tile, tile.units[u], row, partial + row * row_step + u * kUnit);
     }
   }
 }
