@@ -436,7 +436,7 @@ std::unique_ptr<Conv> make_spmm(const ConvParams& params, const Weight& weight, 
   return make(params, weight, bias, epilogue, kernels, true, error);
 }
 
-std::unique_ptr<Conv> make_spmm_rows(const ConvParams& params, const Weight& weight,
+std::unique_ptr<Conv> make_spmm_tiles(const ConvParams& params, const Weight& weight,
                                      const float* bias, const Epilogue& epilogue,
                                      const KernelTable& kernels, std::string* error) {
   return make(params, weight, bias, epilogue, kernels, false, error);

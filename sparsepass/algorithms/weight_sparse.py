@@ -18,6 +18,9 @@ SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
 # Bytes of code and weight for each multiply-add, each load of an input vector (from a panel, and
 # from elsewhere) and each filter.
 MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
+# Share of kept weights up to which tiles take the place of code where that would be larger than the
+# dense weight (runtime/native/spmm.cc).
+BOUNDED_DENSITY = 0.4
 # Bytes of a weight and its index where the output is one position (runtime/native/sparse_dot.cc).
 DOT_BYTES = 6
 # Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
@@ -66,11 +69,14 @@ def spmm_work(layer: Layer) -> Work:
     panels = layer.is_pointwise and kept >= PANEL_REUSE * layer.channels
     copied = panels or not layer.is_pointwise or max(layer.strides, default=1) > 1
     load_bytes = PANEL_LOAD_BYTES if panels else LOAD_BYTES
+    held = MULTIPLY_BYTES * kept + load_bytes * loaded + FILTER_BYTES * layer.filters
+    if kept <= BOUNDED_DENSITY * layer.weight.size:
+        held = min(held, 4 * layer.weight.size)
     return Work(
         macs=layer.batch * layer.pixels * kept,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
-        weight_bytes=MULTIPLY_BYTES * kept + load_bytes * loaded + FILTER_BYTES * layer.filters,
+        weight_bytes=held,
         idle_macs=(LANES * units - layer.batch * layer.pixels) * kept,
         moves=units * (loaded + layer.filters + 2 * SPARSE_FILTERS * (pieces - blocks)),
         copied_bytes=4 * layer.input_size if copied else 0,

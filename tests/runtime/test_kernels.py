@@ -221,6 +221,20 @@ SEVERAL_STRIPS = [
     Directed(square(70, 300, 3, pad=1), (1, 6, 6), 0.5),
     Directed(square(8, 3, 7, stride=2, pad=3), (1, 224, 224), 0.5),
 ]
+# Layers whose code would take more memory than the dense weight: the first channels are code, the
+# others tiles, the last of which is not full.
+CODE_AND_TILES = [
+    Directed(square(130, 40, 1), (1, 20, 21), 0.37, residual=True),
+    Directed(square(131, 24, 3), (1, 12, 13), 0.38),
+    Directed(square(131, 24, 3, pad=1), (2, 14, 14), 0.38, True, EPILOGUES[-1]),
+    Directed(square(130, 24, 3, pad=1, stride=2), (1, 23, 30), 0.36),
+    Directed(square(142, 48, 3, pad=1, groups=2), (1, 9, 9), 0.36),
+]
+# Channels, and rows of a kernel, further apart than a distance of 16 bits.
+FAR_APART = [
+    Directed(square(5, 3, 3), (1, 300, 260), 0.5),
+    Directed(Conv(5, 2, 1, 3, 1, dilation_h=290), (1, 600, 130), 1.0),
+]
 # One output, of more inputs than a slice of the product has.
 ONE_POSITION = [
     Directed(square(70, 5000, 1), (1, 1, 1), 0.2, residual=True),
@@ -239,7 +253,7 @@ EVERY_EPILOGUE = [
 ]
 DIRECTED = [
     *AROUND_A_UNIT, *MAPS_OF_NETWORKS, *STRIDES, *MORE_PADDING_THAN_MAP, *SEVERAL_STRIPS,
-    *ONE_POSITION, *DENSITIES, *EVERY_EPILOGUE,
+    *CODE_AND_TILES, *FAR_APART, *ONE_POSITION, *DENSITIES, *EVERY_EPILOGUE,
 ]  # fmt: skip
 
 
@@ -282,7 +296,7 @@ def test_shapes_of_networks_and_of_edges_equal_the_reference(algorithm, directed
         assert_close(actual, expected, allowed(algorithm, directed))
 
 
-@pytest.mark.parametrize("algorithm", ["spmm", "spmm_rows"])
+@pytest.mark.parametrize("algorithm", ["spmm", "spmm_tiles"])
 @pytest.mark.parametrize("directed", DIRECTED, ids=str)
 def test_the_output_may_lie_where_the_residual_is(algorithm, directed, isa):
     problem, _ = solved(replace(directed, residual=True), 1.0)
