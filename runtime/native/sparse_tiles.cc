@@ -11,69 +11,92 @@ namespace {
 constexpr size_t kSliceTaps = 192;
 static_assert(kSliceTaps <= std::numeric_limits<uint8_t>::max(), "lists are counted in bytes");
 
-// Which rows of a tile keep a tap, and what they keep.
-struct Kept {
-  unsigned rows = 0;
-  float value[kTileRows];
-};
+// Taps that one of rows [first, first + rows) keeps, in order, of `count`.
+std::vector<int32_t> taps_of(const SparseRows& weight, int64_t first, int64_t rows, size_t count) {
+  std::vector<bool> is_kept(count);
+  for (int64_t e = weight.row_start[first]; e < weight.row_start[first + rows]; ++e) {
+    is_kept[weight.tap[e]] = true;
+  }
+  std::vector<int32_t> taps;
+  for (size_t tap = 0; tap < count; ++tap) {
+    if (is_kept[tap]) taps.push_back(static_cast<int32_t>(tap));
+  }
+  return taps;
+}
 
 }  // namespace
+
+// What a tile keeps of a tap: `value[r]` in each row r whose bit `pattern` has set.
+struct SparseTiles::Kept {
+  unsigned pattern;
+  uint16_t distance;
+  float value[kTileRows];
+};
 
 SparseTiles::SparseTiles(const SparseRows& weight, int64_t first,
                          const std::vector<int64_t>& offset) {
   const int64_t rows = weight.rows - first;
   const int64_t count = (rows + kMostTiledRows - 1) / kMostTiledRows;
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  values_.reserve(weight.row_start[weight.rows] - weight.row_start[first]);
   for (int64_t b = 0; b < count; ++b) {
     const int64_t begin = b * tiles / count * kTileRows;
     const int64_t end = std::min((b + 1) * tiles / count * kTileRows, rows);
     add_block(weight, first + begin, end - begin, offset);
   }
+  slices_.shrink_to_fit();
+  counts_.shrink_to_fit();
+  distances_.shrink_to_fit();
 }
 
 void SparseTiles::add_block(const SparseRows& weight, int64_t first, int64_t rows,
                             const std::vector<int64_t>& offset) {
-  const int64_t begin = weight.row_start[first], end = weight.row_start[first + rows];
-  std::vector<int32_t> taps(weight.tap.begin() + begin, weight.tap.begin() + end);
-  std::sort(taps.begin(), taps.end());
-  taps.erase(std::unique(taps.begin(), taps.end()), taps.end());
-  blocks_.push_back({first, rows, slices_.size(), 0, counts_.size(), distances_.size(),
-                     values_.size()});
+  blocks_.push_back(
+      {first, rows, slices_.size(), 0, counts_.size(), distances_.size(), values_.size()});
+  const std::vector<int32_t> taps = taps_of(weight, first, rows, offset.size());
+  // The next weight of each row.
   std::vector<int64_t> next(weight.row_start.begin() + first,
                             weight.row_start.begin() + first + rows);
-  for (size_t t = 0; t < taps.size();) {
-    const size_t slice = t;
-    int64_t least = offset[taps[t]], most = least;
-    for (; t < taps.size() && t - slice < kSliceTaps; ++t) {
-      const int64_t low = std::min(least, offset[taps[t]]), high = std::max(most, offset[taps[t]]);
-      if (high - low > std::numeric_limits<uint16_t>::max()) break;
-      least = low;
-      most = high;
+  for (size_t end = 0; end < taps.size();) {
+    const size_t begin = end;
+    int64_t least = offset[taps[begin]], most = least;
+    for (; end < taps.size() && end - begin < kSliceTaps; ++end) {
+      const int64_t at = offset[taps[end]];
+      if (std::max(most, at) - std::min(least, at) > std::numeric_limits<uint16_t>::max()) break;
+      least = std::min(least, at);
+      most = std::max(most, at);
     }
     slices_.push_back(least);
     ++blocks_.back().slices;
     for (int64_t tile = 0; tile < rows; tile += kTileRows) {
-      Kept kept[kSliceTaps];
-      for (int64_t r = tile; r < std::min(tile + kTileRows, rows); ++r) {
-        for (size_t i = slice; i < t; ++i) {
-          if (next[r] == weight.row_start[first + r + 1] || weight.tap[next[r]] != taps[i]) continue;
-          kept[i - slice].value[r - tile] = weight.value[next[r]++];
-          kept[i - slice].rows |= 1u << (r - tile);
+      const int64_t tile_rows = std::min<int64_t>(kTileRows, rows - tile);
+      Kept kept[kSliceTaps] = {};
+      for (size_t t = begin; t < end; ++t) {
+        kept[t - begin].distance = static_cast<uint16_t>(offset[taps[t]] - least);
+        for (int64_t r = 0; r < tile_rows; ++r) {
+          int64_t& e = next[tile + r];
+          if (e == weight.row_start[first + tile + r + 1] || weight.tap[e] != taps[t]) continue;
+          kept[t - begin].pattern |= 1u << r;
+          kept[t - begin].value[r] = weight.value[e++];
         }
       }
-      for (unsigned pattern = 1; pattern < kTilePatterns; ++pattern) {
-        uint8_t count = 0;
-        for (size_t i = slice; i < t; ++i) {
-          if (kept[i - slice].rows != pattern) continue;
-          ++count;
-          distances_.push_back(static_cast<uint16_t>(offset[taps[i]] - least));
-          for (int r = 0; r < kTileRows; ++r) {
-            if (pattern >> r & 1) values_.push_back(kept[i - slice].value[r]);
-          }
-        }
-        counts_.push_back(count);
+      add_tile(kept, kept + (end - begin));
+    }
+  }
+}
+
+void SparseTiles::add_tile(const Kept* begin, const Kept* end) {
+  for (unsigned pattern = 1; pattern < kTilePatterns; ++pattern) {
+    uint8_t count = 0;
+    for (const Kept* kept = begin; kept < end; ++kept) {
+      if (kept->pattern != pattern) continue;
+      ++count;
+      distances_.push_back(kept->distance);
+      for (int r = 0; r < kTileRows; ++r) {
+        if (pattern >> r & 1) values_.push_back(kept->value[r]);
       }
     }
+    counts_.push_back(count);
   }
 }
 

@@ -38,8 +38,11 @@ class SparseTiles {
   SpmmTile tile(const Block& block) const;
 
  private:
+  struct Kept;
+
   void add_block(const SparseRows& weight, int64_t first, int64_t rows,
                  const std::vector<int64_t>& offset);
+  void add_tile(const Kept* begin, const Kept* end);
 
   std::vector<Block> blocks_;
   std::vector<int64_t> slices_;  // offset from which a slice's distances count
