@@ -241,7 +241,8 @@ void Spmm::generate(Program& program, SparseRows& weight, const std::vector<int6
     }
     if (rows == weight.rows) {
       const double tiles = static_cast<double>(SparseTiles(weight, 0, offset).bytes());
-      saved = std::max(1.0, (static_cast<double>(program.bytes()) - tiles) / static_cast<double>(rows));
+      const double code = static_cast<double>(program.bytes());
+      saved = std::max(1.0, (code - tiles) / static_cast<double>(rows));
     }
     const double excess = static_cast<double>(program.bytes() - most) / saved;
     rows -= static_cast<int64_t>(std::ceil(excess / kTileRows)) * kTileRows;

@@ -56,10 +56,8 @@ void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const float
 constexpr int kMostVectors = 6;
 #elif defined(__aarch64__)
 constexpr int kMostVectors = 4;
-#elif defined(__AVX2__)
-constexpr int kMostVectors = 3;
 #else
-constexpr int kMostVectors = 2;
+constexpr int kMostVectors = 3;
 #endif
 
 // Where the weights of the next tap are.
