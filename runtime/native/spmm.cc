@@ -60,6 +60,8 @@ struct Program {
 
 // Share of weights kept up to which a program takes no more memory than the dense weight.
 constexpr double kMostBounded = 0.4;
+// Bytes that it may take in any case, two pages: tiles of small weights would save next to nothing.
+constexpr int64_t kUnbounded = 8192;
 
 // Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
 class Spmm : public Conv {
@@ -98,7 +100,8 @@ class Spmm : public Conv {
   size_t most_bytes() const {
     const int64_t all = params_.filters * params_.taps();
     const bool bounded = static_cast<double>(kept_) <= kMostBounded * static_cast<double>(all);
-    return bounded ? all * sizeof(float) : std::numeric_limits<size_t>::max();
+    if (!bounded) return std::numeric_limits<size_t>::max();
+    return std::max<int64_t>(kUnbounded, all * sizeof(float));
   }
   bool is_single(const Operands& o) const;
   SparseRows rows() const;

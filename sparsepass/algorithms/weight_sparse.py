@@ -21,6 +21,8 @@ MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
 # Share of kept weights up to which tiles take the place of code where that would be larger than the
 # dense weight (runtime/native/spmm.cc).
 BOUNDED_DENSITY = 0.4
+# Bytes that code may take in any case.
+UNBOUNDED_BYTES = 8192
 # Bytes of a weight and its index where the output is one position (runtime/native/sparse_dot.cc).
 DOT_BYTES = 6
 # Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
@@ -71,7 +73,7 @@ def spmm_work(layer: Layer) -> Work:
     load_bytes = PANEL_LOAD_BYTES if panels else LOAD_BYTES
     held = MULTIPLY_BYTES * kept + load_bytes * loaded + FILTER_BYTES * layer.filters
     if kept <= BOUNDED_DENSITY * layer.weight.size:
-        held = min(held, 4 * layer.weight.size)
+        held = min(held, max(UNBOUNDED_BYTES, 4 * layer.weight.size))
     return Work(
         macs=layer.batch * layer.pixels * kept,
         input_bytes=read_bytes(layer),
