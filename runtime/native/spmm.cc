@@ -60,8 +60,8 @@ struct Program {
 
 // Share of weights kept up to which a program takes no more memory than the dense weight.
 constexpr double kMostBounded = 0.4;
-// Bytes that it may take in any case, two pages: tiles of small weights would save next to nothing.
-constexpr int64_t kUnbounded = 8192;
+// Bytes that it may take in any case: tiles of small weights would save next to nothing, and take longer.
+constexpr int64_t kUnbounded = 24 * 1024;
 
 // Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
 class Spmm : public Conv {

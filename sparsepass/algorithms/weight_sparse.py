@@ -22,7 +22,7 @@ MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
 # dense weight (runtime/native/spmm.cc).
 BOUNDED_DENSITY = 0.4
 # Bytes that code may take in any case.
-UNBOUNDED_BYTES = 8192
+UNBOUNDED_BYTES = 24 * 1024
 # Bytes of a weight and its index where the output is one position (runtime/native/sparse_dot.cc).
 DOT_BYTES = 6
 # Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
