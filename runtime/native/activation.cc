@@ -254,7 +254,7 @@ double break_even_density(const ConvParams& params) {
   constexpr double kNearWeight = 1.25;  // a multiply-add with its weight from the first cache
   constexpr double kFarWeight = 1.9;    // or from the second
   constexpr double kNearBytes = 64 * 1024;
-  constexpr double kEncode = kLanes;    // encoding one element, shared by all filters
+  constexpr double kEncode = kLanes;  // encoding one element, shared by all filters
 
   const Chunking chunking(params.groups, params.channels_per_group);
   const double filters = params.filters / params.groups, vectors = std::ceil(filters / kLanes);

@@ -24,7 +24,7 @@ constexpr int64_t kEncodingSlack = 16;
 // One chunk of an encoded image.  Pixel p owns values [value_start[p], value_start[p + 1]) and,
 // with CPS, groups [group_start[p], group_start[p + 1]).
 struct EncodedChunk {
-  int64_t number;         // of the chunk in its group of the convolution
+  int64_t number;  // of the chunk in its group of the convolution
   float* values;
   uint32_t* value_start;
   uint16_t* index;        // CPO: the position of each value

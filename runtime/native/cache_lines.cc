@@ -32,8 +32,7 @@ void give_up_lines(float* first, int64_t rows, int64_t stride, int64_t floats) {
   if (can) flush(first, rows, stride, floats);
 }
 
-__attribute__((target("prfchw"))) void ask_for_lines(float* first, int64_t rows,
-                                                     int64_t stride) {
+__attribute__((target("prfchw"))) void ask_for_lines(float* first, int64_t rows, int64_t stride) {
   for (int64_t r = 0; r < rows; ++r, first += stride) __builtin_prefetch(first, 1, 3);
 }
 

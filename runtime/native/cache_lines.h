@@ -3,8 +3,8 @@
 // Where two cores share no cache, writing a line that both hold waits for the other core, one line
 // after the other: 27 ns each on Zen 4, however early it is asked for.  A line that no cache holds
 // comes from memory in 4 ns, with the next ones on their way.  A map that threads share out by
-// position has hardly a line that both cores do not hold: prefetching runs on behind the part of a plane that a
-// thread reads.  So lines are given up some time before they are written.
+// position has hardly a line that both cores do not hold: prefetching runs on behind the part of a
+// plane that a thread reads.  So lines are given up some time before they are written.
 #ifndef SPARSEPASS_CACHE_LINES_H_
 #define SPARSEPASS_CACHE_LINES_H_
 

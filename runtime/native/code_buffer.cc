@@ -44,12 +44,12 @@ size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * 
 
 // Writable memory of `bytes` (whole pages) that starts on a huge page, or null.
 void* map_huge(size_t bytes) {
-  void* const raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const raw =
+      mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return nullptr;
   char* const begin = static_cast<char*>(raw);
-  const size_t before = round_up(reinterpret_cast<uintptr_t>(begin), kHugePage) -
-                        reinterpret_cast<uintptr_t>(begin);
+  const size_t before =
+      round_up(reinterpret_cast<uintptr_t>(begin), kHugePage) - reinterpret_cast<uintptr_t>(begin);
   if (before) munmap(begin, before);
   if (before < kHugePage) munmap(begin + before + bytes, kHugePage - before);
 #if defined(MADV_HUGEPAGE)

@@ -14,9 +14,9 @@ class CodeBuffer {
   CodeBuffer& operator=(const CodeBuffer&) = delete;
   ~CodeBuffer();
 
-  // Copies `code` into executable memory, of whole huge pages where it is large and they take no more
-  // than `most_bytes`.  False where the system does not allow it (hardened
-  // kernels forbid pages that were once writable to become executable).
+  // Copies `code` into executable memory, of whole huge pages where it is large and they take no
+  // more than `most_bytes`.  False where the system does not allow it (hardened kernels forbid
+  // pages that were once writable to become executable).
   bool load(const uint8_t* code, size_t bytes, size_t most_bytes);
   const uint8_t* data() const { return static_cast<const uint8_t*>(memory_); }
   // Of memory, which may be more than of code.

@@ -42,7 +42,8 @@ struct Epilogue {
 };
 
 // x is (batch, channels, in_h, in_w), y and residual (batch, filters, out_h, out_w), all NCHW and
-// float32; residual may be null, and y itself for the weight-sparse algorithms.  Sizes are those the kernel's ConvParams give, batch is at least 1.
+// float32; residual may be null, and y itself for the weight-sparse algorithms.  Sizes are those
+// the kernel's ConvParams give, batch is at least 1.
 struct Operands {
   const float* x;
   const float* residual;
@@ -74,7 +75,8 @@ class Conv {
 };
 
 // The weight as the file holds it: dense (filters, channels_per_group, kernel_h, kernel_w), or
-// `count` values with their flat indices into that shape.  The arrays outlive the Conv made of them.
+// `count` values with their flat indices into that shape.  The arrays outlive the Conv made of
+// them.
 struct Weight {
   const float* values;
   const int32_t* indices;  // null: dense

@@ -20,8 +20,7 @@ class Curved : public Conv {
 
   void run(const Operands& o, Host& host) const override {
     conv_->run(o, host);
-    const int64_t size =
-        o.batch * params_.filters * params_.out_h(o.in_h) * params_.out_w(o.in_w);
+    const int64_t size = o.batch * params_.filters * params_.out_h(o.in_h) * params_.out_w(o.in_w);
     host.parallel_for(divide_up(size, kTaskFloats), [&](int64_t task) {
       const int64_t first = task * kTaskFloats;
       kernels_.curve({curve_, o.y + first, 1, 0, std::min(kTaskFloats, size - first)});

@@ -8,8 +8,8 @@
 
 namespace sparsepass {
 
-// `conv` itself where the epilogue has no curve, else a convolution that runs it and then applies the
-// curve to all of its outputs.
+// `conv` itself where the epilogue has no curve, else a convolution that runs it and then applies
+// the curve to all of its outputs.
 std::unique_ptr<Conv> with_curve(std::unique_ptr<Conv> conv, const ConvParams& params,
                                  const Epilogue& epilogue, const KernelTable& kernels);
 

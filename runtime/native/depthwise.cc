@@ -27,8 +27,8 @@ class Depthwise : public Conv {
     // Filters of one task; the last task of an image may have fewer.
     int64_t step = filters;
     if (host.threads() > 1) {
-      const int64_t work = std::max<int64_t>(
-          1, params_.out_h(o.in_h) * params_.out_w(o.in_w) * params_.taps());
+      const int64_t work =
+          std::max<int64_t>(1, params_.out_h(o.in_h) * params_.out_w(o.in_w) * params_.taps());
       const int64_t least = (kSmallWork + work - 1) / work;
       const int64_t share = (filters + 2 * host.threads() - 1) / (2 * host.threads());
       step = std::min(filters, std::max(least, share));

@@ -63,7 +63,7 @@ void Emitter::address(int reg, Memory m, int unit) {
   }
 }
 
-// --- AVX-512 --------------------------------------------------------------------------------------
+// AVX-512.
 
 void Avx512Emitter::prefix(int map, int pp, bool r, bool x, bool b, bool r2, int vvvv,
                            bool broadcast, int k, bool zeroing) {
@@ -92,7 +92,7 @@ void Avx512Emitter::compare_less(int k, int a, Memory m) {  // vcmpltps k, a, m
   byte(1);
 }
 
-// --- AVX2 -----------------------------------------------------------------------------------------
+// AVX2.
 
 void Avx2Emitter::prefix(int map, int pp, bool r, bool x, bool b, int vvvv) {
   byte(0xC4);

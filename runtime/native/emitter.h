@@ -1,7 +1,7 @@
 // The few x86-64 vector instructions that generated kernels are made of.
 //
-// Register operands are numbers; memory operands are [base + displacement].  AVX-512 forms use EVEX,
-// whose one-byte displacements count in units of the operand; AVX2 forms use VEX.
+// Register operands are numbers; memory operands are [base + displacement].  AVX-512 forms use
+// EVEX, whose one-byte displacements count in units of the operand; AVX2 forms use VEX.
 #ifndef SPARSEPASS_EMITTER_H_
 #define SPARSEPASS_EMITTER_H_
 
@@ -12,7 +12,15 @@
 namespace sparsepass {
 
 enum Register : int {
-  rax = 0, rcx = 1, rdx = 2, rsi = 6, rdi = 7, r8 = 8, r9 = 9, r10 = 10, r11 = 11
+  rax = 0,
+  rcx = 1,
+  rdx = 2,
+  rsi = 6,
+  rdi = 7,
+  r8 = 8,
+  r9 = 9,
+  r10 = 10,
+  r11 = 11
 };
 
 struct Memory {
@@ -53,15 +61,21 @@ class Avx512Emitter : public Emitter {
  public:
   void load(int to, Memory from) { memory(0x10, kMap0F, 0, to, 0, from, 64, false, 0); }
   void store(Memory to, int from) { memory(0x11, kMap0F, 0, from, 0, to, 64, false, 0); }
-  void store_masked(Memory to, int from, int k) { memory(0x11, kMap0F, 0, from, 0, to, 64, false, k); }
+  void store_masked(Memory to, int from, int k) {
+    memory(0x11, kMap0F, 0, from, 0, to, 64, false, k);
+  }
   void broadcast(int to, Memory from) { memory(0x18, kMap0F38, 1, to, 0, from, 4, false, 0); }
   // acc += a * (one float at m, in every lane)
   void fma(int acc, int a, Memory m) { memory(0xB8, kMap0F38, 1, acc, a, m, 4, true, 0); }
-  void add_masked(int to, Memory from, int k) { memory(0x58, kMap0F, 0, to, to, from, 64, false, k); }
+  void add_masked(int to, Memory from, int k) {
+    memory(0x58, kMap0F, 0, to, to, from, 64, false, k);
+  }
   void max(int to, int a, int b) { registers(0x5F, kMap0F, 0, to, a, b, 0, false); }
   void min(int to, int a, int b) { registers(0x5D, kMap0F, 0, to, a, b, 0, false); }
   // to = a * (one float at m, in every lane), where k is set
-  void multiply_masked(int to, int a, Memory m, int k) { memory(0x59, kMap0F, 0, to, a, m, 4, true, k); }
+  void multiply_masked(int to, int a, Memory m, int k) {
+    memory(0x59, kMap0F, 0, to, a, m, 4, true, k);
+  }
   // Keeps the lanes of `from` set in k, at the low end of `to`; the others are zero.
   void compress(int to, int from, int k) { registers(0x8A, kMap0F38, 1, from, 0, to, k, true); }
   // k = a < (one float at m, in every lane)

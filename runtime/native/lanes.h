@@ -1,8 +1,8 @@
 // Vectors of 4, 8 and 16 floats that read and write parts of themselves, for maps narrower than a
 // register and for the edges of any map.
 //
-// For kernels/*.cc, with the same rules as simd.h.  Lanes that a mask leaves out are neither read nor
-// written, so they may lie outside the tensor.
+// For kernels/*.cc, with the same rules as simd.h.  Lanes that a mask leaves out are neither read
+// nor written, so they may lie outside the tensor.
 #ifndef SPARSEPASS_LANES_H_
 #define SPARSEPASS_LANES_H_
 
@@ -24,7 +24,7 @@ SPARSEPASS_INLINE static int32_t clamp_lane(int64_t lane) {
 
 #define SPARSEPASS_MASKED(bits, prefix, type, ...)                                          \
   using Mask = type##i;                                                                     \
-  SPARSEPASS_INLINE static Mask lanes(int64_t first, int64_t last) {                                          \
+  SPARSEPASS_INLINE static Mask lanes(int64_t first, int64_t last) {                        \
     typedef int32_t Lanes __attribute__((vector_size(4 * kCount)));                         \
     const Lanes lane = {__VA_ARGS__};                                                       \
     return (Mask)((lane >= clamp_lane(first)) & (lane < clamp_lane(last)));                 \
@@ -43,7 +43,7 @@ SPARSEPASS_INLINE static uint32_t lane_bits(int64_t first, int64_t last) {
 
 #define SPARSEPASS_MASKED(bits, prefix, type, ...)                                             \
   using Mask = __mmask##bits;                                                                  \
-  SPARSEPASS_INLINE static Mask lanes(int64_t first, int64_t last) {                                             \
+  SPARSEPASS_INLINE static Mask lanes(int64_t first, int64_t last) {                           \
     return static_cast<Mask>(lane_bits(first, last));                                          \
   }                                                                                            \
   static Vector load(const float* p, Mask m) { return (Vector)prefix##_maskz_loadu_ps(m, p); } \
@@ -51,22 +51,22 @@ SPARSEPASS_INLINE static uint32_t lane_bits(int64_t first, int64_t last) {
 
 #else
 
-#define SPARSEPASS_MASKED(bits, prefix, type, ...)                                      \
-  using Mask = uint32_t;                                                                \
-  SPARSEPASS_INLINE static Mask lanes(int64_t first, int64_t last) {                    \
-    return lane_bits(first, last);                                                      \
-  }                                                                                     \
-  __attribute__((noinline)) static Vector load(const float* p, Mask m) {                \
-    Vector v = {};                                                                      \
-    for (int i = 0; i < kCount; ++i) {                                                  \
-      if (m >> i & 1) v[i] = p[i];                                                      \
-    }                                                                                   \
-    return v;                                                                           \
-  }                                                                                     \
-  __attribute__((noinline)) static void store(float* p, Mask m, Vector v) {             \
-    for (int i = 0; i < kCount; ++i) {                                                  \
-      if (m >> i & 1) p[i] = v[i];                                                      \
-    }                                                                                   \
+#define SPARSEPASS_MASKED(bits, prefix, type, ...)                          \
+  using Mask = uint32_t;                                                    \
+  SPARSEPASS_INLINE static Mask lanes(int64_t first, int64_t last) {        \
+    return lane_bits(first, last);                                          \
+  }                                                                         \
+  __attribute__((noinline)) static Vector load(const float* p, Mask m) {    \
+    Vector v = {};                                                          \
+    for (int i = 0; i < kCount; ++i) {                                      \
+      if (m >> i & 1) v[i] = p[i];                                          \
+    }                                                                       \
+    return v;                                                               \
+  }                                                                         \
+  __attribute__((noinline)) static void store(float* p, Mask m, Vector v) { \
+    for (int i = 0; i < kCount; ++i) {                                      \
+      if (m >> i & 1) p[i] = v[i];                                          \
+    }                                                                       \
   }
 
 #endif

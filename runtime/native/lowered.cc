@@ -57,9 +57,10 @@ Lowered::Lowered(const Lowering& lowering, const ConvParams& params, const float
       packed_(allocate_floats(packed_floats_)),
       bias_(bias, bias + params.filters) {
   for (int64_t group = 0; group < params.groups; ++group) {
-    pack_gemm_weight(weight + group * filters_ * taps_, filters_, taps_, taps_,
-                     [&](int64_t depth) { return lowering.weight_index(params, depth); }, lanes_,
-                     packed_.get() + group * round_up(filters_, lanes_) * taps_);
+    pack_gemm_weight(
+        weight + group * filters_ * taps_, filters_, taps_, taps_,
+        [&](int64_t depth) { return lowering.weight_index(params, depth); }, lanes_,
+        packed_.get() + group * round_up(filters_, lanes_) * taps_);
   }
 }
 
@@ -95,9 +96,8 @@ Grid Lowered::divide(const Operands& operands, int threads) const {
 }
 
 int64_t Lowered::panel_floats(const Grid& g) const {
-  const int64_t floats =
-      product({g.chunk_channels, lowering_.channel_rows(params_),
-               lowering_.row_floats(params_, g.out_w, g.block_columns)});
+  const int64_t floats = product({g.chunk_channels, lowering_.channel_rows(params_),
+                                  lowering_.row_floats(params_, g.out_w, g.block_columns)});
   if (floats < 0) throw std::bad_alloc();
   return floats + kGemmSlack;
 }
@@ -106,13 +106,11 @@ void Lowered::run(const Operands& operands, Host& host) const {
   if (operands.batch == 0) return;
   const Grid g = divide(operands, host.threads());
   const int64_t tasks = operands.batch * params_.groups * g.blocks * g.parts;
-  share_out(host, tasks, 4 * panel_floats(g), [&](int64_t index, float* panel) {
-    run_task(operands, g, index, panel);
-  });
+  share_out(host, tasks, 4 * panel_floats(g),
+            [&](int64_t index, float* panel) { run_task(operands, g, index, panel); });
 }
 
-void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index,
-                       float* panel) const {
+void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, float* panel) const {
   const int64_t part = index % g.parts, block = index / g.parts % g.blocks;
   const int64_t group = index / (g.parts * g.blocks) % params_.groups;
   const int64_t image = index / (g.parts * g.blocks * params_.groups);
@@ -168,8 +166,8 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index,
 }  // namespace
 
 std::unique_ptr<Conv> make_lowered(const Lowering& lowering, const ConvParams& params,
-                                   const float* weight, const float* bias,
-                                   const Epilogue& epilogue, const KernelTable& kernels) {
+                                   const float* weight, const float* bias, const Epilogue& epilogue,
+                                   const KernelTable& kernels) {
   return with_curve(std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels),
                     params, epilogue, kernels);
 }

@@ -33,8 +33,8 @@ class Lowering {
 
 // `lowering` lives as long as the library.
 std::unique_ptr<Conv> make_lowered(const Lowering& lowering, const ConvParams& params,
-                                   const float* weight, const float* bias,
-                                   const Epilogue& epilogue, const KernelTable& kernels);
+                                   const float* weight, const float* bias, const Epilogue& epilogue,
+                                   const KernelTable& kernels);
 
 }  // namespace sparsepass
 

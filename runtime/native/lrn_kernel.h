@@ -6,8 +6,8 @@
 
 namespace sparsepass {
 
-// All channels of `count` neighbouring pixels; channels lie `plane` floats apart.  Channel c is divided
-// by (bias + scale * sum of the squares of channels c - before .. c + after)^beta.
+// All channels of `count` neighbouring pixels; channels lie `plane` floats apart.  Channel c is
+// divided by (bias + scale * sum of the squares of channels c - before .. c + after)^beta.
 struct LrnJob {
   const float* x;
   float* y;

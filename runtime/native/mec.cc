@@ -23,8 +23,7 @@ class Mec : public Lowering {
     return p.stride_h * phase_rows(p, out_w, columns) * out_w;
   }
   int64_t column_unit(int64_t out_w) const override { return out_w; }
-  std::vector<int64_t> windows(const ConvParams& p, int64_t out_w,
-                               int64_t columns) const override {
+  std::vector<int64_t> windows(const ConvParams& p, int64_t out_w, int64_t columns) const override {
     std::vector<int64_t> offsets;
     for (int64_t i = 0; i < p.kernel_h; ++i) {
       int64_t row = i * p.dilation_h;

@@ -20,8 +20,8 @@ constexpr size_t kLine = 64;
 // A few runs of a network.
 constexpr uint64_t kCallsBetweenLooks = 256;
 
-// How long a value takes from core to core and back: 50 to 140 ns through a shared cache, 310 to 520
-// without one, on Zen 4.
+// How long a value takes from core to core and back: 50 to 140 ns through a shared cache, 310 to
+// 520 without one, on Zen 4.
 constexpr double kApartSeconds = 200e-9;
 constexpr int kHandovers = 16;
 // Reading the clock takes as long as a handover.

@@ -28,7 +28,8 @@ Kernel::Kernel(const Op& op, const ort::Api& api, const ort::KernelInfo* info)
   name_ = op.full_name + " node '" + NodeReader(api, info).node_name() + "'";
 }
 
-const float* Kernel::input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const {
+const float* Kernel::input(ort::KernelContext* context, size_t index,
+                           std::vector<int64_t>* dims) const {
   const ort::Value* value = nullptr;
   check(api_, api_.KernelContext_GetInput()(context, index, &value), "an input is missing");
   if (!value) throw OrtError("an input is missing");
@@ -57,7 +58,8 @@ float* Kernel::output(ort::KernelContext* context, const std::vector<int64_t>& d
 
 namespace {
 
-// One convolution of a node: its payload from input `first` on, in attributes whose names end in `tag`.
+// One convolution of a node: its payload from input `first` on, in attributes whose names end in
+// `tag`.
 class LoadedConv {
  public:
   LoadedConv(const Op& op, const NodeReader& node, size_t first = 1, const std::string& tag = "") {

@@ -81,8 +81,8 @@ void fill_shape(const std::vector<int64_t>& w_shape, const std::vector<int64_t>&
   if (w_shape.size() != 4 || strides.size() != 2 || dilations.size() != 2 || pads.size() != 4) {
     throw OrtError("the weight must have 4 dimensions, strides and dilations 2, pads 4 values");
   }
-  *params = {w_shape[0], w_shape[1],   group,        w_shape[2], w_shape[3], strides[0], strides[1],
-             dilations[0], dilations[1], pads[0], pads[1], pads[2], pads[3]};
+  *params = {w_shape[0],   w_shape[1],   group,   w_shape[2], w_shape[3], strides[0], strides[1],
+             dilations[0], dilations[1], pads[0], pads[1],    pads[2],    pads[3]};
   const std::string error = check_params(*params);
   if (!error.empty()) throw OrtError(error);
 }

@@ -1,7 +1,7 @@
 // What ONNX Runtime asks for: the table of our ops, and the function that registers them.
 //
-// Nothing is thrown across the border: every callback returns a status that names the node and what is
-// wrong.
+// Nothing is thrown across the border: every callback returns a status that names the node and what
+// is wrong.
 #include <cstdio>
 #include <limits>
 #include <string>
@@ -182,8 +182,8 @@ ort::CustomOpDomain* domain(const Api& api, bool reuse) {
 #define SP_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// What every ONNX Runtime binding looks for.  Registering twice with the same options does nothing; a
-// runtime older than 1.17 is left alone, so that models run on their function bodies.
+// What every ONNX Runtime binding looks for.  Registering twice with the same options does nothing;
+// a runtime older than 1.17 is left alone, so that models run on their function bodies.
 SP_EXPORT sparsepass::ort::Status* SP_ORT_CALL
 RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::ort::ApiBase* base) {
   using namespace sparsepass;
@@ -193,9 +193,11 @@ RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::or
   return guarded(*api, "sparsepass", [&] {
     constexpr const char* kMark = "ai.sparsepass.registered";
     int registered = 0;
-    check(*api, api->HasSessionConfigEntry()(options, kMark, &registered), "options are not usable");
+    check(*api, api->HasSessionConfigEntry()(options, kMark, &registered),
+          "options are not usable");
     if (registered) return;
-    check(*api, api->AddCustomOpDomain()(options, domain(*api, knows_reuse(*base))), "the domain cannot be added");
+    check(*api, api->AddCustomOpDomain()(options, domain(*api, knows_reuse(*base))),
+          "the domain cannot be added");
     check(*api, api->AddSessionConfigEntry()(options, kMark, "1"), "options are not usable");
   });
 }

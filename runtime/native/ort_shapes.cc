@@ -32,14 +32,14 @@ std::vector<int64_t> attribute_ints(const ort::Api& api, ort::ShapeInferContext*
         "an attribute is missing");
   int64_t values[8];
   size_t bytes = 0;
-  check(api,
-        api.ReadOpAttr()(attribute, ort::kAttributeInts, values, sizeof(values), &bytes),
+  check(api, api.ReadOpAttr()(attribute, ort::kAttributeInts, values, sizeof(values), &bytes),
         "an attribute has too many values");
   return {values, values + bytes / sizeof(int64_t)};
 }
 
 // The context owns what it returns.
-const ort::TensorInfo* input_info(const ort::Api& api, ort::ShapeInferContext* context, size_t index) {
+const ort::TensorInfo* input_info(const ort::Api& api, ort::ShapeInferContext* context,
+                                  size_t index) {
   ort::TensorInfo* info = nullptr;
   check(api, api.ShapeInferContext_GetInputTypeShape()(context, index, &info),
         "an input has no shape");
@@ -54,16 +54,16 @@ std::vector<int64_t> dimensions(const ort::Api& api, const ort::TensorInfo* info
   return dims;
 }
 
-// The name of an output size, from that of the input size and what padding adds to and the kernel takes off
-// it: equal names are equal sizes.  Empty where the input has none.
+// The name of an output size, from that of the input size and what padding adds to and the kernel
+// takes off it: equal names are equal sizes.  Empty where the input has none.
 std::string size_name(const std::string& input, int64_t added, int64_t stride) {
   if (input.empty() || (added == -1 && stride == 1)) return input;
   return "(" + input + (added < 0 ? "" : "+") + std::to_string(added) + ")/" +
          std::to_string(stride) + "+1";
 }
 
-// Sizes below 0 go by their names.  ONNX Runtime would take one without a name for a number, so that no
-// shape is better.
+// Sizes below 0 go by their names.  ONNX Runtime would take one without a name for a number, so
+// that no shape is better.
 void set_output_shape(const ort::Api& api, ort::ShapeInferContext* context,
                       const std::array<int64_t, 4>& dims, std::array<const char*, 4> names) {
   for (int axis = 0; axis < 4; ++axis) {
@@ -146,11 +146,10 @@ void infer_shape_of_pair(const ort::Api& api, ort::ShapeInferContext* context) {
 void infer_shape_of_pool(const ort::Api& api, ort::ShapeInferContext* context) {
   const ort::TensorInfo* x = input_info(api, context, 0);
   if (dimensions(api, x).size() != 4) return;  // unknown: the kernel checks when it runs
-  const PoolParams p = pool_params(attribute_ints(api, context, "kernel_shape"),
-                                   attribute_ints(api, context, "strides"),
-                                   attribute_ints(api, context, "pads"));
-  set_windowed_shape(api, context, x, kOfInput,
-                     {p.pad_top + p.pad_bottom - p.kernel_h, p.stride_h},
+  const PoolParams p =
+      pool_params(attribute_ints(api, context, "kernel_shape"),
+                  attribute_ints(api, context, "strides"), attribute_ints(api, context, "pads"));
+  set_windowed_shape(api, context, x, kOfInput, {p.pad_top + p.pad_bottom - p.kernel_h, p.stride_h},
                      {p.pad_left + p.pad_right - p.kernel_w, p.stride_w});
 }
 

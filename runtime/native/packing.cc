@@ -10,21 +10,21 @@
 namespace sparsepass {
 namespace {
 
-// Floats of packed input a strip may take: it shares the second-level cache (at least 512 KiB on the
-// machines of the last ten years) with the weights and the output.
+// Floats of packed input a strip may take: it shares the second-level cache (at least 512 KiB on
+// the machines of the last ten years) with the weights and the output.
 constexpr int64_t kLeastStripFloats = 80 * 1024;
-// Every strip streams all weights once more, about this many floats each (value and code), so it may
-// be as large as they are, up to a limit.
+// Every strip streams all weights once more, about this many floats each (value and code), so it
+// may be as large as they are, up to a limit.
 constexpr double kFloatsPerWeight = 4.0;
 constexpr int64_t kMostStripFloats = 2048 * 1024;
 
-// Multiplications per input element from which copying a 1x1 layer's input into panels pays: the copy
-// costs about three cycles per 16 elements, aligned and sequential loads save about a third of each
-// multiplication.
+// Multiplications per input element from which copying a 1x1 layer's input into panels pays: the
+// copy costs about three cycles per 16 elements, aligned and sequential loads save about a third of
+// each multiplication.
 constexpr double kPanelReuse = 12.0;
 
-// Units from which a thread takes a part of the map, rather than some of the output channels: it then
-// finds in its own cache what it wrote one layer before, but runs through all of the code.
+// Units from which a thread takes a part of the map, rather than some of the output channels: it
+// then finds in its own cache what it wrote one layer before, but runs through all of the code.
 constexpr int64_t kUnitsOfPart = 6;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -49,7 +49,8 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
   const int64_t most = std::numeric_limits<int32_t>::max() / 4;
   if (in_h * in_w > most || out_h_ * out_w_ > most) return "the map is larger than 2 GiB";
 
-  const double weights = reuse * static_cast<double>(params.channels() * params.kernel_h * params.kernel_w);
+  const double weights =
+      reuse * static_cast<double>(params.channels() * params.kernel_h * params.kernel_w);
   const int64_t strip_floats = std::clamp(static_cast<int64_t>(weights * kFloatsPerWeight),
                                           kLeastStripFloats, kMostStripFloats);
   const int64_t positions = out_h_ * out_w_;
@@ -60,8 +61,7 @@ std::string Packing::init(const ConvParams& params, int64_t in_h, int64_t in_w, 
     layout_ = Layout::panels;
     pitch_ = positions;
     plane_ = in_h * in_w;
-    const int64_t budget =
-        std::max<int64_t>(1, strip_floats / (params.channels() * kUnit)) * kUnit;
+    const int64_t budget = std::max<int64_t>(1, strip_floats / (params.channels() * kUnit)) * kUnit;
     // Units start at different cache sets.
     unit_stride_ = (params.channels() | 1) * kUnit;
     add_flat_units(positions, positions, budget, parts);
@@ -145,8 +145,8 @@ void Packing::init_planes() {
   pitch_ = std::max<int64_t>(std::max(most_used, needed - least_zeros), out_w_);
 }
 
-// Units over `positions` of the rows of a whole map, cut into strips of about `budget` positions; no
-// unit starts behind `x_limit`, so that none reads behind the end of the tensor.
+// Units over `positions` of the rows of a whole map, cut into strips of about `budget` positions;
+// no unit starts behind `x_limit`, so that none reads behind the end of the tensor.
 void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget, int64_t parts) {
   const bool flat = pitch_ == positions;
   add_units(ceil_div(positions, pitch_), flat ? positions : out_w_, 0);
@@ -166,7 +166,8 @@ void Packing::add_flat_units(int64_t positions, int64_t x_limit, int64_t budget,
   }
 }
 
-// Units over `rows` rows of `pitch_` positions whose first `valid` are outputs, written from `y` on.
+// Units over `rows` rows of `pitch_` positions whose first `valid` are outputs, written from `y`
+// on.
 void Packing::add_units(int64_t rows, int64_t valid, int64_t y) {
   const int64_t end = (rows - 1) * pitch_ + valid;
   for (int64_t x = 0; x < end; x += kUnit) {

@@ -1,9 +1,9 @@
 // Where the input of a convolution lies while sparse kernels walk it.
 //
 // Every layout turns a kept weight into one flat distance: output position p of a strip reads
-// base + p + tap_offset(channel, kernel row, kernel column).  Strides become one plane per phase, so
-// that neighbouring outputs always read neighbouring inputs; the zero padding at the right of a row is
-// shared with the left of the next one (arXiv 1608.01409).
+// base + p + tap_offset(channel, kernel row, kernel column).  Strides become one plane per phase,
+// so that neighbouring outputs always read neighbouring inputs; the zero padding at the right of a
+// row is shared with the left of the next one (arXiv 1608.01409).
 #ifndef SPARSEPASS_PACKING_H_
 #define SPARSEPASS_PACKING_H_
 
@@ -50,8 +50,8 @@ class Packing {
 
  private:
   struct Phase {
-    int64_t row, column;       // of the input, modulo the strides
-    int64_t zeros, elements;   // leading zeros of a packed row, then input elements
+    int64_t row, column;      // of the input, modulo the strides
+    int64_t zeros, elements;  // leading zeros of a packed row, then input elements
   };
 
   void init_planes();
@@ -64,7 +64,7 @@ class Packing {
   int64_t shift_h_ = 0;  // rows a packed plane has beyond its output rows
   int64_t plane_ = 0;    // floats from one plane (or channel, in place) to the next
   int64_t row_phases_ = 1, column_phases_ = 1;
-  std::vector<Phase> phases_;         // (row phase, column phase)
+  std::vector<Phase> phases_;        // (row phase, column phase)
   std::vector<int32_t> lanes_;       // panels: input positions of each unit's lanes
   std::vector<uint8_t> neighbours_;  // panels: see PanelCopy
   int64_t unit_stride_ = 0;          // panels: floats from one unit to the next

@@ -9,12 +9,12 @@ std::string check_params(const ConvParams& p) {
     const char* name;
     int64_t value, least;
   } fields[] = {
-      {"filters", p.filters, 1},         {"channels per group", p.channels_per_group, 1},
-      {"group", p.groups, 1},            {"kernel height", p.kernel_h, 1},
-      {"kernel width", p.kernel_w, 1},   {"stride", p.stride_h, 1},
-      {"stride", p.stride_w, 1},         {"dilation", p.dilation_h, 1},
-      {"dilation", p.dilation_w, 1},     {"pad", p.pad_top, 0},
-      {"pad", p.pad_left, 0},            {"pad", p.pad_bottom, 0},
+      {"filters", p.filters, 1},       {"channels per group", p.channels_per_group, 1},
+      {"group", p.groups, 1},          {"kernel height", p.kernel_h, 1},
+      {"kernel width", p.kernel_w, 1}, {"stride", p.stride_h, 1},
+      {"stride", p.stride_w, 1},       {"dilation", p.dilation_h, 1},
+      {"dilation", p.dilation_w, 1},   {"pad", p.pad_top, 0},
+      {"pad", p.pad_left, 0},          {"pad", p.pad_bottom, 0},
       {"pad", p.pad_right, 0},
   };
   for (const auto& field : fields) {

@@ -14,12 +14,12 @@ inline bool multiply(int64_t a, int64_t b, int64_t* product) {
   return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, product);
 }
 
-// Empty, or what is wrong with the attributes: positive sizes, strides and dilations, pads that are not
-// negative, groups that divide, products that fit.
+// Empty, or what is wrong with the attributes: positive sizes, strides and dilations, pads that are
+// not negative, groups that divide, products that fit.
 std::string check_params(const ConvParams& params);
 
-// Empty, or what is wrong with the weight: as many values as the shape says, or flat indices that rise
-// strictly and stay inside it.
+// Empty, or what is wrong with the weight: as many values as the shape says, or flat indices that
+// rise strictly and stay inside it.
 std::string check_weight(const ConvParams& params, const Weight& weight);
 
 // Empty, or what is wrong with an input of this shape.

@@ -28,8 +28,7 @@ std::string check_pool(const PoolParams& p) {
 
 std::string check_pool_input(const PoolParams& p, const PoolShape& shape) {
   if (std::max(shape.in_h, shape.in_w) >= kMost) return "the input is too large";
-  if (std::min(shape.in_h, shape.in_w) > 0 &&
-      shape.in_h + p.pad_top + p.pad_bottom >= p.kernel_h &&
+  if (std::min(shape.in_h, shape.in_w) > 0 && shape.in_h + p.pad_top + p.pad_bottom >= p.kernel_h &&
       shape.in_w + p.pad_left + p.pad_right >= p.kernel_w) {
     return "";
   }

@@ -14,8 +14,12 @@ struct PoolParams {
   int64_t stride_h, stride_w;
   int64_t pad_top, pad_left, pad_bottom, pad_right;
 
-  int64_t out_h(int64_t in_h) const { return (in_h + pad_top + pad_bottom - kernel_h) / stride_h + 1; }
-  int64_t out_w(int64_t in_w) const { return (in_w + pad_left + pad_right - kernel_w) / stride_w + 1; }
+  int64_t out_h(int64_t in_h) const {
+    return (in_h + pad_top + pad_bottom - kernel_h) / stride_h + 1;
+  }
+  int64_t out_w(int64_t in_w) const {
+    return (in_w + pad_left + pad_right - kernel_w) / stride_w + 1;
+  }
 };
 
 struct PoolShape {

@@ -2,9 +2,9 @@
 #ifndef SPARSEPASS_SCRATCH_H_
 #define SPARSEPASS_SCRATCH_H_
 
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <condition_variable>
 #include <vector>
 
 #include "conv.h"
@@ -13,12 +13,14 @@ namespace sparsepass {
 
 class ScratchSlots {
  public:
-  // `count` slots of `floats` floats, aligned to 64 bytes.  More tasks than slots wait for each other.
-  // Several slots begin where those of other layers do, so that a core gets memory that it wrote.
+  // `count` slots of `floats` floats, aligned to 64 bytes.  More tasks than slots wait for each
+  // other. Several slots begin where those of other layers do, so that a core gets memory that it
+  // wrote.
   ScratchSlots(Host& host, int64_t count, int64_t floats) {
     const int64_t unit = count > 1 ? kSlotFloats : kLineFloats;
     const int64_t size = (floats + unit - 1) / unit * unit;
-    float* memory = size ? static_cast<float*>(host.scratch(count * size * sizeof(float))) : nullptr;
+    float* memory =
+        size ? static_cast<float*>(host.scratch(count * size * sizeof(float))) : nullptr;
     for (int64_t i = count - 1; i >= 0; --i) free_.push_back(memory + i * size);
   }
 

@@ -1,9 +1,9 @@
 // One vector type for the instruction set this file is compiled for.
 //
 // Files in kernels/ are compiled once per instruction set, with SPARSEPASS_ISA naming the
-// namespace (baseline, avx2, avx512) and the compiler flags to match.  They must not use library templates or
-// inline functions with external linkage: the linker could keep the copy that this machine cannot
-// run.  Everything below is therefore static.
+// namespace (baseline, avx2, avx512) and the compiler flags to match.  They must not use library
+// templates or inline functions with external linkage: the linker could keep the copy that this
+// machine cannot run.  Everything below is therefore static.
 #ifndef SPARSEPASS_SIMD_H_
 #define SPARSEPASS_SIMD_H_
 
@@ -28,7 +28,8 @@ namespace SPARSEPASS_ISA {
 constexpr int kLanes = SPARSEPASS_LANES;
 
 typedef float vf __attribute__((vector_size(4 * SPARSEPASS_LANES)));
-typedef float vf_unaligned __attribute__((vector_size(4 * SPARSEPASS_LANES), aligned(4), may_alias));
+typedef float vf_unaligned
+    __attribute__((vector_size(4 * SPARSEPASS_LANES), aligned(4), may_alias));
 
 static inline vf load(const float* p) { return *reinterpret_cast<const vf_unaligned*>(p); }
 static inline void store(float* p, vf v) { *reinterpret_cast<vf_unaligned*>(p) = v; }

@@ -1,7 +1,8 @@
-// Weight-sparse product with a single vector: layers whose output is one position, fully connected ones
-// above all.
+// Weight-sparse product with a single vector: layers whose output is one position, fully connected
+// ones above all.
 //
-// Every kept weight is used once, so nothing is gained by generated code, which takes twice the memory.
+// Every kept weight is used once, so nothing is gained by generated code, which takes twice the
+// memory.
 #ifndef SPARSEPASS_SPARSE_DOT_H_
 #define SPARSEPASS_SPARSE_DOT_H_
 

@@ -7,8 +7,8 @@
 
 namespace sparsepass {
 
-// Kept weights by output channel: row r owns [row_start[r], row_start[r + 1]), ordered by tap; `tap`
-// counts over all input channels, so that equal taps of two rows read the same input.
+// Kept weights by output channel: row r owns [row_start[r], row_start[r + 1]), ordered by tap;
+// `tap` counts over all input channels, so that equal taps of two rows read the same input.
 struct SparseRows {
   int64_t rows;
   std::vector<int64_t> row_start;

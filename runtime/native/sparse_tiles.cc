@@ -6,8 +6,8 @@
 namespace sparsepass {
 namespace {
 
-// Taps of a slice: with fewer, what it costs to begin and to end a list exceeds what the input gains from
-// staying in the first-level cache.
+// Taps of a slice: with fewer, what it costs to begin and to end a list exceeds what the input
+// gains from staying in the first-level cache.
 constexpr size_t kSliceTaps = 192;
 static_assert(kSliceTaps <= std::numeric_limits<uint8_t>::max(), "lists are counted in bytes");
 

@@ -1,9 +1,10 @@
 // Kept weights in register tiles, for weight-sparse convolution driven by data.
 //
-// Four output channels share an input vector: a tap stands in one list with all taps that the same ones
-// of the four keep, so that the list alone says which accumulators it is added to, and every weight
-// costs its value and a part of a 16-bit distance (Wilkinson et al., PLDI 2023).  Lists cover a slice
-// of the taps at a time, so that distances are short and the input stays close while all rows pass.
+// Four output channels share an input vector: a tap stands in one list with all taps that the same
+// ones of the four keep, so that the list alone says which accumulators it is added to, and every
+// weight costs its value and a part of a 16-bit distance (Wilkinson et al., PLDI 2023).  Lists
+// cover a slice of the taps at a time, so that distances are short and the input stays close while
+// all rows pass.
 #ifndef SPARSEPASS_SPARSE_TILES_H_
 #define SPARSEPASS_SPARSE_TILES_H_
 

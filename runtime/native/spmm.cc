@@ -1,7 +1,7 @@
 // Weight-sparse convolution: packed input times kept weights (arXiv 1911.09723, arXiv 1608.01409).
 //
-// What depends on the size of the map (packing, distances, generated code) is a Program, made when a
-// size is first seen and kept for the next runs.
+// What depends on the size of the map (packing, distances, generated code) is a Program, made when
+// a size is first seen and kept for the next runs.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -26,8 +26,8 @@ namespace {
 // Programs kept per layer: networks see few sizes, and each program holds the packed weight.
 constexpr size_t kMostPrograms = 4;
 
-// Multiply-adds of one piece of generated code where it runs over many units: its code (about 11 bytes
-// each) stays in the instruction cache, and the input channels it reads in the data cache.
+// Multiply-adds of one piece of generated code where it runs over many units: its code (about 11
+// bytes each) stays in the instruction cache, and the input channels it reads in the data cache.
 constexpr int64_t kPieceMultiplies = 800;
 
 // Units from which cutting code into pieces pays for storing accumulators between them.
@@ -60,7 +60,8 @@ struct Program {
 
 // Share of weights kept up to which a program takes no more memory than the dense weight.
 constexpr double kMostBounded = 0.4;
-// Bytes that it may take in any case: tiles of small weights would save next to nothing, and take longer.
+// Bytes that it may take in any case: tiles of small weights would save next to nothing, and take
+// longer.
 constexpr int64_t kUnbounded = 24 * 1024;
 
 // Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
@@ -187,8 +188,8 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
   if (is_single(o)) {
     for (int64_t tap = 0; tap < taps; ++tap) {
       const int64_t row = tap % kernel / params_.kernel_w * params_.dilation_h;
-      offset[tap] = (tap / kernel * o.in_h + row) * o.in_w +
-                    tap % params_.kernel_w * params_.dilation_w;
+      offset[tap] =
+          (tap / kernel * o.in_h + row) * o.in_w + tap % params_.kernel_w * params_.dilation_w;
     }
     program->single = true;
     program->dot.init(rows(), offset);
@@ -199,8 +200,8 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
   if (!error.empty()) throw std::length_error(error);
   for (int64_t tap = 0; tap < taps; ++tap) {
     const int64_t at = tap % kernel;
-    offset[tap] = program->packing.tap_offset(tap / kernel, at / params_.kernel_w,
-                                              at % params_.kernel_w);
+    offset[tap] =
+        program->packing.tap_offset(tap / kernel, at / params_.kernel_w, at % params_.kernel_w);
   }
   const std::vector<Strip>& strips = program->packing.strips();
   int64_t fewest = strips.front().units;
@@ -223,8 +224,8 @@ std::shared_ptr<Program> Spmm::make_program(const Operands& o, int64_t parts) co
   return program;
 }
 
-// Makes code of all rows; where that breaks the bound, of as many of the first rows as leave room for
-// tiles of the others.
+// Makes code of all rows; where that breaks the bound, of as many of the first rows as leave room
+// for tiles of the others.
 void Spmm::generate(Program& program, SparseRows& weight, const std::vector<int64_t>& offset,
                     SpmmCodeOptions options) const {
   const size_t most = most_bytes();
@@ -284,15 +285,16 @@ void Spmm::compute(const Program& program, const Part& part, int64_t y_stride,
                            ? y_stride
                            : units[strip.first_unit + strip.units].y;
   const auto bend = [&](int64_t row, int64_t rows) {
-    kernels_.curve({epilogue_.curve, part.y + row * y_stride + first, rows, y_stride, last - first});
+    kernels_.curve(
+        {epilogue_.curve, part.y + row * y_stride + first, rows, y_stride, last - first});
   };
   const int64_t code_blocks = program.code_blocks();
   for (int64_t b = part.first_block; b < part.last_block; ++b) {
     if (b < code_blocks) {
       const SpmmBlock& block = program.code->blocks()[b];
       const bool gives_up = part.apart && b + 1 < std::min(part.last_block, code_blocks);
-      program.code->run(block, gives_up ? &block + 1 : nullptr, units, strip.first_unit, strip.units,
-                        part.x, part.residual, part.y, partial);
+      program.code->run(block, gives_up ? &block + 1 : nullptr, units, strip.first_unit,
+                        strip.units, part.x, part.residual, part.y, partial);
       bend(block.first_row, block.rows);
     } else {
       const SparseTiles::Block& block = program.tiles.blocks()[b - code_blocks];
@@ -367,7 +369,7 @@ void Spmm::run_strips(const Program& program, const Operands& o, Host& host, boo
     const float* x = o.x + image * in_size;
     if (parallel && host.apart() && program.code) {
       program.code->give_up(program.code->blocks().front(), packing.units() + strip.first_unit,
-                           strip.units, o.y + image * params_.filters * y_stride);
+                            strip.units, o.y + image * params_.filters * y_stride);
     }
     if (packing.layout() != Layout::in_place) {
       packing.pack(x, strip, 0, params_.channels(), scratch.data(), kernels_);
@@ -441,8 +443,8 @@ std::unique_ptr<Conv> make_spmm(const ConvParams& params, const Weight& weight, 
 }
 
 std::unique_ptr<Conv> make_spmm_tiles(const ConvParams& params, const Weight& weight,
-                                     const float* bias, const Epilogue& epilogue,
-                                     const KernelTable& kernels, std::string* error) {
+                                      const float* bias, const Epilogue& epilogue,
+                                      const KernelTable& kernels, std::string* error) {
   return make(params, weight, bias, epilogue, kernels, false, error);
 }
 

@@ -92,10 +92,11 @@ std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* 
   }
   const int64_t count = content.end - content.begin;
   int64_t asked = 0;
-  // Evenly over the piece, and all of them: a line nobody asked for stops the machine for as long as
-  // dozens of multiplications take.
+  // Evenly over the piece, and all of them: a line nobody asked for stops the machine for as long
+  // as dozens of multiplications take.
   const auto ask = [&](int64_t done) {
-    for (; asked * count < done * content.lines || (done == count && asked < content.lines); ++asked) {
+    for (; asked * count < done * content.lines || (done == count && asked < content.lines);
+         ++asked) {
       writer.emit.prefetch({kNext, static_cast<int32_t>(asked * kLine)});
     }
   };
@@ -156,8 +157,8 @@ bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
     }
     if (split > 1) partial_floats_ = std::max<int64_t>(partial_floats_, rows * kUnit);
   }
-  // From the last to the first, so that each knows how long the next one is.  Behind the last comes the
-  // first again, for the next strip or image.
+  // From the last to the first, so that each knows how long the next one is.  Behind the last comes
+  // the first again, for the next strip or image.
   pieces_.resize(contents.size());
   std::vector<std::vector<uint8_t>> written(contents.size());
   for (size_t p = contents.size(); p-- > 0;) {
@@ -221,15 +222,15 @@ void SpmmCode::give_up(const SpmmBlock& block, const Unit* units, int64_t count,
   }
 }
 
-void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units,
-                   int64_t first, int64_t count, const float* x, const float* residual, float* y,
+void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units, int64_t first,
+                   int64_t count, const float* x, const float* residual, float* y,
                    float* partial) const {
   float* rows = y + block.first_row * y_stride_;
   const float* added = residual ? residual + block.first_row * y_stride_ : nullptr;
   for (size_t p = block.first_piece; p < block.last_piece; ++p) {
     const Piece& piece = pieces_[p];
-    const auto function = reinterpret_cast<Function>(
-        reinterpret_cast<uintptr_t>(code_.data() + piece.code));
+    const auto function =
+        reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(code_.data() + piece.code));
     const float* weights = reinterpret_cast<const float*>(code_.data() + piece.weights);
     const uint8_t* next_code = code_.data() + piece.next;
     for (int64_t u = first; u < first + count; ++u) {
@@ -265,8 +266,8 @@ bool SpmmCode::generate(Isa, const SparseRows&, const float*, const std::vector<
 void SpmmCode::set_units(const Unit*, int64_t) {}
 void SpmmCode::prefetch(const SpmmBlock&) const {}
 void SpmmCode::give_up(const SpmmBlock&, const Unit*, int64_t, float*) const {}
-void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*, const float*,
-                   float*, float*) const {}
+void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*,
+                   const float*, float*, float*) const {}
 
 #endif
 

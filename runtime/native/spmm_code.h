@@ -1,9 +1,9 @@
 // Generated code for weight-sparse convolution.
 //
-// For a block of output channels, every kept weight becomes one fused multiply-add whose accumulator is
-// fixed in the instruction: no index is loaded, an input vector is loaded once for all channels of the
-// block that use it, and accumulators never leave their registers (the idea of arXiv 2101.07948;
-// the values stay in memory, so that code and weights stream side by side).
+// For a block of output channels, every kept weight becomes one fused multiply-add whose
+// accumulator is fixed in the instruction: no index is loaded, an input vector is loaded once for
+// all channels of the block that use it, and accumulators never leave their registers (the idea of
+// arXiv 2101.07948; the values stay in memory, so that code and weights stream side by side).
 #ifndef SPARSEPASS_SPMM_CODE_H_
 #define SPARSEPASS_SPMM_CODE_H_
 
@@ -20,16 +20,16 @@ namespace sparsepass {
 
 struct SpmmCodeOptions {
   Epilogue epilogue;
-  bool residual;      // the call adds one
-  bool gaps;          // units may keep lanes that are no neighbours
-  int64_t y_stride;   // floats from one output channel to the next
+  bool residual;            // the call adds one
+  bool gaps;                // units may keep lanes that are no neighbours
+  int64_t y_stride;         // floats from one output channel to the next
   int64_t most_multiplies;  // of one piece of code, so that it stays in the instruction cache
   int64_t units;            // over which a piece runs at least
   size_t most_bytes;        // of memory, if code alone does not take more
 };
 
-// A block of output channels: its pieces of code, [first_piece, last_piece), run one after the other
-// over the same units.
+// A block of output channels: its pieces of code, [first_piece, last_piece), run one after the
+// other over the same units.
 struct SpmmBlock {
   int64_t first_row, rows;
   size_t first_piece, last_piece;
@@ -66,18 +66,18 @@ class SpmmCode {
            int64_t count, const float* x, const float* residual, float* y, float* partial) const;
 
  private:
-  // Code, then the weights it reads.  While a piece runs over its units it asks for the next one, a slice
-  // per unit: a network's code exceeds every cache, and nothing else fetches code ahead.
+  // Code, then the weights it reads.  While a piece runs over its units it asks for the next one, a
+  // slice per unit: a network's code exceeds every cache, and nothing else fetches code ahead.
   struct Piece {
     size_t code, weights, next;
     size_t slice;  // bytes of the next piece asked for by one call
   };
-  // Lanes of a unit before the first one it keeps: without gaps lanes do not move, so that the outputs of a
-  // unit begin so many floats before the first one kept.
+  // Lanes of a unit before the first one it keeps: without gaps lanes do not move, so that the
+  // outputs of a unit begin so many floats before the first one kept.
   int64_t skipped(const Unit& unit) const { return gaps_ ? 0 : __builtin_ctz(unit.mask); }
 
-  // What AVX2 code reads of a unit: lane moves and lane masks, and where the upper half goes (at bytes
-  // 0, 64 and 128).
+  // What AVX2 code reads of a unit: lane moves and lane masks, and where the upper half goes (at
+  // bytes 0, 64 and 128).
   struct LaneMoves {
     int32_t from[kUnit], keep[kUnit];
     int64_t upper_bytes;

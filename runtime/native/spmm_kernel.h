@@ -19,16 +19,16 @@ struct Unit {
   uint32_t mask;
 };
 
-// Rows of a tile share the input vectors of the taps they keep: of a tap that keeps the rows whose bits
-// `pattern` has set, 1 to kTilePatterns - 1, every vector is loaded once.
+// Rows of a tile share the input vectors of the taps they keep: of a tap that keeps the rows whose
+// bits `pattern` has set, 1 to kTilePatterns - 1, every vector is loaded once.
 constexpr int kTileRows = 4;
 constexpr int kTilePatterns = 1 << kTileRows;
 
 // For `rows` output channels (at most kMostTiledRows) and `count` units (at most kMostUnits):
 //   y[row][unit positions] = epilogue(bias[row] + sum of value * x[offset + unit.x] (+ residual))
-// Weights follow each other slice by slice, in a slice tile by tile, in a tile pattern by pattern, in a
-// pattern tap by tap: `counts` has the taps of each pattern, `distances` each tap's offset less that of
-// its slice, `values` the weights of the tap's rows.
+// Weights follow each other slice by slice, in a slice tile by tile, in a tile pattern by pattern,
+// in a pattern tap by tap: `counts` has the taps of each pattern, `distances` each tap's offset
+// less that of its slice, `values` the weights of the tap's rows.
 struct SpmmTile {
   const float* x;
   const int64_t* slices;  // offset of each
@@ -73,7 +73,8 @@ using CopyPlaneKernel = void(const PlaneCopy& copy);
 
 // Copies `units` units of every channel next to each other:
 // dst[u * unit_stride + c * 16 + i] = src[c * plane + lane[u * 16 + i]].
-// Where `neighbours[u]` is not 0, so many lanes of the unit are neighbours, and the rest do not matter.
+// Where `neighbours[u]` is not 0, so many lanes of the unit are neighbours, and the rest do not
+// matter.
 struct PanelCopy {
   const float* src;
   int64_t plane, channels, units, unit_stride;

@@ -16,10 +16,11 @@
 namespace sparsepass {
 
 // Arguments of generated code, in the registers of the System V convention.
-constexpr Register kX = rdi, kWeights = rsi, kY = rdx, kResidual = rcx, kPartial = r8, kUnitInfo = r9;
+constexpr Register kX = rdi, kWeights = rsi, kY = rdx, kResidual = rcx, kPartial = r8,
+                   kUnitInfo = r9;
 using Function = void(__attribute__((sysv_abi)) *)(const float* x, const float* weights, float* y,
-                                                  const float* residual, float* partial,
-                                                  uint64_t unit, const uint8_t* next);
+                                                   const float* residual, float* partial,
+                                                   uint64_t unit, const uint8_t* next);
 // Where the slice of the next piece begins that a call asks for.
 constexpr Register kNext = r11;
 constexpr int64_t kLine = 64;
@@ -106,7 +107,8 @@ class Avx512Writer {
   }
 
  private:
-  // One-byte displacements of whole vectors, which take three bytes less than long ones, reach so far.
+  // One-byte displacements of whole vectors, which take three bytes less than long ones, reach so
+  // far.
   static constexpr int32_t kReach = 128 * 64;
   // Loads that have to come within reach for another move, which takes seven bytes.
   static constexpr int kWorthMoving = 4;

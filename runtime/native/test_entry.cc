@@ -1,4 +1,5 @@
-// The entry through which the tests run every algorithm on every instruction set, without a session.
+// The entry through which the tests run every algorithm on every instruction set, without a
+// session.
 #include <cstring>
 #include <exception>
 #include <thread>
@@ -62,7 +63,7 @@ struct SparsepassTest {
   int32_t curve;
   int64_t params[13];  // as ConvParams
   int64_t shape[4];
-  float epilogue[3];   // slope, low, high
+  float epilogue[3];  // slope, low, high
   const float* values;
   const int32_t* indices;
   int64_t count;
@@ -93,12 +94,13 @@ SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t messag
                              static_cast<Curve>(test->curve)};
   try {
     std::string error;
-    const std::unique_ptr<Conv> conv = factory(params, weight, test->bias, epilogue, *kernels, &error);
+    const std::unique_ptr<Conv> conv =
+        factory(params, weight, test->bias, epilogue, *kernels, &error);
     if (!conv) return fail(error);
     error = check_input(params, test->shape[0], test->shape[1], test->shape[2], test->shape[3]);
     if (!error.empty()) return fail(error);
-    const Operands operands = {test->x, test->residual, test->y, test->shape[0], test->shape[2],
-                               test->shape[3]};
+    const Operands operands = {test->x,        test->residual, test->y,
+                               test->shape[0], test->shape[2], test->shape[3]};
     TestHost host(test->threads);
     for (int r = 0; r < test->repeats && operands.batch > 0; ++r) {
       conv->run(operands, host);
@@ -111,7 +113,8 @@ SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t messag
   return 0;
 }
 
-// Local response normalisation; `shape` is batch, channels, pixels.  Returns what sparsepass_test does.
+// Local response normalisation; `shape` is batch, channels, pixels.  Returns what sparsepass_test
+// does.
 SP_EXPORT int sparsepass_test_lrn(int32_t isa, int32_t threads, const LrnParams* params,
                                   const LrnShape* shape, const float* x, float* y) {
   if (isa < 0 || isa > static_cast<int>(best_isa())) return 2;

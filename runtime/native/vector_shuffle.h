@@ -10,7 +10,7 @@ namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
 #if SPARSEPASS_LANES == 16
-#define SPARSEPASS_FOR_LANES(lane)                                                       \
+#define SPARSEPASS_FOR_LANES(lane)                                                          \
   lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7), lane(8), lane(9), \
       lane(10), lane(11), lane(12), lane(13), lane(14), lane(15)
 #elif SPARSEPASS_LANES == 8
@@ -52,7 +52,7 @@ static inline vf shift_in(vf v, float next) {
 // Exchanges the elements of a whose index has bit `kBit` with those of b that have it not.
 template <int kBit>
 static inline void exchange(vf& a, vf& b) {
-#define SPARSEPASS_UPPER(i) ((i) & kBit ? kLanes + (i)-kBit : (i))
+#define SPARSEPASS_UPPER(i) ((i) & kBit ? kLanes + (i) - kBit : (i))
 #define SPARSEPASS_LOWER(i) ((i) & kBit ? kLanes + (i) : (i) + kBit)
   vf upper = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_UPPER));
   b = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_LOWER));

@@ -2,9 +2,9 @@
 //
 // A convolution with stride s is the sum of s * s convolutions with stride 1, one for each phase of
 // the input rows and columns, whose kernels are s times smaller (Huang et al., arXiv 2002.00552).
-// They share one output transform: phases are channels here.  Where a kernel lacks the last tap in some
-// phases, as 7 x 7 with stride 2 does in all but the first, the weight there is zero at infinity, and
-// these products are left out.
+// They share one output transform: phases are channels here.  Where a kernel lacks the last tap in
+// some phases, as 7 x 7 with stride 2 does in all but the first, the weight there is zero at
+// infinity, and these products are left out.
 //
 // A block of tiles at a time: its transformed input stays in the second-level cache while passes of
 // filters multiply it and transform their sums back.
@@ -41,19 +41,20 @@
 namespace sparsepass {
 namespace {
 
-// Filters that are multiplied before their sums are transformed.  Where the transformed input leaves
-// most of the cache to the sums, fewer at a time let more tiles take part.
+// Filters that are multiplied before their sums are transformed.  Where the transformed input
+// leaves most of the cache to the sums, fewer at a time let more tiles take part.
 constexpr int64_t kPassFilters = 32, kShortPassFilters = 16, kFewChannels = 64;
 
 // Whole blocks go to the threads where at most one in so many turns is then idle.
 constexpr int64_t kTurnsOfIdle = 8;
 
-// F(m x m, taps x taps) by the finite interpolation points in the order of the kernels, and infinity.
+// F(m x m, taps x taps) by the finite interpolation points in the order of the kernels, and
+// infinity.
 struct Variant {
   int64_t m, taps;
   double points[6];
-  WinogradInputKernel* KernelTable::*input;
-  WinogradOutputKernel* KernelTable::*output;
+  WinogradInputKernel* KernelTable::* input;
+  WinogradOutputKernel* KernelTable::* output;
 
   int64_t tile() const { return m + taps - 1; }
   int64_t positions() const { return tile() * tile(); }
@@ -457,14 +458,13 @@ void Winograd::run_passes(const Operands& operands, const Grid& g, Host& host) c
     share_out(host, parts, 4 * rows_floats(operands, g), [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
-    share_out(host, passes_, 4 * sums_floats(g), [&](int64_t pass, float* memory) {
-      multiply(block, pass, input, memory);
-    });
+    share_out(host, passes_, 4 * sums_floats(g),
+              [&](int64_t pass, float* memory) { multiply(block, pass, input, memory); });
   }
 }
 
-// The variant among `variants` for the taps that a phase of the kernel has; null where none fits.  The
-// shape has been checked.
+// The variant among `variants` for the taps that a phase of the kernel has; null where none fits.
+// The shape has been checked.
 const Variant* variant_for(const ConvParams& p, std::initializer_list<const Variant*> variants) {
   const int64_t stride = p.stride_h;
   if (stride != 1 && stride != 2 && stride != 4) return nullptr;
@@ -485,8 +485,9 @@ std::unique_ptr<Conv> make(std::initializer_list<const Variant*> variants, const
   if (!error->empty()) return nullptr;
   const Variant* variant = variant_for(params, variants);
   if (variant == nullptr) {
-    *error = "Winograd convolution needs dilation 1, a stride of 1, 2 or 4 in both directions and " +
-             std::string(taps) + " taps of the kernel in each of its phases";
+    *error =
+        "Winograd convolution needs dilation 1, a stride of 1, 2 or 4 in both directions and " +
+        std::string(taps) + " taps of the kernel in each of its phases";
     return nullptr;
   }
   return with_curve(

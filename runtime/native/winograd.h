@@ -7,8 +7,8 @@
 
 namespace sparsepass {
 
-// For dilation 1, strides of 1, 2 or 4, and kernels of 3 (winograd4: or 4) times the stride, or up to
-// a stride less one smaller.
+// For dilation 1, strides of 1, 2 or 4, and kernels of 3 (winograd4: or 4) times the stride, or up
+// to a stride less one smaller.
 ConvFactory make_winograd2, make_winograd4;
 
 }  // namespace sparsepass

@@ -32,8 +32,8 @@ struct WinogradInput {
 };
 using WinogradInputKernel = void(const WinogradInput& job);
 
-// Tiles, `step` elements apart, are read in units of the widest vector; a row begins anywhere in its
-// first vector.
+// Tiles, `step` elements apart, are read in units of the widest vector; a row begins anywhere in
+// its first vector.
 constexpr int64_t winograd_row_floats(int64_t step, int64_t tiles) {
   return (tiles + 15) / 16 * 16 * step + 48;
 }

@@ -32,13 +32,14 @@ static inline void gather_pixel(const WalkJob& job, const EncodedChunk& chunk, i
       const float* weight =
           job.weight + chunk.number * job.weight_stride + (r * runs + run) * run_floats;
       const int64_t row = i * job.in_w;
-      for_each_nonzero<kGrouped>(
-          chunk, row + first, row + last, static_cast<uint32_t>((row + left) * job.chunk_channels),
-          [&](float value, uint64_t at) {
-            const vf v = splat(value);
-            const float* w = weight + at * (kVectors * kLanes);
-            for (int k = 0; k < kVectors; ++k) sums[k] = fma(v, load(w + k * kLanes), sums[k]);
-          });
+      for_each_nonzero<kGrouped>(chunk, row + first, row + last,
+                                 static_cast<uint32_t>((row + left) * job.chunk_channels),
+                                 [&](float value, uint64_t at) {
+                                   const vf v = splat(value);
+                                   const float* w = weight + at * (kVectors * kLanes);
+                                   for (int k = 0; k < kVectors; ++k)
+                                     sums[k] = fma(v, load(w + k * kLanes), sums[k]);
+                                 });
     }
   }
 }

@@ -32,17 +32,17 @@ static inline void step(Sweep* sweep) {
 template <bool kGrouped, int kRows, int kColumns>
 static inline void visit(Sweep* sweep, int64_t first_column, vf (*sums)[kColumns]) {
   const float* weight = sweep->weight + first_column * kLanes;
-  for_each_nonzero<kGrouped>(
-      *sweep->chunk, sweep->pixel, sweep->pixel + 1,
-      static_cast<uint32_t>(sweep->pixel * sweep->chunk_channels), [&](float value, uint64_t at) {
-        const vf v = splat(value);
-        const float* w = weight + at * (9 * kLanes);
-        for (int r = 0; r < kRows; ++r) {
-          for (int s = 0; s < kColumns; ++s) {
-            sums[r][s] = fma(v, load(w + (r * 3 + s) * kLanes), sums[r][s]);
-          }
-        }
-      });
+  for_each_nonzero<kGrouped>(*sweep->chunk, sweep->pixel, sweep->pixel + 1,
+                             static_cast<uint32_t>(sweep->pixel * sweep->chunk_channels),
+                             [&](float value, uint64_t at) {
+                               const vf v = splat(value);
+                               const float* w = weight + at * (9 * kLanes);
+                               for (int r = 0; r < kRows; ++r) {
+                                 for (int s = 0; s < kColumns; ++s) {
+                                   sums[r][s] = fma(v, load(w + (r * 3 + s) * kLanes), sums[r][s]);
+                                 }
+                               }
+                             });
   step(sweep);
 }
 
@@ -111,8 +111,12 @@ template <bool kGrouped>
 static void sweep_chunk(const WalkJob& job, const EncodedChunk& chunk) {
   const float* weight = job.weight + chunk.number * job.weight_stride;
   const uintptr_t fetch_bytes = sizeof(float) * job.weight_stride / (job.in_h * job.in_w);
-  Sweep sweep = {&chunk, weight, 0, job.chunk_channels,
-                 reinterpret_cast<uintptr_t>(weight + job.weight_stride), fetch_bytes};
+  Sweep sweep = {&chunk,
+                 weight,
+                 0,
+                 job.chunk_channels,
+                 reinterpret_cast<uintptr_t>(weight + job.weight_stride),
+                 fetch_bytes};
   const int64_t first = job.first_pixel / job.out_w, last = first + job.pixels / job.out_w - 1;
   for (int64_t i = 0; i < job.in_h; ++i) {
     // Row r of the kernel sees input row i from output row i + pad_top - r.

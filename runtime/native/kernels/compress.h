@@ -55,8 +55,7 @@ static inline void compress(vf v, uint32_t mask, float* values) {
 // Writes first + lane, modulo 2^16, for the lanes named by mask; kLanes entries are overwritten.
 static inline void compress_positions(uint32_t first, uint32_t mask, uint16_t* index) {
 #if SPARSEPASS_LANES == 16
-  const __m512i lane =
-      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   const __m512i position = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int>(first)));
   _mm256_storeu_si256(
       reinterpret_cast<__m256i*>(index),

@@ -10,8 +10,8 @@ namespace {
 
 typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
 
-// e^x for x from -87 to 88: 2^n e^r with |r| at most half of log 2, by the series of e^r, whose first
-// term left out is below half a unit in the last place.
+// e^x for x from -87 to 88: 2^n e^r with |r| at most half of log 2, by the series of e^r, whose
+// first term left out is below half a unit in the last place.
 inline vf exponential(vf x) {
   // Adding and taking away this much rounds to an integer, which is then in the last bits.
   const vf rounder = splat(12582912.0f);

@@ -1,8 +1,8 @@
 // Depthwise convolution straight from the NCHW tensor, without a copy.
 //
-// A block is up to four output rows by one vector of columns.  Each input row is loaded once per tap
-// column and multiplied into every output row of the block that reads it; padding is a mask at the
-// sides, and rows that do not exist at top and bottom.
+// A block is up to four output rows by one vector of columns.  Each input row is loaded once per
+// tap column and multiplied into every output row of the block that reads it; padding is a mask at
+// the sides, and rows that do not exist at top and bottom.
 #include "../depthwise_kernel.h"
 
 #include "../lanes.h"
@@ -21,8 +21,8 @@ constexpr int64_t kMostRows = 2;
 // Floats of input that stay in the first-level cache while they are read column by column.
 constexpr int64_t kCachedFloats = 4096;
 
-// The outputs that one call computes: filters [first, last), `rows` rows from `row` on that are `step`
-// apart, and `across` vectors from `column` on.
+// The outputs that one call computes: filters [first, last), `rows` rows from `row` on that are
+// `step` apart, and `across` vectors from `column` on.
 struct Part {
   int64_t first, last;
   int64_t row, rows, step;
@@ -64,8 +64,8 @@ class Finish {
   }
 
  private:
-  // The last vector of a row starts early rather than to run over the end, so only maps narrower than
-  // a vector have lanes without output.
+  // The last vector of a row starts early rather than to run over the end, so only maps narrower
+  // than a vector have lanes without output.
   SPARSEPASS_INLINE void store_clamped(Vector sum, int64_t at) const {
     // A NaN in the second operand is kept.
     sum = low_ > sum ? low_ : sum;
@@ -168,8 +168,7 @@ struct Square {
 
   // One vector of columns, all rows and filters of the part.
   template <class L>
-  SPARSEPASS_INLINE static void columns(const DepthwiseJob& job, const Part& part,
-                                        int64_t column) {
+  SPARSEPASS_INLINE static void columns(const DepthwiseJob& job, const Part& part, int64_t column) {
     const int64_t first = column * kStride - job.pad_left;
     const Window<L, kKernel, kStride> window(first, job.dilation_w, job.in_w);
     const Finish<L> finish(job);

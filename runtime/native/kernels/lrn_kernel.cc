@@ -1,7 +1,7 @@
 // Local response normalisation, vectorised over pixels.
 //
-// The squares of a window are added anew for each channel: a running sum that drops the oldest square
-// would keep that square's rounding error, which may be far larger than the sum.
+// The squares of a window are added anew for each channel: a running sum that drops the oldest
+// square would keep that square's rounding error, which may be far larger than the sum.
 #include "../lrn_kernel.h"
 
 #include "../simd.h"

@@ -1,5 +1,5 @@
-// Max pooling: the largest of each column of the windows first, vectorised along input rows, then the
-// largest of neighbouring columns, vectorised along output rows.
+// Max pooling: the largest of each column of the windows first, vectorised along input rows, then
+// the largest of neighbouring columns, vectorised along output rows.
 //
 // The input is read once for every window row that it takes part in, which is all the time it takes
 // while a plane stays in cache.

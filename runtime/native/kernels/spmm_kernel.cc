@@ -1,7 +1,7 @@
 // Sparse times dense product on packed input, driven by data (Wilkinson et al., PLDI 2023).
 //
-// The input vectors of a tap are loaded once for all rows of a tile that keep it; the accumulators of
-// the tile stay in registers over a slice of the taps.
+// The input vectors of a tap are loaded once for all rows of a tile that keep it; the accumulators
+// of the tile stay in registers over a slice of the taps.
 #include "spmm_kernel.h"
 
 #include "lanes.h"
@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kPerUnit = kUnit / kLanes;
 
-// Channels copied into panels at the same time: what they read stays in the first-level cache, and every
-// panel gets some lines in a row.
+// Channels copied into panels at the same time: what they read stays in the first-level cache, and
+// every panel gets some lines in a row.
 constexpr int64_t kPanelChannels = 8;
 
 inline vf finish(vf value, const Epilogue& e) {
@@ -67,8 +67,8 @@ struct Stream {
   const float* values;
 };
 
-// Adds the taps of patterns 1 to kPattern.  Loops are unrolled so that the sums stay in registers from
-// one pattern to the next.
+// Adds the taps of patterns 1 to kPattern.  Loops are unrolled so that the sums stay in registers
+// from one pattern to the next.
 template <int kPattern, int kVectors>
 SPARSEPASS_INLINE void add_taps(const float* const* x, Stream& stream,
                                 vf (&sums)[kTileRows][kVectors]) {
@@ -171,7 +171,8 @@ void copy_rows(const PlaneCopy& copy, float* row) {
     for (int64_t j = 0; j < copy.pitch; j += kLanes) {
       const float* p = src + kStride * j;
       const bool whole = j >= copy.zeros && j + kLanes <= last;
-      store(row + j, kStride == 1 && whole ? load(p) : Part<kStride>(copy.zeros - j, last - j).load(p));
+      store(row + j,
+            kStride == 1 && whole ? load(p) : Part<kStride>(copy.zeros - j, last - j).load(p));
     }
   }
 }

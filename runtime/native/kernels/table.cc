@@ -1,7 +1,6 @@
 // The kernel table of the instruction set this file is compiled for.
 #include "kernels.h"
 
-
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 

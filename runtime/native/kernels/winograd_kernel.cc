@@ -46,7 +46,8 @@ inline void transform_input(const vf (&d)[7], vf (&v)[7]) {
     v[2 * i] = odd + points[i] * even;
     v[2 * i + 1] = odd - points[i] * even;
   }
-  v[6] = (d[6] - splat(3.890625f) * d[4]) + (splat(2.583984375f) * d[2] - splat(0.14654541015625f) * d[0]);
+  v[6] = (d[6] - splat(3.890625f) * d[4]) +
+         (splat(2.583984375f) * d[2] - splat(0.14654541015625f) * d[0]);
 }
 
 // A^T s.
@@ -192,9 +193,12 @@ void transform_input_tiles(const WinogradInput& job) {
 template <int kOut, int kTaps>
 void transform_input_tiles(const WinogradInput& job) {
   switch (job.stride) {
-    case 1: return transform_input_tiles<kOut, kTaps, 1>(job);
-    case 2: return transform_input_tiles<kOut, kTaps, 2>(job);
-    case 4: return transform_input_tiles<kOut, kTaps, 4>(job);
+    case 1:
+      return transform_input_tiles<kOut, kTaps, 1>(job);
+    case 2:
+      return transform_input_tiles<kOut, kTaps, 2>(job);
+    case 4:
+      return transform_input_tiles<kOut, kTaps, 4>(job);
   }
 }
 
