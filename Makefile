@@ -50,7 +50,7 @@ lint: setup ## check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/python tests/static_view.py
 	$(BIN)/pyright
-	$(BIN)/clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE))
+	@$(BIN)/clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE))
 
 bench: setup ## time networks and kernels against every engine installed (hours; goes on)
 	$(BIN)/python tests/benchmarks/shared_models.py
