@@ -221,9 +221,11 @@ def _print_engines(console: Console, report: Report) -> None:
 
 def _print_warnings(console: Console, warnings: tuple[str, ...]) -> None:
     for warning in warnings:
-        console.print(
-            Text("warning: ", style="bold yellow").append(units.printable(warning), style="default")
+        line = Text("warning: ", style="bold yellow").append(
+            units.printable(warning), style="default"
         )
+        # One line whatever the width, as for errors: programs that read the output count lines.
+        console.print(line, soft_wrap=True)
 
 
 def _title(layer: LayerReport) -> Text:

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from models_in_text import normal, proto_of
+from sparsepass import profile
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
 from sparsepass.report import Analysis, Report
@@ -75,7 +76,12 @@ def test_the_default_output_stands_beside_the_model(net, run):
     assert "net.sparse.onnx" in said
 
 
-def test_quiet_prints_the_headline_and_the_files(net, run):
+@pytest.mark.parametrize(
+    "cpu", ["AMD EPYC", "a CPU with a long name that no profile was measured on"]
+)
+def test_quiet_prints_the_headline_warnings_and_files(cpu, net, run, monkeypatch):
+    monkeypatch.setattr(profile, "cpu_name", lambda: cpu)
+
     _, said, _ = run("optimize", net, "--no-measure", "--quiet")
 
     lines = [line for line in said.splitlines() if not line.startswith("warning")]

@@ -42,7 +42,8 @@ def test_nothing_is_cut_in_the_columns_of_a_real_size_network(width):
 
     text = printed(print_report, report, width=width)
 
-    assert max(map(len, text.splitlines())) <= width
+    table = [line for line in text.splitlines() if not line.startswith("warning: ")]
+    assert max(map(len, table)) <= width
     assert all(layer.chosen.algorithm in text for layer in report.layers)
     assert "2,310" in text
 
@@ -54,6 +55,14 @@ def test_quiet_leaves_the_headline_and_the_warnings():
         "0.60 ms -> 0.30 ms, 2.0x, outputs equal within 3.1e-6 (tolerance 2e-5)",
         "warning: no profile of this machine: predictions come from another CPU; run calibrate",
     ]
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_warning_is_one_line_in_any_width(width):
+    lines = printed(print_report, tiny_report(), quiet=True, width=width).splitlines()
+
+    assert lines[-1].startswith("warning: ")
+    assert lines[-1].endswith("run calibrate")
 
 
 def test_different_outputs_are_shouted():
