@@ -90,7 +90,7 @@ class Problem:
 
 
 class Arguments(ctypes.Structure):
-    """``SparsepassTest`` of test_entry.cc."""
+    """``SparsepassTest`` of testing/entry.cc."""
 
     _fields_ = (
         ("algorithm", ctypes.c_char_p),

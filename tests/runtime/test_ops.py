@@ -78,7 +78,7 @@ def test_the_library_names_the_widest_instruction_set_it_runs_here():
 
 def declared_slots() -> dict[str, int]:
     rows = re.findall(
-        r"^\s+SP_ORT_SLOT\((\d+), (\w+),", (NATIVE / "ort_abi.h").read_text(), re.MULTILINE
+        r"^\s+SP_ORT_SLOT\((\d+), (\w+),", (NATIVE / "ort" / "abi.h").read_text(), re.MULTILINE
     )
     return {name: int(slot) for slot, name in rows}
 
@@ -107,7 +107,7 @@ def test_every_declared_slot_of_the_abi_answers():
 
 
 def test_an_api_newer_than_the_runtime_is_not_asked_for():
-    text = (NATIVE / "ort_abi.h").read_text()
+    text = (NATIVE / "ort" / "abi.h").read_text()
 
     assert "kApiVersion = 17" in text
     assert max(declared_slots().values()) < 275  # the size of that version's table

@@ -1,7 +1,7 @@
 // Run-time encoding of one chunk of channels for CPO and CPS: every non-zero is stored once.
-#include "activation_kernel.h"
-#include "kernels/compress.h"
-#include "vector_shuffle.h"
+#include "kernels/activation_kernel.h"
+#include "simd/compress.h"
+#include "simd/shuffle.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

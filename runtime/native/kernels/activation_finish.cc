@@ -1,6 +1,6 @@
 // From sums with filters innermost to NCHW, with residual and activation.
-#include "activation_kernel.h"
-#include "vector_shuffle.h"
+#include "kernels/activation_kernel.h"
+#include "simd/shuffle.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

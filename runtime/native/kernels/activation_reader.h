@@ -2,8 +2,8 @@
 #ifndef SPARSEPASS_KERNELS_ACTIVATION_READER_H_
 #define SPARSEPASS_KERNELS_ACTIVATION_READER_H_
 
-#include "activation_kernel.h"
-#include "simd.h"
+#include "kernels/activation_kernel.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

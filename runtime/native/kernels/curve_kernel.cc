@@ -1,8 +1,8 @@
 // Smooth activations, in place.
-#include "../curve_kernel.h"
+#include "kernels/curve_kernel.h"
 
-#include "../simd.h"
-#include "../vector_shuffle.h"
+#include "simd/shuffle.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

@@ -3,9 +3,9 @@
 // A block is up to four output rows by one vector of columns.  Each input row is loaded once per
 // tap column and multiplied into every output row of the block that reads it; padding is a mask at
 // the sides, and rows that do not exist at top and bottom.
-#include "../depthwise_kernel.h"
+#include "kernels/depthwise_kernel.h"
 
-#include "../lanes.h"
+#include "simd/lanes.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

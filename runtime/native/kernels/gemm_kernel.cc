@@ -1,8 +1,8 @@
 // The register tiles of the dense matrix product, and the copies that lower a convolution to it.
-#include "../gemm_kernel.h"
+#include "kernels/gemm_kernel.h"
 
-#include "../simd.h"
-#include "../vector_shuffle.h"
+#include "simd/shuffle.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

@@ -2,10 +2,10 @@
 //
 // The squares of a window are added anew for each channel: a running sum that drops the oldest
 // square would keep that square's rounding error, which may be far larger than the sum.
-#include "../lrn_kernel.h"
+#include "kernels/lrn_kernel.h"
 
-#include "../simd.h"
-#include "../vector_shuffle.h"
+#include "simd/shuffle.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

@@ -3,12 +3,12 @@
 //
 // The input is read once for every window row that it takes part in, which is all the time it takes
 // while a plane stays in cache.
-#include "../pool_kernel.h"
+#include "kernels/pool_kernel.h"
 
 #include <limits>
 
-#include "../simd.h"
-#include "../vector_shuffle.h"
+#include "simd/shuffle.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

@@ -2,10 +2,10 @@
 //
 // The input vectors of a tap are loaded once for all rows of a tile that keep it; the accumulators
 // of the tile stay in registers over a slice of the taps.
-#include "spmm_kernel.h"
+#include "kernels/spmm_kernel.h"
 
-#include "lanes.h"
-#include "simd.h"
+#include "simd/lanes.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

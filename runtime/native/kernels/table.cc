@@ -1,17 +1,17 @@
 // The kernel table of the instruction set this file is compiled for.
-#include "kernels.h"
+#include "kernels/table.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
 #define SP_KERNEL(name, signature) signature name;
-#include "kernels.inc"
+#include "kernels/kernels.inc"
 #undef SP_KERNEL
 
 extern const KernelTable kernels = {
     Isa::SPARSEPASS_ISA,
 #define SP_KERNEL(name, signature) &name,
-#include "kernels.inc"
+#include "kernels/kernels.inc"
 #undef SP_KERNEL
 };
 

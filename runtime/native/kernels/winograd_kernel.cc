@@ -1,10 +1,10 @@
 // The input and output transforms of Winograd convolution, for tiles of 2 x 2 and 4 x 4 outputs.
 //
 // winograd.cc has the interpolation points and says why these.
-#include "../winograd_kernel.h"
+#include "kernels/winograd_kernel.h"
 
-#include "../simd.h"
-#include "../vector_shuffle.h"
+#include "simd/shuffle.h"
+#include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {

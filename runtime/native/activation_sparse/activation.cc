@@ -1,0 +1,290 @@
+#include "activation_sparse/activation.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "activation_sparse/encoded_input.h"
+#include "base/aligned.h"
+#include "base/arithmetic.h"
+#include "conv/curve.h"
+#include "conv/parallel.h"
+#include "dense/gemm.h"
+#include "dense/im2col.h"
+
+namespace sparsepass {
+namespace {
+
+// Sums of one task: they stay in the second-level cache beside the weights of a chunk.
+constexpr int64_t kMostSums = 64 * 1024;
+
+// Whether the nine weights of a non-zero can be applied at once.
+bool is_sweep(const ConvParams& p) {
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
+         p.dilation_h == 1 && p.dilation_w == 1;
+}
+
+// Weights are read in an order that only the input decides: small pages would cost a table walk
+// each.  What follows is advice, so its failure is none.
+void advise_large_pages(float* floats, int64_t count) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kLarge = 2 << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(floats) + kLarge - 1) / kLarge * kLarge;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(floats + count) / kLarge * kLarge;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)floats;
+  (void)count;
+#endif
+}
+
+AlignedFloats zero_floats(int64_t count) {
+  AlignedFloats floats = allocate_floats(count);
+  advise_large_pages(floats.get(), count);
+  std::fill_n(floats.get(), count, 0.0f);
+  return floats;
+}
+
+class ActivationSparse : public Conv {
+ public:
+  ActivationSparse(const Encoding& encoding, const ConvParams& params, const float* weight,
+                   const float* bias, const Epilogue& epilogue, const KernelTable& kernels,
+                   std::unique_ptr<Conv> dense)
+      : params_(params),
+        epilogue_(epilogue),
+        kernels_(kernels),
+        encoding_(encoding),
+        chunking_(params.groups, params.channels_per_group),
+        sweep_(is_sweep(params)),
+        filters_(params.filters / params.groups),
+        block_(sweep_ ? kernels.activation_sweep_block(filters_)
+                      : kernels.activation_gather_block(filters_)),
+        blocks_(divide_up(filters_, block_)),
+        tile_(product({params.kernel_h, params.kernel_w, chunking_.channels(), block_})),
+        packed_floats_(product({params.groups, blocks_, chunking_.per_group(), tile_})),
+        weight_(zero_floats(packed_floats_)),
+        bias_(zero_floats(params.groups * blocks_ * block_)),
+        dense_(std::move(dense)),
+        break_even_(break_even_density(params)) {
+    pack(weight, bias);
+  }
+
+  void run(const Operands& operands, Host& host) const override;
+  size_t packed_bytes() const override { return 4 * packed_floats_ + dense_->packed_bytes(); }
+
+ private:
+  void pack(const float* weight, const float* bias);
+  std::vector<int64_t> count(const Operands& operands, Host& host) const;
+  bool is_sparse(const int64_t* counts, int64_t pixels) const;
+  void run_encoded(const Operands& image, const int64_t* counts, char* memory, Host& host) const;
+  void walk(const Operands& image, const std::vector<std::vector<EncodedChunk>>& chunks,
+            Host& host) const;
+  // Output pixels of a task.
+  int64_t task_pixels(int64_t plane, int64_t out_w, int threads) const;
+
+  const ConvParams params_;
+  const Epilogue epilogue_;
+  const KernelTable& kernels_;
+  const Encoding encoding_;
+  const Chunking chunking_;
+  const bool sweep_;
+  const int64_t filters_, block_, blocks_;  // of a group
+  const int64_t tile_, packed_floats_;
+  const AlignedFloats weight_;  // (group, block, chunk, tile), as WalkJob wants the tile
+  const AlignedFloats bias_;    // (group, block, filter of the block)
+  const std::unique_ptr<Conv> dense_;
+  const double break_even_;
+};
+
+void ActivationSparse::pack(const float* weight, const float* bias) {
+  const int64_t taps = params_.kernel_h * params_.kernel_w, channels = chunking_.channels();
+  const int64_t channel_stride = sweep_ ? taps * block_ : block_;
+  const int64_t tap_stride = sweep_ ? block_ : channels * block_;
+  for (int64_t f = 0; f < params_.filters; ++f) {
+    const int64_t block = f / filters_ * blocks_ + f % filters_ / block_;
+    const int64_t lane = f % filters_ % block_;
+    bias_[block * block_ + lane] = bias[f];
+    for (int64_t c = 0; c < params_.channels_per_group; ++c) {
+      const int64_t tile = block * chunking_.per_group() + c / channels;
+      float* packed = weight_.get() + tile * tile_ + c % channels * channel_stride + lane;
+      for (int64_t tap = 0; tap < taps; ++tap) packed[tap * tap_stride] = *weight++;
+    }
+  }
+}
+
+std::vector<int64_t> ActivationSparse::count(const Operands& operands, Host& host) const {
+  const int64_t pixels = operands.in_h * operands.in_w, chunks = chunking_.count();
+  std::vector<int64_t> counts(operands.batch * chunks);
+  host.parallel_for(operands.batch * chunks, [&](int64_t i) {
+    const int64_t channel = i / chunks * params_.channels() + chunking_.first(i % chunks);
+    counts[i] = kernels_.activation_count(operands.x + channel * pixels,
+                                          chunking_.width(i % chunks) * pixels);
+  });
+  return counts;
+}
+
+bool ActivationSparse::is_sparse(const int64_t* counts, int64_t pixels) const {
+  // Starts of pixels are 32-bit.
+  if (product({pixels, chunking_.channels()}) >= int64_t{1} << 32) return false;
+  int64_t nonzeros = 0;
+  for (int64_t c = 0; c < chunking_.count(); ++c) nonzeros += counts[c];
+  return nonzeros <= break_even_ * params_.channels() * pixels;
+}
+
+void ActivationSparse::run(const Operands& operands, Host& host) const {
+  const int64_t pixels = operands.in_h * operands.in_w;
+  const int64_t outputs =
+      params_.filters * params_.out_h(operands.in_h) * params_.out_w(operands.in_w);
+  const std::vector<int64_t> counts = count(operands, host);
+  const auto counts_of = [&](int64_t image) { return &counts[image * chunking_.count()]; };
+  int64_t room = 0;
+  for (int64_t i = 0; i < operands.batch; ++i) {
+    if (!is_sparse(counts_of(i), pixels)) continue;
+    room = std::max(room, encoding_room(encoding_, chunking_, counts_of(i), pixels));
+  }
+  char* memory = room == 0 ? nullptr : static_cast<char*>(host.scratch(room));
+  for (int64_t i = 0; i < operands.batch; ++i) {
+    Operands image = operands;
+    image.batch = 1;
+    image.x += i * params_.channels() * pixels;
+    image.y += i * outputs;
+    if (image.residual != nullptr) image.residual += i * outputs;
+    if (is_sparse(counts_of(i), pixels)) {
+      run_encoded(image, counts_of(i), memory, host);
+    } else {
+      dense_->run(image, host);
+    }
+  }
+}
+
+void ActivationSparse::run_encoded(const Operands& image, const int64_t* counts, char* memory,
+                                   Host& host) const {
+  const int64_t pixels = image.in_h * image.in_w;
+  const std::vector<EncodedChunk> encoded = lay_out(encoding_, chunking_, counts, pixels, memory);
+  host.parallel_for(chunking_.count(), [&](int64_t c) {
+    if (counts[c] == 0) return;
+    encoding_.encode({image.x + chunking_.first(c) * pixels, chunking_.width(c), pixels,
+                      chunking_.channels(), encoded[c]});
+  });
+  std::vector<std::vector<EncodedChunk>> present(params_.groups);
+  for (int64_t c = 0; c < chunking_.count(); ++c) {
+    if (counts[c] != 0) present[c / chunking_.per_group()].push_back(encoded[c]);
+  }
+  walk(image, present, host);
+}
+
+int64_t ActivationSparse::task_pixels(int64_t plane, int64_t out_w, int threads) const {
+  const int64_t others = params_.groups * blocks_;
+  const int64_t wanted = threads == 1 ? 1 : divide_up(4 * threads, others);
+  const int64_t tasks = std::min(std::max(wanted, divide_up(plane * block_, kMostSums)), plane);
+  return round_up(divide_up(plane, tasks), sweep_ ? out_w : 1);
+}
+
+void ActivationSparse::walk(const Operands& image,
+                            const std::vector<std::vector<EncodedChunk>>& chunks,
+                            Host& host) const {
+  const int64_t out_w = params_.out_w(image.in_w), plane = params_.out_h(image.in_h) * out_w;
+  const int64_t most_pixels = task_pixels(plane, out_w, host.threads());
+  const int64_t tiles = divide_up(plane, most_pixels);
+  const auto run_task = [&](int64_t task, float* sums) {
+    const int64_t first = task % tiles * most_pixels, block = task / tiles;
+    const int64_t group = block / blocks_, filter = block % blocks_ * block_;
+    WalkJob job = {};
+    job.params = &params_;
+    job.in_h = image.in_h;
+    job.in_w = image.in_w;
+    job.out_w = out_w;
+    job.chunk = chunks[group].data();
+    job.chunks = chunks[group].size();
+    job.chunk_channels = chunking_.channels();
+    job.weight = weight_.get() + block * chunking_.per_group() * tile_;
+    job.weight_stride = tile_;
+    job.bias = bias_.get() + block * block_;
+    job.sums = sums;
+    job.first_pixel = first;
+    job.pixels = std::min(most_pixels, plane - first);
+    job.block = block_;
+    (sweep_ ? encoding_.sweep : encoding_.gather)(job);
+
+    const int64_t at = (group * filters_ + filter) * plane + first;
+    const float* residual = image.residual == nullptr ? nullptr : image.residual + at;
+    kernels_.activation_finish({sums, residual, image.y + at, job.pixels, plane,
+                                std::min(block_, filters_ - filter), block_, epilogue_});
+  };
+  share_out(host, params_.groups * blocks_ * tiles, 4 * most_pixels * block_, run_task);
+}
+
+std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const ConvParams& params,
+                                             const Weight& weight, const float* bias,
+                                             const Epilogue& epilogue, const KernelTable& kernels,
+                                             std::string* error) {
+  // The curve comes after either of both.
+  const Epilogue plain = {epilogue.slope, epilogue.low, epilogue.high, Curve::none};
+  std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, plain, kernels, error);
+  if (dense == nullptr) return nullptr;
+  // Positions of a run are told apart modulo 2^16.
+  if (params.kernel_w > (1 << 16) / kMostChunkChannels) {
+    *error = "kernel of " + std::to_string(params.kernel_w) + " columns is too wide; at most 1024";
+    return nullptr;
+  }
+  // Blocks are padded to at most eight vectors of 16.
+  constexpr int64_t kMostBlock = 128;
+  const Chunking chunking(params.groups, params.channels_per_group);
+  const int64_t padded = round_up(params.filters / params.groups, kMostBlock);
+  if (product({params.groups, padded, chunking.per_group() * chunking.channels(), params.kernel_h,
+               params.kernel_w}) < 0) {
+    *error = "the weight is too large";
+    return nullptr;
+  }
+  return with_curve(std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, plain,
+                                                       kernels, std::move(dense)),
+                    params, epilogue, kernels);
+}
+
+}  // namespace
+
+// Counted in vector multiply-adds for one output pixel and one vector of filters, of which the
+// dense path needs one for each tap.  Measured on Zen 4 (AVX-512), 3x3 and 1x1 layers of ResNet.
+double break_even_density(const ConvParams& params) {
+  constexpr double kLanes = 16;
+  constexpr double kFinish = 14;      // turning the sums into NCHW
+  constexpr double kSweepVisit = 20;  // entering and leaving a pixel, for each chunk
+  constexpr double kGatherVisit = 8;
+  constexpr double kNearWeight = 1.25;  // a multiply-add with its weight from the first cache
+  constexpr double kFarWeight = 1.9;    // or from the second
+  constexpr double kNearBytes = 64 * 1024;
+  constexpr double kEncode = kLanes;  // encoding one element, shared by all filters
+
+  const Chunking chunking(params.groups, params.channels_per_group);
+  const double filters = params.filters / params.groups, vectors = std::ceil(filters / kLanes);
+  const double taps = params.taps(), kernel = params.kernel_h * params.kernel_w;
+  const double block = is_sweep(params) ? 1 : std::min(vectors, 8.0);
+  const double tile_bytes = 4 * kernel * chunking.channels() * block * kLanes;
+  const double encode =
+      kEncode * params.channels_per_group * params.stride_h * params.stride_w / filters;
+  const double visit = is_sweep(params) ? kSweepVisit : kGatherVisit;
+  const double dense = taps * filters / (vectors * kLanes);
+  const double nonzero = tile_bytes > kNearBytes ? kFarWeight : kNearWeight;
+  const double rest = dense - kFinish - visit * chunking.per_group() - encode;
+  return std::max(0.0, rest / (nonzero * taps));
+}
+
+std::unique_ptr<Conv> make_cpo(const ConvParams& params, const Weight& weight, const float* bias,
+                               const Epilogue& epilogue, const KernelTable& kernels,
+                               std::string* error) {
+  return make_activation_sparse(cpo_encoding(kernels), params, weight, bias, epilogue, kernels,
+                                error);
+}
+
+std::unique_ptr<Conv> make_cps(const ConvParams& params, const Weight& weight, const float* bias,
+                               const Epilogue& epilogue, const KernelTable& kernels,
+                               std::string* error) {
+  return make_activation_sparse(cps_encoding(kernels), params, weight, bias, epilogue, kernels,
+                                error);
+}
+
+}  // namespace sparsepass

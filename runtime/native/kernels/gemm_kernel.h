@@ -1,0 +1,69 @@
+// Signatures of the micro-kernels of the dense matrix product and of its packers.
+//
+// The product is out = weight x panel: filters by depth times depth by columns.  `lanes` stands for
+// the floats in a vector of the instruction set (see GemmLanesKernel).
+#ifndef SPARSEPASS_KERNELS_GEMM_KERNEL_H_
+#define SPARSEPASS_KERNELS_GEMM_KERNEL_H_
+
+#include <cstdint>
+
+#include "base/convolution.h"
+
+namespace sparsepass {
+
+// Which dimension of the output lies along a vector.  Columns needs no transposition; filters has
+// no idle lanes when few columns are left, as on the small maps at the end of a network.
+enum class GemmLanes { columns, filters };
+
+// out[f * out_stride + n] = sum over d of weight[d][f] * panel[d][n] for filters f and columns n.
+//
+// The weight is cut into blocks of `lanes` filters, zero padded, weight_stride floats apart; a
+// block holds (depth, lanes).  Depth is a double loop: row o * window + i of the panel begins at
+// panel + o * panel_stride + window_offset[i].  A row is readable for kGemmSlack floats past its
+// end.
+struct GemmJob {
+  GemmLanes lanes;
+  const float* weight;
+  int64_t weight_stride;
+  const float* panel;
+  int64_t panel_rows, panel_stride;
+  const int64_t* window_offset;
+  int64_t window;
+  int64_t filters, columns;
+  float* out;
+  int64_t out_stride;
+  bool accumulate;        // add to what `out` holds
+  const float* bias;      // null: store plain sums, without an epilogue
+  const float* residual;  // null: none; laid out as `out`
+  Epilogue epilogue;
+};
+constexpr int64_t kGemmSlack = 64;
+using GemmKernel = void(const GemmJob& job);
+
+// Floats in a vector.
+using GemmLanesKernel = int64_t();
+
+// Copies the input elements that `columns` output positions from first_column on read, counted
+// along rows of out_w, zeros for padding.
+//
+// im2col: row (c, i, j) of the panel holds what kernel element (i, j) reads in channel c.
+//
+// MEC: columns are whole output rows, and row (c, j) holds what kernel column j reads in every
+// input row under them, those that are equal modulo stride_h next to each other: (phase, row,
+// out_w).
+// phase_rows is the number of input rows of a phase.
+struct LowerJob {
+  const ConvParams* params;
+  const float* x;  // first of `channels` planes of in_h * in_w
+  int64_t in_h, in_w, out_w;
+  int64_t channels;
+  int64_t first_column, columns;
+  int64_t phase_rows;
+  float* panel;
+  int64_t panel_stride;
+};
+using LowerKernel = void(const LowerJob& job);
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_KERNELS_GEMM_KERNEL_H_

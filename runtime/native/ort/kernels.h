@@ -1,0 +1,81 @@
+// The nodes of our ops: kernels as ONNX Runtime makes and runs them.
+#ifndef SPARSEPASS_ORT_KERNELS_H_
+#define SPARSEPASS_ORT_KERNELS_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conv/conv.h"
+#include "ort/abi.h"
+#include "ort/host.h"
+
+namespace sparsepass {
+
+enum class Activation { none, relu, clip, leaky_relu, hard_swish, silu };
+
+// A convolution algorithm as an op.
+struct OpRow {
+  const char* name;
+  ConvFactory* factory;
+  bool sparse;
+};
+
+class Kernel;
+
+// One registered op.
+struct Op : ort::CustomOp {
+  std::string full_name;
+  std::vector<int> input_types;
+  Kernel* (*create)(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+  void (*infer)(const Op& op, const ort::Api& api, ort::ShapeInferContext* context);
+  // Ops of one map only.
+  void (*infer_map)(const ort::Api& api, ort::ShapeInferContext* context);
+  // Convolutions only: a row with one epilogue.
+  const OpRow* row;
+  Activation activation;
+  bool residual;
+
+  // Inputs of a convolution's weight and bias.
+  size_t payload_inputs() const { return row->sparse ? 3 : 2; }
+};
+
+// A node of the graph, ready to run.
+class Kernel {
+ public:
+  Kernel(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+  virtual ~Kernel() = default;
+
+  virtual void compute(ort::KernelContext* context) const = 0;
+
+  const ort::Api& api() const { return api_; }
+  const std::string& name() const { return name_; }
+
+ protected:
+  const Op& op() const { return op_; }
+  const ort::MemoryInfo* memory_info() const { return memory_info_.get(); }
+  SessionThreads* threads() const { return threads_.get(); }
+
+  // An input's data; `dims` gets its shape.
+  const float* input(ort::KernelContext* context, size_t index, std::vector<int64_t>* dims) const;
+  // The memory of the output, which has this shape.
+  float* output(ort::KernelContext* context, const std::vector<int64_t>& dims) const;
+
+ private:
+  const ort::Api& api_;
+  const Op& op_;
+  std::string name_;
+  std::unique_ptr<ort::MemoryInfo, void(SP_ORT_CALL*)(ort::MemoryInfo*)> memory_info_;
+  std::shared_ptr<SessionThreads> threads_;
+};
+
+// What makes the kernel of a node; each throws OrtError where the node cannot be computed.
+Kernel* create_conv(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+Kernel* create_pair(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+Kernel* create_lrn(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+Kernel* create_max_pool(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_ORT_KERNELS_H_

@@ -1,0 +1,208 @@
+// What ONNX Runtime asks for: the table of our ops, and the function that registers them.
+//
+// Nothing is thrown across the border: every callback returns a status that names the node and what
+// is wrong.
+#include <cstdio>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "conv/algorithms.h"
+#include "ort/abi.h"
+#include "ort/error.h"
+#include "ort/kernels.h"
+#include "ort/node.h"
+#include "ort/shapes.h"
+
+namespace sparsepass {
+namespace {
+
+using ort::Api;
+
+const OpRow kOps[] = {
+#define SP_OP(name, algorithm, sparse) {#name, &make_##algorithm, sparse},
+#include "ort/ops.inc"
+#undef SP_OP
+};
+
+const Op& as_op(const ort::CustomOp* op) { return *static_cast<const Op*>(op); }
+
+// The table that GetApi returned; the same pointer for the life of the process.
+const Api* g_api = nullptr;
+
+// What all ops have in common; `create` and `infer` are the caller's.
+Op make_op(std::string name, std::vector<int> input_types) {
+  Op op = {};
+  op.full_name = std::move(name);
+  op.input_types = std::move(input_types);
+  op.version = ort::kApiVersion;
+  op.GetName = [](const ort::CustomOp* o) { return as_op(o).full_name.c_str(); };
+  op.GetExecutionProviderType = [](const ort::CustomOp*) -> const char* { return nullptr; };
+  op.GetInputType = [](const ort::CustomOp* o, size_t i) { return as_op(o).input_types[i]; };
+  op.GetInputTypeCount = [](const ort::CustomOp* o) { return as_op(o).input_types.size(); };
+  op.GetOutputType = [](const ort::CustomOp*, size_t) { return ort::kTensorFloat; };
+  op.GetOutputTypeCount = [](const ort::CustomOp*) -> size_t { return 1; };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  op.GetInputCharacteristic = [](const ort::CustomOp*, size_t) { return ort::kRequired; };
+  op.GetOutputCharacteristic = [](const ort::CustomOp*, size_t) { return ort::kRequired; };
+  op.GetInputMemoryType = [](const ort::CustomOp*, size_t) { return 0; };
+  op.GetVariadicInputMinArity = [](const ort::CustomOp*) { return 0; };
+  op.GetVariadicInputHomogeneity = [](const ort::CustomOp*) { return 0; };
+  op.GetVariadicOutputMinArity = [](const ort::CustomOp*) { return 0; };
+  op.GetVariadicOutputHomogeneity = [](const ort::CustomOp*) { return 0; };
+  op.CreateKernelV2 = [](const ort::CustomOp* o, const Api* api, const ort::KernelInfo* info,
+                         void** kernel) {
+    return guarded(*api, as_op(o).full_name + " node '" + NodeReader(*api, info).node_name() + "'",
+                   [&] { *kernel = as_op(o).create(as_op(o), *api, info); });
+  };
+  op.KernelComputeV2 = [](void* kernel, ort::KernelContext* context) {
+    const Kernel& self = *static_cast<Kernel*>(kernel);
+    return guarded(self.api(), self.name(), [&] { self.compute(context); });
+  };
+  op.InferOutputShapeFn = [](const ort::CustomOp* o, ort::ShapeInferContext* context) {
+    return guarded(*g_api, as_op(o).full_name, [&] { as_op(o).infer(as_op(o), *g_api, context); });
+  };
+  op.GetStartVersion = [](const ort::CustomOp*) { return 1; };
+  op.GetEndVersion = [](const ort::CustomOp*) { return std::numeric_limits<int>::max(); };
+  op.GetMayInplace = [](int**, int**) -> size_t { return 0; };
+  op.ReleaseMayInplace = [](int*, int*) {};
+  op.GetAliasMap = [](int**, int**) -> size_t { return 0; };
+  op.ReleaseAliasMap = [](int*, int*) {};
+  return op;
+}
+
+// Where nobody reads the residual afterwards, its memory can take the output: the caches hold it.
+size_t SP_ORT_CALL residual_may_become_output(int** input, int** output) {
+  static int residual = 4, first = 0;
+  *input = &residual;
+  *output = &first;
+  return 1;
+}
+
+const char* suffix_of(Activation activation) {
+  static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu", "HardSwish", "Silu"};
+  return suffixes[static_cast<int>(activation)];
+}
+
+Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
+  std::vector<int> types(3 + row.sparse + residual, ort::kTensorFloat);
+  if (row.sparse) types[2] = ort::kTensorInt32;
+  Op op = make_op(std::string(row.name) + (residual ? "Add" : "") + suffix_of(activation),
+                  std::move(types));
+  op.create = create_conv;
+  if (residual && row.sparse) op.GetMayInplace = residual_may_become_output;
+  op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
+    infer_shape_of_conv(api, context, made.row->sparse);
+  };
+  op.row = &row;
+  op.activation = activation;
+  op.residual = residual;
+  return op;
+}
+
+// Both convolutions are of the first row, which is sparse.
+Op make_pair_op(Activation activation) {
+  std::vector<int> types = {ort::kTensorFloat};
+  for (int branch = 0; branch < 2; ++branch) {
+    types.insert(types.end(), {ort::kTensorFloat, ort::kTensorInt32, ort::kTensorFloat});
+  }
+  Op op = make_op(std::string("SparseConvPair") + suffix_of(activation), std::move(types));
+  op.create = create_pair;
+  op.row = &kOps[0];
+  op.activation = activation;
+  op.infer = [](const Op&, const Api& api, ort::ShapeInferContext* context) {
+    infer_shape_of_pair(api, context);
+  };
+  return op;
+}
+
+// An op that turns one map into another.
+Op make_map_op(const char* name,
+               Kernel* (*create)(const Op& op, const Api& api, const ort::KernelInfo* info),
+               void (*infer)(const Api& api, ort::ShapeInferContext* context)) {
+  Op op = make_op(name, {ort::kTensorFloat});
+  op.create = create;
+  op.infer_map = infer;
+  op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
+    made.infer_map(api, context);
+  };
+  return op;
+}
+
+const std::vector<Op>& all_ops() {
+  static const std::vector<Op> ops = [] {
+    std::vector<Op> made;
+    constexpr Activation activations[] = {Activation::none,       Activation::relu,
+                                          Activation::clip,       Activation::leaky_relu,
+                                          Activation::hard_swish, Activation::silu};
+    for (const OpRow& row : kOps) {
+      for (const bool residual : {false, true}) {
+        for (const Activation activation : activations) {
+          made.push_back(make_conv_op(row, residual, activation));
+        }
+      }
+    }
+    made.push_back(make_map_op("LocalResponseNorm", create_lrn, infer_shape_of_input));
+    made.push_back(make_map_op("MaxPool2d", create_max_pool, infer_shape_of_pool));
+    for (const Activation activation : activations) made.push_back(make_pair_op(activation));
+    return made;
+  }();
+  return ops;
+}
+
+// Whether the runtime takes ops that name inputs whose memory may become the output.
+bool knows_reuse(const ort::ApiBase& base) {
+  int major = 0, minor = 0;
+  return std::sscanf(base.GetVersionString(), "%d.%d", &major, &minor) == 2 &&
+         (major > 1 || minor >= static_cast<int>(ort::kReuseApiVersion));
+}
+
+// One domain for all sessions: sessions keep pointers into it, so it is never released.
+ort::CustomOpDomain* domain(const Api& api, bool reuse) {
+  static ort::CustomOpDomain* const made = [&] {
+    ort::CustomOpDomain* out = nullptr;
+    check(api, api.CreateCustomOpDomain()("ai.sparsepass", &out), "the domain cannot be created");
+    static std::vector<Op> ops = all_ops();
+    for (Op& op : ops) {
+      if (reuse) op.version = ort::kReuseApiVersion;
+      check(api, api.CustomOpDomain_Add()(out, &op), "an op cannot be added to the domain");
+    }
+    return out;
+  }();
+  return made;
+}
+
+}  // namespace
+}  // namespace sparsepass
+
+#if defined(_WIN32)
+#define SP_EXPORT extern "C" __declspec(dllexport)
+#else
+#define SP_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+// What every ONNX Runtime binding looks for.  Registering twice with the same options does nothing;
+// a runtime older than 1.17 is left alone, so that models run on their function bodies.
+SP_EXPORT sparsepass::ort::Status* SP_ORT_CALL
+RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::ort::ApiBase* base) {
+  using namespace sparsepass;
+  const ort::Api* api = base->GetApi(ort::kApiVersion);
+  if (!api) return nullptr;
+  g_api = api;
+  return guarded(*api, "sparsepass", [&] {
+    constexpr const char* kMark = "ai.sparsepass.registered";
+    int registered = 0;
+    check(*api, api->HasSessionConfigEntry()(options, kMark, &registered),
+          "options are not usable");
+    if (registered) return;
+    check(*api, api->AddCustomOpDomain()(options, domain(*api, knows_reuse(*base))),
+          "the domain cannot be added");
+    check(*api, api->AddSessionConfigEntry()(options, kMark, "1"), "options are not usable");
+  });
+}
+
+// Calls `visit` with the name of every op, for the test that compares them with the Python table.
+SP_EXPORT void sparsepass_list_ops(void (*visit)(const char* name)) {
+  for (const auto& op : sparsepass::all_ops()) visit(op.full_name.c_str());
+}

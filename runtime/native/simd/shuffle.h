@@ -1,0 +1,108 @@
+// Shuffles of vectors that have a fixed pattern: the moves behind strided loads and transpositions.
+//
+// For kernels/*.cc, with the same rules as vector.h.
+#ifndef SPARSEPASS_SIMD_SHUFFLE_H_
+#define SPARSEPASS_SIMD_SHUFFLE_H_
+
+#include "simd/vector.h"
+
+namespace sparsepass {
+namespace SPARSEPASS_ISA {
+
+#if SPARSEPASS_LANES == 16
+#define SPARSEPASS_FOR_LANES(lane)                                                          \
+  lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7), lane(8), lane(9), \
+      lane(10), lane(11), lane(12), lane(13), lane(14), lane(15)
+#elif SPARSEPASS_LANES == 8
+#define SPARSEPASS_FOR_LANES(lane) \
+  lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7)
+#else
+#define SPARSEPASS_FOR_LANES(lane) lane(0), lane(1), lane(2), lane(3)
+#endif
+
+// Every second element of a followed by b: the even ones go to a, the odd ones to b.
+static inline void unzip(vf& a, vf& b) {
+#define SPARSEPASS_EVEN(i) 2 * (i)
+#define SPARSEPASS_ODD(i) 2 * (i) + 1
+  vf even = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_EVEN));
+  b = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_ODD));
+  a = even;
+#undef SPARSEPASS_EVEN
+#undef SPARSEPASS_ODD
+}
+
+// The inverse of unzip: a and b become a[0], b[0], a[1], b[1], ...
+static inline void zip(vf& a, vf& b) {
+#define SPARSEPASS_LOW(i) ((i) % 2 ? kLanes : 0) + (i) / 2
+#define SPARSEPASS_HIGH(i) ((i) % 2 ? kLanes : 0) + (i) / 2 + kLanes / 2
+  vf low = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_LOW));
+  b = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_HIGH));
+  a = low;
+#undef SPARSEPASS_LOW
+#undef SPARSEPASS_HIGH
+}
+
+// v[1], v[2], ..., next.
+static inline vf shift_in(vf v, float next) {
+#define SPARSEPASS_NEXT(i) (i) + 1
+  return __builtin_shufflevector(v, splat(next), SPARSEPASS_FOR_LANES(SPARSEPASS_NEXT));
+#undef SPARSEPASS_NEXT
+}
+
+// Exchanges the elements of a whose index has bit `kBit` with those of b that have it not.
+template <int kBit>
+static inline void exchange(vf& a, vf& b) {
+#define SPARSEPASS_UPPER(i) ((i) & kBit ? kLanes + (i) - kBit : (i))
+#define SPARSEPASS_LOWER(i) ((i) & kBit ? kLanes + (i) : (i) + kBit)
+  vf upper = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_UPPER));
+  b = __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(SPARSEPASS_LOWER));
+  a = upper;
+#undef SPARSEPASS_UPPER
+#undef SPARSEPASS_LOWER
+}
+
+template <int kBit>
+static inline void exchange_rows(vf (&rows)[kLanes]) {
+  for (int i = 0; i < kLanes; ++i) {
+    if (!(i & kBit)) exchange<kBit>(rows[i], rows[i + kBit]);
+  }
+}
+
+// Transposes a square of kLanes rows.
+static inline void transpose(vf (&rows)[kLanes]) {
+  exchange_rows<1>(rows);
+  exchange_rows<2>(rows);
+#if SPARSEPASS_LANES >= 8
+  exchange_rows<4>(rows);
+#endif
+#if SPARSEPASS_LANES >= 16
+  exchange_rows<8>(rows);
+#endif
+}
+
+// The first `count` elements at p, then zeros; nothing else is read.
+static inline vf load_first(const float* p, int64_t count) {
+#if SPARSEPASS_LANES == 16
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#else
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return load(lanes);
+#endif
+}
+
+// Stores the first `count` elements of v.
+static inline void store_first(float* p, vf v, int64_t count) {
+#if SPARSEPASS_LANES == 16
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+#else
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+#endif
+}
+
+}  // namespace SPARSEPASS_ISA
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_SIMD_SHUFFLE_H_

@@ -1,0 +1,48 @@
+#include "weight_sparse/sparse_dot.h"
+
+namespace sparsepass {
+namespace {
+
+// Floats of input that stay in the first-level cache while all rows read them.
+constexpr int64_t kSlice = 4096;
+
+}  // namespace
+
+void SparseDot::init(const SparseRows& weight, const std::vector<int64_t>& offset) {
+  rows_ = weight.rows;
+  slices_ = offset.empty() ? 0 : offset.back() / kSlice + 1;
+  start_.assign(slices_ * rows_ + 1, 0);
+  const auto place = [&](int64_t row, int32_t tap) { return offset[tap] / kSlice * rows_ + row; };
+  for (int64_t row = 0; row < rows_; ++row) {
+    for (int64_t e = weight.row_start[row]; e < weight.row_start[row + 1]; ++e) {
+      ++start_[place(row, weight.tap[e]) + 1];
+    }
+  }
+  for (size_t i = 1; i < start_.size(); ++i) start_[i] += start_[i - 1];
+  values_.resize(weight.value.size());
+  index_.resize(weight.value.size());
+  std::vector<int64_t> next(start_.begin(), start_.end());
+  for (int64_t row = 0; row < rows_; ++row) {
+    for (int64_t e = weight.row_start[row]; e < weight.row_start[row + 1]; ++e) {
+      const int64_t at = next[place(row, weight.tap[e])]++;
+      values_[at] = weight.value[e];
+      index_[at] = static_cast<uint16_t>(offset[weight.tap[e]] % kSlice);
+    }
+  }
+}
+
+void SparseDot::add_products(const float* x, int64_t first, int64_t last, float* y,
+                             const KernelTable& kernels) const {
+  for (int64_t slice = 0; slice < slices_; ++slice) {
+    SparseDots dots;
+    dots.x = x + slice * kSlice;
+    dots.values = values_.data();
+    dots.index = index_.data();
+    dots.start = start_.data() + slice * rows_ + first;
+    dots.rows = last - first;
+    dots.y = y + first;
+    kernels.sparse_dots(dots);
+  }
+}
+
+}  // namespace sparsepass

@@ -1,0 +1,274 @@
+#include "weight_sparse/spmm_code.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/cache_lines.h"
+
+#if defined(__x86_64__)
+#include "weight_sparse/spmm_writers.h"
+#endif
+
+namespace sparsepass {
+namespace {
+
+#if defined(__x86_64__)
+
+// Units between asking for the lines of an output and writing them.
+constexpr int64_t kAskedAhead = 1;
+
+// One kept weight of a block: its tap, counted from the block's first, and its row in the block.
+struct Multiply {
+  int32_t tap, row;
+  float value;
+};
+
+// The kept weights of rows [first, first + rows), ordered by tap.
+std::vector<Multiply> by_tap(const SparseRows& weight, int64_t first, int64_t rows) {
+  const int64_t begin = weight.row_start[first], end = weight.row_start[first + rows];
+  if (begin == end) return {};
+  const auto range = std::minmax_element(weight.tap.begin() + begin, weight.tap.begin() + end);
+  const int32_t least = *range.first;
+  std::vector<int64_t> place(*range.second - least + 2, 0);
+  for (int64_t e = begin; e < end; ++e) ++place[weight.tap[e] - least + 1];
+  for (size_t t = 1; t < place.size(); ++t) place[t] += place[t - 1];
+  std::vector<Multiply> ordered(end - begin);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t e = weight.row_start[first + r]; e < weight.row_start[first + r + 1]; ++e) {
+      ordered[place[weight.tap[e] - least]++] = {weight.tap[e], static_cast<int32_t>(r),
+                                                 weight.value[e]};
+    }
+  }
+  return ordered;
+}
+
+#endif
+
+}  // namespace
+
+#if defined(__x86_64__)
+
+// What one piece computes: multiplies [begin, end) of `rows` channels.
+struct SpmmCode::PieceContent {
+  const Multiply *begin, *end;
+  int rows;
+  const float* bias;  // null: goes on from the piece before
+  bool is_last;       // of its block: applies the epilogue
+  int64_t lines;      // of the next piece, that one call asks for
+  const std::vector<int64_t>* offset;
+  const SpmmCodeOptions* options;
+};
+
+int64_t SpmmCode::block_rows(Isa isa) {
+  return isa == Isa::avx512 ? Avx512Writer::kRows : isa == Isa::avx2 ? Avx2Writer::kRows : 0;
+}
+
+bool SpmmCode::generate(Isa isa, const SparseRows& weight, const float* bias,
+                        const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
+  // Floats that a displacement reaches, less what the code may add to it.
+  const int64_t most = std::numeric_limits<int32_t>::max() / 4 - 4096;
+  if (!block_rows(isa) || options.y_stride * block_rows(isa) > most) return false;
+  if (!offset.empty() && *std::max_element(offset.begin(), offset.end()) > most) return false;
+  isa_ = isa;
+  gaps_ = options.gaps;
+  y_stride_ = options.y_stride;
+  if (isa == Isa::avx512) return generate_with<Avx512Writer>(weight, bias, offset, options);
+  return generate_with<Avx2Writer>(weight, bias, offset, options);
+}
+
+// The machine code of a piece, then its weights; `weights` gets the distance between them.
+template <class Writer>
+std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* weights_at) {
+  std::vector<float> weights;
+  Writer writer(weights);
+  const SpmmCodeOptions& options = *content.options;
+  if (content.lines) writer.emit.mov_stack_argument(kNext);
+  for (int r = 0; r < content.rows; ++r) {
+    if (content.bias) {
+      writer.begin(r, content.bias[r]);
+    } else {
+      writer.resume(r);
+    }
+  }
+  const int64_t count = content.end - content.begin;
+  int64_t asked = 0;
+  // Evenly over the piece, and all of them: a line nobody asked for stops the machine for as long
+  // as dozens of multiplications take.
+  const auto ask = [&](int64_t done) {
+    for (; asked * count < done * content.lines || (done == count && asked < content.lines);
+         ++asked) {
+      writer.emit.prefetch({kNext, static_cast<int32_t>(asked * kLine)});
+    }
+  };
+  int32_t loaded = -1;
+  for (int64_t i = 0; i < count; ++i) {
+    const Multiply& multiply = content.begin[i];
+    if (multiply.tap != loaded) {
+      loaded = multiply.tap;
+      writer.load_input(static_cast<int32_t>((*content.offset)[loaded] * 4));
+    }
+    ask(i);
+    writer.multiply_add(multiply.row, multiply.value);
+  }
+  ask(count);
+  if (content.is_last) {
+    writer.open_epilogue(options);
+    for (int r = 0; r < content.rows; ++r) {
+      writer.finish(r, static_cast<int32_t>(r * options.y_stride * 4), options);
+    }
+  } else {
+    for (int r = 0; r < content.rows; ++r) writer.suspend(r);
+  }
+  writer.emit.ret();
+
+  std::vector<uint8_t> bytes(writer.emit.data(), writer.emit.data() + writer.emit.size());
+  bytes.resize((bytes.size() + kLine - 1) / kLine * kLine, 0xCC);
+  *weights_at = bytes.size() + Writer::kWindow / 2 * sizeof(float);
+  const uint8_t* values = reinterpret_cast<const uint8_t*>(weights.data());
+  bytes.insert(bytes.end(), values, values + weights.size() * sizeof(float));
+  bytes.resize((bytes.size() + kLine - 1) / kLine * kLine, 0xCC);
+  return bytes;
+}
+
+template <class Writer>
+bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
+                             const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
+  const int64_t count = (weight.rows + Writer::kRows - 1) / Writer::kRows;
+  std::vector<std::vector<Multiply>> multiplies(count);
+  std::vector<PieceContent> contents;
+  for (int64_t b = 0; b < count; ++b) {
+    const int64_t first = b * weight.rows / count;
+    const int rows = static_cast<int>((b + 1) * weight.rows / count - first);
+    multiplies[b] = by_tap(weight, first, rows);
+    const int64_t total = static_cast<int64_t>(multiplies[b].size());
+    const int64_t split =
+        std::max<int64_t>(1, (total + options.most_multiplies / 2) / options.most_multiplies);
+    blocks_.push_back({first, rows, contents.size(), contents.size() + split});
+    for (int64_t s = 0; s < split; ++s) {
+      PieceContent content = {};
+      content.begin = multiplies[b].data() + s * total / split;
+      content.end = multiplies[b].data() + (s + 1) * total / split;
+      content.rows = rows;
+      content.bias = s == 0 ? bias + first : nullptr;
+      content.is_last = s + 1 == split;
+      content.offset = &offset;
+      content.options = &options;
+      contents.push_back(content);
+    }
+    if (split > 1) partial_floats_ = std::max<int64_t>(partial_floats_, rows * kUnit);
+  }
+  // From the last to the first, so that each knows how long the next one is.  Behind the last comes
+  // the first again, for the next strip or image.
+  pieces_.resize(contents.size());
+  std::vector<std::vector<uint8_t>> written(contents.size());
+  for (size_t p = contents.size(); p-- > 0;) {
+    PieceContent& content = contents[p];
+    const int64_t next = p + 1 < contents.size()
+                             ? static_cast<int64_t>(written[p + 1].size())
+                             : (contents[0].end - contents[0].begin) * kMultiplyBytes;
+    const int64_t lines = (next + kLine - 1) / kLine;
+    content.lines = contents.size() == 1 ? 0 : (lines + options.units - 1) / options.units;
+    pieces_[p].slice = static_cast<size_t>(content.lines) * kLine;
+    written[p] = write_piece<Writer>(content, &pieces_[p].weights);
+  }
+  std::vector<uint8_t> image;
+  for (size_t p = 0; p < contents.size(); ++p) {
+    pieces_[p].code = image.size();
+    pieces_[p].weights += image.size();
+    image.insert(image.end(), written[p].begin(), written[p].end());
+    written[p] = {};
+  }
+  for (size_t p = 0; p < contents.size(); ++p) {
+    pieces_[p].next = pieces_[(p + 1) % contents.size()].code;
+  }
+  code_end_ = image.size();
+  return code_.load(image.data(), image.size(), options.most_bytes);
+}
+
+void SpmmCode::prefetch(const SpmmBlock& block) const {
+  const Piece& first = pieces_[block.first_piece];
+  const size_t end = block.first_piece + 1 < pieces_.size() ? first.next : code_end_;
+  for (size_t at = first.code; at < end; at += kLine) {
+    __builtin_prefetch(code_.data() + at, 0, 2);
+  }
+}
+
+void SpmmCode::set_units(const Unit* units, int64_t count) {
+  if (isa_ != Isa::avx2) return;
+  lane_moves_.resize(count);
+  for (int64_t u = 0; u < count; ++u) {
+    LaneMoves& moves = lane_moves_[u];
+    moves = {};
+    if (!gaps_) {
+      for (int i = 0; i < kUnit; ++i) moves.keep[i] = units[u].mask >> i & 1 ? -1 : 0;
+      moves.upper_bytes = kUnit / 2 * sizeof(float);
+      continue;
+    }
+    for (int half = 0; half < 2; ++half) {
+      int kept = 0;
+      for (int i = 0; i < 8; ++i) {
+        if (!(units[u].mask >> (8 * half + i) & 1)) continue;
+        moves.from[8 * half + kept] = i;
+        moves.keep[8 * half + kept++] = -1;
+      }
+      if (half == 0) moves.upper_bytes = kept * 4;
+    }
+  }
+}
+
+void SpmmCode::give_up(const SpmmBlock& block, const Unit* units, int64_t count, float* y) const {
+  for (int64_t u = 0; u < count; ++u) {
+    give_up_lines(y + block.first_row * y_stride_ + units[u].y, block.rows, y_stride_, kUnit);
+  }
+}
+
+void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units, int64_t first,
+                   int64_t count, const float* x, const float* residual, float* y,
+                   float* partial) const {
+  float* rows = y + block.first_row * y_stride_;
+  const float* added = residual ? residual + block.first_row * y_stride_ : nullptr;
+  for (size_t p = block.first_piece; p < block.last_piece; ++p) {
+    const Piece& piece = pieces_[p];
+    const auto function =
+        reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(code_.data() + piece.code));
+    const float* weights = reinterpret_cast<const float*>(code_.data() + piece.weights);
+    const uint8_t* next_code = code_.data() + piece.next;
+    for (int64_t u = first; u < first + count; ++u) {
+      const Unit& unit = units[u];
+      uint64_t info;
+      if (isa_ == Isa::avx512) {
+        const uint32_t kept = gaps_ ? (1u << __builtin_popcount(unit.mask)) - 1 : unit.mask;
+        info = unit.mask | kept << 16;
+      } else {
+        info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
+      }
+      if (next && p == block.first_piece) {
+        give_up(*next, &unit, 1, y);
+      }
+      if (next && p + 1 == block.last_piece && u + kAskedAhead < first + count) {
+        ask_for_lines(rows + units[u + kAskedAhead].y, block.rows, y_stride_);
+      }
+      const int64_t at = unit.y - skipped(unit);
+      function(x + unit.x, weights, rows + at, added ? added + at : nullptr,
+               partial + (u - first) * partial_floats_, info, next_code);
+      next_code += piece.slice;
+    }
+  }
+}
+
+#else
+
+int64_t SpmmCode::block_rows(Isa) { return 0; }
+bool SpmmCode::generate(Isa, const SparseRows&, const float*, const std::vector<int64_t>&,
+                        const SpmmCodeOptions&) {
+  return false;
+}
+void SpmmCode::set_units(const Unit*, int64_t) {}
+void SpmmCode::prefetch(const SpmmBlock&) const {}
+void SpmmCode::give_up(const SpmmBlock&, const Unit*, int64_t, float*) const {}
+void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*,
+                   const float*, float*, float*) const {}
+
+#endif
+
+}  // namespace sparsepass
