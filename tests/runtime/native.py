@@ -114,7 +114,7 @@ class Arguments(ctypes.Structure):
 
 def algorithms() -> list[str]:
     """Every row of algorithms.inc but the oracle itself."""
-    text = (NATIVE / "algorithms.inc").read_text()
+    text = (NATIVE / "conv" / "algorithms.inc").read_text()
     return [a for a in re.findall(r"^SP_ALGORITHM\((\w+),", text, re.MULTILINE) if a != "reference"]
 
 

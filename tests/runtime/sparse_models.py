@@ -38,7 +38,9 @@ def pruned(*shape: int, seed: int = 1) -> np.ndarray:
 
 @cache
 def algorithm_of(stem: ops.Stem) -> str:
-    rows = re.findall(r"^SP_OP\((\w+), (\w+),", (NATIVE / "ops.inc").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^SP_OP\((\w+), (\w+),", (NATIVE / "ort" / "ops.inc").read_text(), re.MULTILINE
+    )
     return dict(rows)[stem.name]
 
 
