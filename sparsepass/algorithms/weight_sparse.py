@@ -19,11 +19,12 @@ SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
 # from elsewhere) and each filter.
 MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
 # Share of kept weights up to which tiles take the place of code where that would be larger than the
-# dense weight (runtime/native/weight_sparse/spmm.cc).
+# dense weight (runtime/native/weight_sparse/generated.cc).
 BOUNDED_DENSITY = 0.4
 # Bytes that code may take in any case.
 UNBOUNDED_BYTES = 24 * 1024
-# Bytes of a weight and its index where the output is one position (runtime/native/weight_sparse/sparse_dot.cc).
+# Bytes of a weight and its index where the output is one position
+# (runtime/native/weight_sparse/sparse_dot.cc).
 DOT_BYTES = 6
 # Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
 FEW_WEIGHTS = 1 << 15

@@ -8,7 +8,7 @@ constexpr int64_t kSlice = 4096;
 
 }  // namespace
 
-void SparseDot::init(const SparseRows& weight, const std::vector<int64_t>& offset) {
+void SparseDot::init(const RowRange& weight, const std::vector<int64_t>& offset) {
   rows_ = weight.rows;
   slices_ = offset.empty() ? 0 : offset.back() / kSlice + 1;
   start_.assign(slices_ * rows_ + 1, 0);
@@ -19,8 +19,8 @@ void SparseDot::init(const SparseRows& weight, const std::vector<int64_t>& offse
     }
   }
   for (size_t i = 1; i < start_.size(); ++i) start_[i] += start_[i - 1];
-  values_.resize(weight.value.size());
-  index_.resize(weight.value.size());
+  values_.resize(weight.count());
+  index_.resize(weight.count());
   std::vector<int64_t> next(start_.begin(), start_.end());
   for (int64_t row = 0; row < rows_; ++row) {
     for (int64_t e = weight.row_start[row]; e < weight.row_start[row + 1]; ++e) {

@@ -18,7 +18,7 @@ namespace sparsepass {
 class SparseDot {
  public:
   // `offset[tap]` is the distance in floats from the first input, growing with the tap.
-  void init(const SparseRows& weight, const std::vector<int64_t>& offset);
+  void init(const RowRange& weight, const std::vector<int64_t>& offset);
 
   // Adds the products of rows [first, last) with `x` to y[first] .. y[last - 1].
   void add_products(const float* x, int64_t first, int64_t last, float* y,

@@ -12,7 +12,7 @@ constexpr size_t kSliceTaps = 192;
 static_assert(kSliceTaps <= std::numeric_limits<uint8_t>::max(), "lists are counted in bytes");
 
 // Taps that one of rows [first, first + rows) keeps, in order, of `count`.
-std::vector<int32_t> taps_of(const SparseRows& weight, int64_t first, int64_t rows, size_t count) {
+std::vector<int32_t> taps_of(const RowRange& weight, int64_t first, int64_t rows, size_t count) {
   std::vector<bool> is_kept(count);
   for (int64_t e = weight.row_start[first]; e < weight.row_start[first + rows]; ++e) {
     is_kept[weight.tap[e]] = true;
@@ -33,30 +33,28 @@ struct SparseTiles::Kept {
   float value[kTileRows];
 };
 
-SparseTiles::SparseTiles(const SparseRows& weight, int64_t first,
-                         const std::vector<int64_t>& offset) {
-  const int64_t rows = weight.rows - first;
+SparseTiles::SparseTiles(const RowRange& weight, const std::vector<int64_t>& offset) {
+  const int64_t rows = weight.rows;
   const int64_t count = (rows + kMostTiledRows - 1) / kMostTiledRows;
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  values_.reserve(weight.row_start[weight.rows] - weight.row_start[first]);
+  values_.reserve(weight.count());
   for (int64_t b = 0; b < count; ++b) {
     const int64_t begin = b * tiles / count * kTileRows;
     const int64_t end = std::min((b + 1) * tiles / count * kTileRows, rows);
-    add_block(weight, first + begin, end - begin, offset);
+    add_block(weight, begin, end - begin, offset);
   }
   slices_.shrink_to_fit();
   counts_.shrink_to_fit();
   distances_.shrink_to_fit();
 }
 
-void SparseTiles::add_block(const SparseRows& weight, int64_t first, int64_t rows,
+void SparseTiles::add_block(const RowRange& weight, int64_t first, int64_t rows,
                             const std::vector<int64_t>& offset) {
   blocks_.push_back(
       {first, rows, slices_.size(), 0, counts_.size(), distances_.size(), values_.size()});
   const std::vector<int32_t> taps = taps_of(weight, first, rows, offset.size());
   // The next weight of each row.
-  std::vector<int64_t> next(weight.row_start.begin() + first,
-                            weight.row_start.begin() + first + rows);
+  std::vector<int64_t> next(weight.row_start + first, weight.row_start + first + rows);
   for (size_t end = 0; end < taps.size();) {
     const size_t begin = end;
     int64_t least = offset[taps[begin]], most = least;

@@ -25,9 +25,8 @@ class SparseTiles {
     size_t slice, slices, count, distance, value;
   };
 
-  SparseTiles() = default;
-  // Rows [first, weight.rows).  `offset[tap]` is the distance in floats from a unit's input.
-  SparseTiles(const SparseRows& weight, int64_t first, const std::vector<int64_t>& offset);
+  // `offset[tap]` is the distance in floats from a unit's input.
+  SparseTiles(const RowRange& weight, const std::vector<int64_t>& offset);
 
   const std::vector<Block>& blocks() const { return blocks_; }
   size_t bytes() const {
@@ -41,7 +40,7 @@ class SparseTiles {
  private:
   struct Kept;
 
-  void add_block(const SparseRows& weight, int64_t first, int64_t rows,
+  void add_block(const RowRange& weight, int64_t first, int64_t rows,
                  const std::vector<int64_t>& offset);
   void add_tile(const Kept* begin, const Kept* end);
 

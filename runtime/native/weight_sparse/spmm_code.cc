@@ -24,10 +24,10 @@ struct Multiply {
 };
 
 // The kept weights of rows [first, first + rows), ordered by tap.
-std::vector<Multiply> by_tap(const SparseRows& weight, int64_t first, int64_t rows) {
+std::vector<Multiply> by_tap(const RowRange& weight, int64_t first, int64_t rows) {
   const int64_t begin = weight.row_start[first], end = weight.row_start[first + rows];
   if (begin == end) return {};
-  const auto range = std::minmax_element(weight.tap.begin() + begin, weight.tap.begin() + end);
+  const auto range = std::minmax_element(weight.tap + begin, weight.tap + end);
   const int32_t least = *range.first;
   std::vector<int64_t> place(*range.second - least + 2, 0);
   for (int64_t e = begin; e < end; ++e) ++place[weight.tap[e] - least + 1];
@@ -63,7 +63,7 @@ int64_t SpmmCode::block_rows(Isa isa) {
   return isa == Isa::avx512 ? Avx512Writer::kRows : isa == Isa::avx2 ? Avx2Writer::kRows : 0;
 }
 
-bool SpmmCode::generate(Isa isa, const SparseRows& weight, const float* bias,
+bool SpmmCode::generate(Isa isa, const RowRange& weight, const float* bias,
                         const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
   // Floats that a displacement reaches, less what the code may add to it.
   const int64_t most = std::numeric_limits<int32_t>::max() / 4 - 4096;
@@ -131,7 +131,7 @@ std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* 
 }
 
 template <class Writer>
-bool SpmmCode::generate_with(const SparseRows& weight, const float* bias,
+bool SpmmCode::generate_with(const RowRange& weight, const float* bias,
                              const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
   const int64_t count = (weight.rows + Writer::kRows - 1) / Writer::kRows;
   std::vector<std::vector<Multiply>> multiplies(count);
@@ -259,7 +259,7 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
 #else
 
 int64_t SpmmCode::block_rows(Isa) { return 0; }
-bool SpmmCode::generate(Isa, const SparseRows&, const float*, const std::vector<int64_t>&,
+bool SpmmCode::generate(Isa, const RowRange&, const float*, const std::vector<int64_t>&,
                         const SpmmCodeOptions&) {
   return false;
 }

@@ -42,7 +42,7 @@ class SpmmCode {
 
   // `offset[tap]` is the distance in floats from a unit's input.  False where the distances do not
   // fit into an instruction or the system forbids generated code.
-  bool generate(Isa isa, const SparseRows& weight, const float* bias,
+  bool generate(Isa isa, const RowRange& weight, const float* bias,
                 const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
 
   // Prepares what the code needs to know of each unit.
@@ -88,8 +88,8 @@ class SpmmCode {
   template <class Writer>
   static std::vector<uint8_t> write_piece(const PieceContent& content, size_t* weights_at);
   template <class Writer>
-  bool generate_with(const SparseRows& weight, const float* bias,
-                     const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
+  bool generate_with(const RowRange& weight, const float* bias, const std::vector<int64_t>& offset,
+                     const SpmmCodeOptions& options);
 
   Isa isa_ = Isa::baseline;
   bool gaps_ = false;
