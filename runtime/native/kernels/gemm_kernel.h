@@ -1,4 +1,4 @@
-// Signatures of the micro-kernels of the dense matrix product and of its packers.
+// Signatures of the micro-kernels of the dense matrix product.
 //
 // The product is out = weight x panel: filters by depth times depth by columns.  `lanes` stands for
 // the floats in a vector of the instruction set (see GemmLanesKernel).
@@ -42,27 +42,6 @@ using GemmKernel = void(const GemmJob& job);
 
 // Floats in a vector.
 using GemmLanesKernel = int64_t();
-
-// Copies the input elements that `columns` output positions from first_column on read, counted
-// along rows of out_w, zeros for padding.
-//
-// im2col: row (c, i, j) of the panel holds what kernel element (i, j) reads in channel c.
-//
-// MEC: columns are whole output rows, and row (c, j) holds what kernel column j reads in every
-// input row under them, those that are equal modulo stride_h next to each other: (phase, row,
-// out_w).
-// phase_rows is the number of input rows of a phase.
-struct LowerJob {
-  const ConvParams* params;
-  const float* x;  // first of `channels` planes of in_h * in_w
-  int64_t in_h, in_w, out_w;
-  int64_t channels;
-  int64_t first_column, columns;
-  int64_t phase_rows;
-  float* panel;
-  int64_t panel_stride;
-};
-using LowerKernel = void(const LowerJob& job);
 
 }  // namespace sparsepass
 

@@ -16,9 +16,6 @@ namespace {
 
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 // Input rows or columns [begin, end) that exist in the window of an output.
 struct Span {
   int64_t begin, end;

@@ -7,6 +7,7 @@
 #include "kernels/curve_kernel.h"
 #include "kernels/depthwise_kernel.h"
 #include "kernels/gemm_kernel.h"
+#include "kernels/lower_kernel.h"
 #include "kernels/lrn_kernel.h"
 #include "kernels/pool_kernel.h"
 #include "kernels/spmm_kernel.h"

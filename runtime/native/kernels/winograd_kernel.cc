@@ -1,6 +1,6 @@
 // The input and output transforms of Winograd convolution, for tiles of 2 x 2 and 4 x 4 outputs.
 //
-// winograd.cc has the interpolation points and says why these.
+// dense/winograd_variant.cc has the interpolation points and says why these.
 #include "kernels/winograd_kernel.h"
 
 #include "simd/shuffle.h"
@@ -9,9 +9,6 @@
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
-
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // B^T d.
 inline void transform_input(const vf (&d)[4], vf (&v)[4]) {

@@ -41,6 +41,10 @@ static inline vf splat(float v) {
 static inline vf max(vf a, vf b) { return a > b ? a : b; }
 static inline vf min(vf a, vf b) { return a < b ? a : b; }
 
+// Of sizes; those of the library are templates.
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 static inline vf sqrt(vf v) {
 #if defined(__AVX512F__)
   // The form without a mask makes GCC 12 warn of an uninitialised value.

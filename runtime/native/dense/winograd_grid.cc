@@ -1,0 +1,68 @@
+#include "dense/winograd_grid.h"
+
+#include "base/arithmetic.h"
+#include "base/machine.h"
+
+namespace sparsepass {
+namespace {
+
+// Tile rows of at most `tiles` tiles: as few blocks as possible, or the fewest idle lanes.
+int64_t block_rows(const WinogradLayer& layer, const WinogradGrid& g, int64_t tiles) {
+  const int64_t most = std::clamp<int64_t>(tiles / g.row_tiles, 1, g.rows);
+  int64_t best = divide_up(g.rows, divide_up(g.rows, most));
+  auto vectors = [&](int64_t rows) {
+    int64_t whole = g.rows / rows, rest = g.rows % rows;
+    return whole * divide_up(rows * g.row_tiles, layer.lanes) +
+           divide_up(rest * g.row_tiles, layer.lanes);
+  };
+  for (int64_t rows = most; rows >= 1 && 2 * rows > most; --rows) {
+    if (vectors(rows) < vectors(best)) best = rows;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::vector<WinogradSegment> WinogradGrid::segments(int64_t index) const {
+  const int64_t first = index % row_parts * part_tiles;
+  const int64_t tiles = std::min(part_tiles, row_tiles - first);
+  std::vector<WinogradSegment> all;
+  for (int64_t row = first_row(index / row_parts); row < first_row(index / row_parts + 1); ++row) {
+    all.push_back({row / image_rows, row % image_rows, first, tiles});
+  }
+  return all;
+}
+
+WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_t threads) {
+  WinogradGrid g;
+  g.out_h = layer.params.out_h(operands.in_h);
+  g.out_w = layer.params.out_w(operands.in_w);
+  g.image_rows = divide_up(g.out_h, layer.variant.m);
+  g.rows = g.image_rows * operands.batch;
+  g.row_tiles = divide_up(g.out_w, layer.variant.m);
+  // The transformed input of a block takes three quarters of the cache, or with few channels the
+  // sums of a pass as well.
+  int64_t depth = layer.channels + (layer.few_channels ? layer.pass_filters : 0);
+  int64_t tiles = second_level_cache() * 3 / 4 / (layer.variant.positions() * depth * 4);
+  tiles = std::max(tiles / layer.lanes * layer.lanes, 2 * layer.lanes);
+  g.part_tiles = g.row_tiles;
+  if (g.row_tiles > tiles) {
+    g.part_tiles = round_up(divide_up(g.row_tiles, divide_up(g.row_tiles, tiles)), layer.lanes);
+  }
+  g.row_parts = divide_up(g.row_tiles, g.part_tiles);
+  g.block_rows = block_rows(layer, g, tiles);
+  g.large = divide_up(g.rows, g.block_rows);
+  g.small_rows = 0;
+  if (g.row_parts * layer.params.groups == 1 && g.large > threads && g.large % threads != 0) {
+    // What would leave threads idle at the end, all of them share.
+    g.large -= g.large % threads;
+    const int64_t rest = g.rows - g.large * g.block_rows;
+    g.small_rows = divide_up(rest, threads);
+    g.blocks = g.large + divide_up(rest, g.small_rows);
+  } else {
+    g.blocks = g.large * g.row_parts;
+  }
+  return g;
+}
+
+}  // namespace sparsepass

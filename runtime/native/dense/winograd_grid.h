@@ -1,0 +1,43 @@
+// How a run of a Winograd convolution is divided.
+#ifndef SPARSEPASS_DENSE_WINOGRAD_GRID_H_
+#define SPARSEPASS_DENSE_WINOGRAD_GRID_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "conv/conv.h"
+#include "dense/winograd_variant.h"
+
+namespace sparsepass {
+
+// Neighbouring tiles of one tile row of one image.
+struct WinogradSegment {
+  int64_t image, row, first, tiles;
+};
+
+// How a run divides the tiles of a batch into blocks.  Tile rows are numbered through the batch.
+struct WinogradGrid {
+  int64_t out_h, out_w;
+  int64_t image_rows, rows;       // tile rows in an image, in the batch
+  int64_t row_tiles, part_tiles;  // tiles in a tile row, at most in the part that a block takes
+  int64_t row_parts;              // blocks that share a tile row
+  int64_t block_rows;             // tile rows in a block, or
+  int64_t large, small_rows;      // in one of the first `large` block rows; in those behind
+  int64_t blocks;
+
+  int64_t block_tiles() const { return block_rows * part_tiles; }
+  // The first tile row of a block row; `rows` past the last one.
+  int64_t first_row(int64_t index) const {
+    return std::min(rows, std::min(index, large) * block_rows +
+                              std::max<int64_t>(0, index - large) * small_rows);
+  }
+  // The tiles of block `index`, without regard to groups.
+  std::vector<WinogradSegment> segments(int64_t index) const;
+};
+
+WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_t threads);
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_DENSE_WINOGRAD_GRID_H_

@@ -1,0 +1,44 @@
+// The weight of a Winograd convolution, transformed and packed.
+#ifndef SPARSEPASS_DENSE_WINOGRAD_WEIGHT_H_
+#define SPARSEPASS_DENSE_WINOGRAD_WEIGHT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned.h"
+#include "dense/winograd_variant.h"
+
+namespace sparsepass {
+
+// The channels that one position multiplies: `columns` column phases of each of `rows` pairs of row
+// phase and channel.  `before` counts those of the positions before it.
+struct WinogradDepth {
+  int64_t rows, columns, before;
+
+  int64_t size() const { return rows * columns; }
+};
+
+class WinogradWeight {
+ public:
+  WinogradWeight(const WinogradLayer& layer, const float* weight);
+
+  // Of every position.
+  const std::vector<WinogradDepth>& depths() const { return depths_; }
+  // Of one pass of one group: (position, block of lanes, channel, lane).
+  const float* pass(int64_t group, int64_t pass) const;
+  size_t bytes() const { return packed_floats_ * sizeof(float); }
+
+ private:
+  void pack(const float* weight);
+
+  const WinogradLayer& layer_;
+  const std::vector<WinogradDepth> depths_;
+  const int64_t total_depth_;
+  const int64_t packed_floats_;
+  const AlignedFloats packed_;
+};
+
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_DENSE_WINOGRAD_WEIGHT_H_
