@@ -1,4 +1,4 @@
-// One 2-D convolution and what follows its sums.
+// One 2-D convolution.
 #ifndef SPARSEPASS_BASE_CONVOLUTION_H_
 #define SPARSEPASS_BASE_CONVOLUTION_H_
 
@@ -22,16 +22,6 @@ struct ConvParams {
   int64_t out_w(int64_t in_w) const {
     return (in_w + pad_left + pad_right - dilation_w * (kernel_w - 1) - 1) / stride_w + 1;
   }
-};
-
-// Activations that are no clamp: v * clamp(v / 6 + 1 / 2, 0, 1), and v / (1 + e^-v).
-enum class Curve : int32_t { none, hard_swish, silu };
-
-// Most activations are a clamp after a leaky slope: y = clamp(v >= 0 ? v : slope * v, low, high).
-// Identity has slope 1 and infinite bounds, Relu slope 1 and low 0.  A curve comes last.
-struct Epilogue {
-  float slope, low, high;
-  Curve curve;
 };
 
 }  // namespace sparsepass

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/convolution.h"
+#include "base/epilogue.h"
 
 namespace sparsepass {
 

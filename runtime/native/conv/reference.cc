@@ -30,9 +30,7 @@ class Reference : public Conv {
           for (int64_t x = 0; x < out_w; ++x, ++at) {
             double value = bias_[k] + dot(image, o.in_h, o.in_w, k, y, x);
             if (o.residual) value += o.residual[at];
-            if (value < 0) value *= epilogue_.slope;
-            value = std::min<double>(std::max<double>(value, epilogue_.low), epilogue_.high);
-            o.y[at] = static_cast<float>(bent(value));
+            o.y[at] = static_cast<float>(activated(value));
           }
         }
       }
@@ -61,7 +59,9 @@ class Reference : public Conv {
     return sum;
   }
 
-  double bent(double v) const {
+  double activated(double sum) const {
+    const double low = epilogue_.low, high = epilogue_.high;
+    const double v = clamp(leaky<double>(sum, epilogue_.slope), low, high);
     switch (epilogue_.curve) {
       case Curve::hard_swish:
         return v * std::min(std::max(v / 6 + 0.5, 0.0), 1.0);

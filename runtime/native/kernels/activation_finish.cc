@@ -1,15 +1,10 @@
 // From sums with filters innermost to NCHW, with residual and activation.
 #include "kernels/activation_kernel.h"
+#include "simd/epilogue.h"
 #include "simd/shuffle.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
-
-static inline vf activate(vf v, const Epilogue& e) {
-  const vf zero = {};
-  v = v >= zero ? v : v * splat(e.slope);
-  return min(splat(e.high), max(splat(e.low), v));
-}
 
 // One square of `pixels` and `filters`, at most kLanes of each.
 static inline void finish_square(const FinishJob& job, const float* sums, int64_t at,
@@ -19,14 +14,7 @@ static inline void finish_square(const FinishJob& job, const float* sums, int64_
   transpose(square);
   for (int64_t f = 0; f < kLanes; ++f) {
     if (f >= filters) break;
-    const int64_t row = at + f * job.plane;
-    if (pixels >= kLanes) {
-      const vf sum = job.residual ? square[f] + load(job.residual + row) : square[f];
-      store(job.y + row, activate(sum, job.epilogue));
-    } else {
-      const vf sum = job.residual ? square[f] + load_first(job.residual + row, pixels) : square[f];
-      store_first(job.y + row, activate(sum, job.epilogue), pixels);
-    }
+    store_outputs(square[f], job.residual, job.epilogue, job.y, at + f * job.plane, pixels);
   }
 }
 

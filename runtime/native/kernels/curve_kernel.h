@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "base/convolution.h"
+#include "base/epilogue.h"
 
 namespace sparsepass {
 

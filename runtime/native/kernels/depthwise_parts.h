@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "base/epilogue.h"
 #include "kernels/depthwise_kernel.h"
 #include "simd/lanes.h"
 
@@ -50,7 +51,7 @@ class Finish {
     for (int i = 0; i < kRows; ++i, at += pitch) {
       Vector sum = rows[i];
       if (residual_) sum += whole_ ? L::load(residual_ + at) : L::load(residual_ + at, outputs_);
-      store_clamped(sum >= Vector{} ? sum : sum * L::splat(slope_), at);
+      store_clamped(leaky(sum, L::splat(slope_)), at);
     }
   }
 
@@ -58,9 +59,7 @@ class Finish {
   // The last vector of a row starts early rather than to run over the end, so only maps narrower
   // than a vector have lanes without output.
   SPARSEPASS_INLINE void store_clamped(Vector sum, int64_t at) const {
-    // A NaN in the second operand is kept.
-    sum = low_ > sum ? low_ : sum;
-    sum = high_ < sum ? high_ : sum;
+    sum = clamp(sum, low_, high_);
     if (whole_) {
       L::store(y_ + at, sum);
     } else {

@@ -1,6 +1,7 @@
 // The register tiles of the dense matrix product.
 #include "kernels/gemm_kernel.h"
 
+#include "simd/epilogue.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
 
@@ -21,32 +22,21 @@ constexpr int kMostVectors = 3;
 constexpr int kAhead = 4096 / sizeof(float);
 
 // Completes `count` neighbouring sums of one filter and stores them.
-inline void finish(const GemmJob& job, vf sum, int64_t filter, int64_t column, int64_t count) {
+inline void store_sums(const GemmJob& job, vf sum, int64_t filter, int64_t column, int64_t count) {
   int64_t at = filter * job.out_stride + column;
-  bool whole = count >= kLanes;
-  if (job.accumulate) sum += whole ? load(job.out + at) : load_first(job.out + at, count);
-  if (job.bias != nullptr) {
-    sum += splat(job.bias[filter]);
-    if (job.residual != nullptr) {
-      sum += whole ? load(job.residual + at) : load_first(job.residual + at, count);
-    }
-    vf zero = {};
-    sum = sum >= zero ? sum : sum * splat(job.epilogue.slope);
-    sum = min(splat(job.epilogue.high), max(splat(job.epilogue.low), sum));
-  }
-  if (whole) {
-    store(job.out + at, sum);
-  } else {
-    store_first(job.out + at, sum, count);
-  }
+  if (job.accumulate) sum += load_up_to(job.out + at, count);
+  if (job.bias == nullptr) return store_up_to(job.out + at, sum, count);
+  sum += splat(job.bias[filter]);
+  store_outputs(sum, job.residual, job.epilogue, job.out, at, count);
 }
 
 void finish_columns(const GemmJob& job, const vf* tile, int filters, int vectors, int64_t filter,
                     int64_t column) {
   for (int f = 0; f < filters; ++f) {
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v, ++tile) {
       int64_t from = column + v * kLanes;
-      finish(job, *tile, filter + f, from, job.columns - from);
+      store_sums(job, *tile, filter + f, from, job.columns - from);
     }
   }
 }
@@ -59,7 +49,9 @@ void finish_filters(const GemmJob& job, const vf* tile, int columns, int step, i
     vf rows[kLanes];
     for (int i = 0; i < kLanes; ++i) rows[i] = n + i < columns ? tile[(n + i) * step] : vf{};
     transpose(rows);
-    for (int64_t f = 0; f < filters; ++f) finish(job, rows[f], filter + f, column + n, columns - n);
+    for (int64_t f = 0; f < filters; ++f) {
+      store_sums(job, rows[f], filter + f, column + n, columns - n);
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 // of the tile stay in registers over a slice of the taps.
 #include "kernels/spmm_kernel.h"
 
+#include "simd/epilogue.h"
 #include "simd/lanes.h"
 #include "simd/vector.h"
 
@@ -18,37 +19,20 @@ constexpr int kPerUnit = kUnit / kLanes;
 // every panel gets some lines in a row.
 constexpr int64_t kPanelChannels = 8;
 
-inline vf finish(vf value, const Epilogue& e) {
-  const vf zero = {};
-  value = value >= zero ? value : value * splat(e.slope);
-  return min(splat(e.high), max(splat(e.low), value));
-}
-
 void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const float* sums) {
-  const int64_t at = row * tile.y_stride + unit.y;
-  float* y = tile.y + at;
-  const float* residual = tile.residual ? tile.residual + at : nullptr;
-  if (unit.mask == 0xFFFFu) {
-    for (int v = 0; v < kPerUnit; ++v) {
-      vf value = load(sums + v * kLanes);
-      if (residual) value += load(residual + v * kLanes);
-      store(y + v * kLanes, finish(value, tile.epilogue));
-    }
-    return;
-  }
-  // Kept lanes move together, then take the same way through a buffer of one unit.
   float kept[kUnit] = {};
-  int64_t count = 0;
-  for (int i = 0; i < kUnit; ++i) {
-    if (unit.mask >> i & 1) kept[count++] = sums[i];
+  int64_t count = kUnit;
+  if (unit.mask != 0xFFFFu) {
+    count = 0;
+    for (int i = 0; i < kUnit; ++i) {
+      if (unit.mask >> i & 1) kept[count++] = sums[i];
+    }
+    sums = kept;
   }
-  if (residual) {
-    for (int64_t i = 0; i < count; ++i) kept[i] += residual[i];
+  const int64_t at = row * tile.y_stride + unit.y;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    store_outputs(load(sums + i), tile.residual, tile.epilogue, tile.y, at + i, count - i);
   }
-  for (int v = 0; v < kPerUnit; ++v) {
-    store(kept + v * kLanes, finish(load(kept + v * kLanes), tile.epilogue));
-  }
-  for (int64_t i = 0; i < count; ++i) y[i] = kept[i];
 }
 
 // Vectors that a tile covers: of units, or of a part of one where registers are few.

@@ -3,6 +3,7 @@
 // dense/winograd_variant.cc has the interpolation points and says why these.
 #include "kernels/winograd_kernel.h"
 
+#include "simd/epilogue.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
 
@@ -199,23 +200,6 @@ void transform_input_tiles(const WinogradInput& job) {
   }
 }
 
-// Completes the first `count` of kLanes neighbouring outputs and stores them.
-inline void finish(const WinogradOutput& job, vf v, vf bias, int64_t at, int64_t count) {
-  bool whole = count >= kLanes;
-  v += bias;
-  if (job.residual != nullptr) {
-    v += whole ? load(job.residual + at) : load_first(job.residual + at, count);
-  }
-  vf zero = {};
-  v = v >= zero ? v : v * splat(job.epilogue.slope);
-  v = min(splat(job.epilogue.high), max(splat(job.epilogue.low), v));
-  if (whole) {
-    store(job.y + at, v);
-  } else {
-    store_first(job.y + at, v, count);
-  }
-}
-
 template <int kOut, int kTaps>
 void transform_output_tiles(const WinogradOutput& job) {
   constexpr int kTile = kOut + kTaps - 1;
@@ -240,7 +224,7 @@ void transform_output_tiles(const WinogradOutput& job) {
           if (x < job.columns) {
             int64_t at = f * job.plane_stride + i * job.out_w + x;
             __builtin_prefetch(job.y + at + job.plane_stride, 1);
-            finish(job, y[j], bias, at, job.columns - x);
+            store_outputs(y[j] + bias, job.residual, job.epilogue, job.y, at, job.columns - x);
           }
         }
       }

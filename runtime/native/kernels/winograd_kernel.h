@@ -12,7 +12,7 @@
 
 #include <cstdint>
 
-#include "base/convolution.h"
+#include "base/epilogue.h"
 
 namespace sparsepass {
 

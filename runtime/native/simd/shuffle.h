@@ -102,6 +102,19 @@ static inline void store_first(float* p, vf v, int64_t count) {
 #endif
 }
 
+// The same for `count` elements or a whole vector, if those are more.
+static inline vf load_up_to(const float* p, int64_t count) {
+  return count >= kLanes ? load(p) : load_first(p, count);
+}
+
+static inline void store_up_to(float* p, vf v, int64_t count) {
+  if (count >= kLanes) {
+    store(p, v);
+  } else {
+    store_first(p, v, count);
+  }
+}
+
 }  // namespace SPARSEPASS_ISA
 }  // namespace sparsepass
 

@@ -54,9 +54,7 @@ class SinglePosition : public SpmmProgram {
     const Epilogue& e = layer_.epilogue;
     for (int64_t f = first; f < last; ++f) {
       const float sum = o.residual ? sums[f] + o.residual[image + f] : sums[f];
-      const float value = sum >= 0.0f ? sum : sum * e.slope;
-      const float raised = e.low > value ? e.low : value;
-      o.y[image + f] = e.high < raised ? e.high : raised;
+      o.y[image + f] = clamp(leaky(sum, e.slope), e.low, e.high);
     }
     layer_.kernels.curve({e.curve, o.y + image + first, 1, 0, last - first});
   }
