@@ -62,6 +62,7 @@ sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	$(BIN)/python -m venv --clear --without-pip build/sanitize/venv
 	$(BIN)/pip --python build/sanitize/venv/bin/python install --no-deps \
 	  --config-settings cmake.define.SPARSEPASS_SANITIZE=ON \
+	  --config-settings cmake.define.SPARSEPASS_TESTING=ON \
 	  --config-settings build-dir=build/sanitize/cmake .
 	echo $(CURDIR)/.venv/lib/python*/site-packages \
 	  > "$$(echo build/sanitize/venv/lib/python*/site-packages)/dependencies.pth"

@@ -33,7 +33,7 @@ def run(isa: str, attributes: Attributes, x: np.ndarray, threads: int = 1) -> np
     """The output for ``x`` of (batch, channels, pixels), from guarded memory."""
     source, target = Guarded(x), Guarded(np.full_like(x, np.nan))
     shape = (ctypes.c_int64 * 3)(*x.shape)
-    code = ctypes.CDLL(str(native.library_path())).sparsepass_test_lrn(
+    code = native.library().sparsepass_test_lrn(
         native.INSTRUCTION_SETS.index(isa),
         threads,
         ctypes.byref(attributes),

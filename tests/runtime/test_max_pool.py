@@ -38,7 +38,7 @@ def run(isa: str, windows: Windows, x: np.ndarray, threads: int = 1) -> np.ndarr
     """The output for ``x`` of (planes, height, width), from guarded memory."""
     shape = (x.shape[0], *(max(0, n) for n in windows.output_shape(*x.shape[1:])))
     source, target = Guarded(x), Guarded(np.full(shape, np.nan, np.float32))
-    code = ctypes.CDLL(str(native.library_path())).sparsepass_test_max_pool(
+    code = native.library().sparsepass_test_max_pool(
         native.INSTRUCTION_SETS.index(isa),
         threads,
         ctypes.byref(windows),
@@ -117,7 +117,7 @@ def test_what_has_no_meaning_is_refused(isa, w, size):
 
 def native_run_of_any_shape(isa: str, w: Windows, x: np.ndarray) -> None:
     """``run`` without an output to write: the library has to refuse before it writes."""
-    code = ctypes.CDLL(str(native.library_path())).sparsepass_test_max_pool(
+    code = native.library().sparsepass_test_max_pool(
         native.INSTRUCTION_SETS.index(isa), 1, ctypes.byref(w),
         (ctypes.c_int64 * 3)(*x.shape), x.ctypes.data_as(ctypes.c_void_p), None,
     )  # fmt: skip

@@ -362,3 +362,7 @@ def test_the_profile_shows_our_ops(tmp_path):
 def test_the_library_is_a_file_that_any_binding_can_load():
     assert library_path().is_file()
     assert hasattr(ctypes.CDLL(str(library_path())), "RegisterCustomOps")
+
+
+def test_the_library_that_ships_has_no_entries_of_the_tests():
+    assert not hasattr(ctypes.CDLL(str(library_path())), "sparsepass_test")

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/export.h"
+#include "base/machine.h"
 #include "conv/algorithms.h"
 #include "ort/abi.h"
 #include "ort/error.h"
@@ -176,12 +178,6 @@ ort::CustomOpDomain* domain(const Api& api, bool reuse) {
 }  // namespace
 }  // namespace sparsepass
 
-#if defined(_WIN32)
-#define SP_EXPORT extern "C" __declspec(dllexport)
-#else
-#define SP_EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
 // What every ONNX Runtime binding looks for.  Registering twice with the same options does nothing;
 // a runtime older than 1.17 is left alone, so that models run on their function bodies.
 SP_EXPORT sparsepass::ort::Status* SP_ORT_CALL
@@ -201,6 +197,9 @@ RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::or
     check(*api, api->AddSessionConfigEntry()(options, kMark, "1"), "options are not usable");
   });
 }
+
+// The name of the widest instruction set that this machine runs.
+SP_EXPORT const char* sparsepass_isa() { return sparsepass::isa_name(sparsepass::best_isa()); }
 
 // Calls `visit` with the name of every op, for the test that compares them with the Python table.
 SP_EXPORT void sparsepass_list_ops(void (*visit)(const char* name)) {

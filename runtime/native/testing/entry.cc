@@ -1,11 +1,12 @@
-// The entry through which the tests run every algorithm on every instruction set, without a
-// session.
+// The entries through which the tests run every algorithm on every instruction set, without a
+// session.  They are a library of their own, which does not ship.
 #include <cstring>
 #include <exception>
 #include <thread>
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/export.h"
 #include "conv/algorithms.h"
 #include "conv/payload.h"
 #include "feature_maps/lrn.h"
@@ -49,12 +50,6 @@ class TestHost : public Host {
 };
 
 }  // namespace
-
-#if defined(_WIN32)
-#define SP_EXPORT extern "C" __declspec(dllexport)
-#else
-#define SP_EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 // Everything about one convolution; `shape` is batch, channels, height, width of the input.
 struct SparsepassTest {
@@ -137,6 +132,3 @@ SP_EXPORT int sparsepass_test_max_pool(int32_t isa, int32_t threads, const PoolP
   run_max_pool(*params, *shape, x, y, *kernels, host);
   return 0;
 }
-
-// The name of the widest instruction set this machine runs.
-SP_EXPORT const char* sparsepass_isa() { return isa_name(best_isa()); }
