@@ -13,7 +13,7 @@ from guarded_memory import Guarded
 from sparsepass.runtime import library_path
 
 NATIVE = Path(__file__).parents[2] / "runtime" / "native"
-CURVES = ("", "HardSwish", "Silu")  # in the order of conv.h
+SMOOTH = ("", "HardSwish", "Silu")  # in the order of base/epilogue.h
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
 
@@ -73,7 +73,7 @@ class Epilogue:
     slope: float = 1.0
     low: float = -math.inf
     high: float = math.inf
-    curve: str = ""
+    smooth: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Arguments(ctypes.Structure):
         ("isa", ctypes.c_int32),
         ("threads", ctypes.c_int32),
         ("repeats", ctypes.c_int32),
-        ("curve", ctypes.c_int32),
+        ("smooth", ctypes.c_int32),
         ("params", ctypes.c_int64 * 13),
         ("shape", ctypes.c_int64 * 4),
         ("epilogue", ctypes.c_float * 3),
@@ -163,7 +163,7 @@ def weighed_run(
         INSTRUCTION_SETS.index(isa),
         threads,
         repeats,
-        CURVES.index(problem.epilogue.curve),
+        SMOOTH.index(problem.epilogue.smooth),
         (ctypes.c_int64 * 13)(*astuple(problem.conv)),
         (ctypes.c_int64 * 4)(*problem.x.shape),
         (ctypes.c_float * 3)(*astuple(problem.epilogue)[:3]),

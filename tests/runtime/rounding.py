@@ -26,10 +26,10 @@ def tolerance(algorithm: str, problem: Problem) -> np.ndarray:
         phases = problem.conv.stride_h * problem.conv.stride_w
         terms = problem.conv.channels_per_group * phases + winograd.roundings
     before = (EPS * terms * size + SMALLEST * terms) * max(1.0, abs(problem.epilogue.slope))
-    if not problem.epilogue.curve:
+    if not problem.epilogue.smooth:
         return before
-    # No curve is steeper than 3 / 2, and each is at most its argument: e^x within two roundings of
-    # itself (and of its argument, by up to 88), then a sum, a quotient or product.
+    # No smooth activation is steeper than 3 / 2, and each is at most its argument: e^x within two
+    # roundings of itself (and of its argument, by up to 88), then a sum, a quotient or product.
     return 1.5 * before + 8 * EPS * size
 
 

@@ -63,8 +63,8 @@ def problem(
         "Relu": native.Epilogue(low=0),
         "Clip": native.Epilogue(low=epilogue.low, high=epilogue.high),
         "LeakyRelu": native.Epilogue(slope=epilogue.alpha),
-        "HardSwish": native.Epilogue(curve="HardSwish"),
-        "Silu": native.Epilogue(curve="Silu"),
+        "HardSwish": native.Epilogue(smooth="HardSwish"),
+        "Silu": native.Epilogue(smooth="Silu"),
     }[epilogue.activation]
     return Problem(
         conv,

@@ -36,8 +36,8 @@ EPILOGUES = (
     Epilogue(slope=0),
     Epilogue(slope=2),
     Epilogue(slope=-1),
-    Epilogue(curve="HardSwish"),
-    Epilogue(curve="Silu"),
+    Epilogue(smooth="HardSwish"),
+    Epilogue(smooth="Silu"),
 )
 
 every_algorithm = pytest.mark.parametrize("algorithm", algorithms())

@@ -11,8 +11,8 @@
 #include "activation_sparse/encoded_input.h"
 #include "base/aligned.h"
 #include "base/arithmetic.h"
-#include "conv/curve.h"
 #include "conv/parallel.h"
+#include "conv/smooth_activation.h"
 #include "dense/gemm.h"
 #include "dense/im2col.h"
 
@@ -222,8 +222,8 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
                                              const Weight& weight, const float* bias,
                                              const Epilogue& epilogue, const KernelTable& kernels,
                                              std::string* error) {
-  // The curve comes after either of both.
-  const Epilogue plain = {epilogue.slope, epilogue.low, epilogue.high, Curve::none};
+  // A smooth activation comes after either of both.
+  const Epilogue plain = {epilogue.slope, epilogue.low, epilogue.high, SmoothActivation::none};
   std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, plain, kernels, error);
   if (dense == nullptr) return nullptr;
   // Positions of a run are told apart modulo 2^16.
@@ -240,9 +240,10 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
     *error = "the weight is too large";
     return nullptr;
   }
-  return with_curve(std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, plain,
-                                                       kernels, std::move(dense)),
-                    params, epilogue, kernels);
+  return with_smooth_activation(
+      std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, plain, kernels,
+                                         std::move(dense)),
+      params, epilogue, kernels);
 }
 
 }  // namespace

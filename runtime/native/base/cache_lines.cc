@@ -27,19 +27,20 @@ __attribute__((target("clflushopt"))) void flush(float* first, int64_t rows, int
 
 }  // namespace
 
-void give_up_lines(float* first, int64_t rows, int64_t stride, int64_t floats) {
+void flush_lines(float* first, int64_t rows, int64_t stride, int64_t floats) {
   static const bool can = has_clflushopt();
   if (can) flush(first, rows, stride, floats);
 }
 
-__attribute__((target("prfchw"))) void ask_for_lines(float* first, int64_t rows, int64_t stride) {
+__attribute__((target("prfchw"))) void prefetch_for_write(float* first, int64_t rows,
+                                                          int64_t stride) {
   for (int64_t r = 0; r < rows; ++r, first += stride) __builtin_prefetch(first, 1, 3);
 }
 
 #else
 
-void give_up_lines(float*, int64_t, int64_t, int64_t) {}
-void ask_for_lines(float*, int64_t, int64_t) {}
+void flush_lines(float*, int64_t, int64_t, int64_t) {}
+void prefetch_for_write(float*, int64_t, int64_t) {}
 
 #endif
 

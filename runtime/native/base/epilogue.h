@@ -6,14 +6,15 @@
 
 namespace sparsepass {
 
-// Activations that are no clamp: v * clamp(v / 6 + 1 / 2, 0, 1), and v / (1 + e^-v).
-enum class Curve : int32_t { none, hard_swish, silu };
+// Smooth activations, which are no clamp: v * clamp(v / 6 + 1 / 2, 0, 1), and v / (1 + e^-v).
+enum class SmoothActivation : int32_t { none, hard_swish, silu };
 
 // Most activations are a clamp after a leaky slope: y = clamp(v >= 0 ? v : slope * v, low, high).
-// Identity has slope 1 and infinite bounds, Relu slope 1 and low 0.  A curve comes last.
+// Identity has slope 1 and infinite bounds, Relu slope 1 and low 0.  A smooth activation comes
+// last.
 struct Epilogue {
   float slope, low, high;
-  Curve curve;
+  SmoothActivation smooth;
 };
 
 // For floats, doubles and vectors of them, whose lanes are independent.  All are static, as kernels

@@ -33,8 +33,9 @@ class Host {
   // Runs task(0) .. task(count - 1), possibly at the same time, and returns when all are done.
   virtual void parallel_for(int64_t count, const std::function<void(int64_t)>& task) = 0;
   virtual int threads() const = 0;
-  // Whether threads run on cores that share no cache, as far as it is known (cache_lines.h).
-  virtual bool apart() const = 0;
+  // Whether the cores of all threads share a last-level cache, as far as it is known.  Where they
+  // do not, outputs are flushed before they are written (base/cache_lines.h).
+  virtual bool shares_cache() const = 0;
   // Memory of this run, aligned to 64 bytes, kept until the run ends; throws std::bad_alloc.
   virtual void* scratch(size_t bytes) = 0;
 };

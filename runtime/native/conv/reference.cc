@@ -62,10 +62,10 @@ class Reference : public Conv {
   double activated(double sum) const {
     const double low = epilogue_.low, high = epilogue_.high;
     const double v = clamp(leaky<double>(sum, epilogue_.slope), low, high);
-    switch (epilogue_.curve) {
-      case Curve::hard_swish:
+    switch (epilogue_.smooth) {
+      case SmoothActivation::hard_swish:
         return v * std::min(std::max(v / 6 + 0.5, 0.0), 1.0);
-      case Curve::silu:
+      case SmoothActivation::silu:
         return v / (1 + std::exp(-v));
       default:
         return v;

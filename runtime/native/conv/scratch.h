@@ -13,9 +13,9 @@ namespace sparsepass {
 
 class ScratchSlots {
  public:
-  // `count` slots of `floats` floats, aligned to 64 bytes.  More tasks than slots wait for each
-  // other. Several slots begin where those of other layers do, so that a core gets memory that it
-  // wrote.
+  // `count` slots of `floats` floats, aligned to 64 bytes.  A task that finds no slot free waits
+  // for one.  Where there are several, their distance is the same in all layers: a core then gets
+  // memory that it has in its cache.
   ScratchSlots(Host& host, int64_t count, int64_t floats) {
     const int64_t unit = count > 1 ? kSlotFloats : kLineFloats;
     const int64_t size = (floats + unit - 1) / unit * unit;

@@ -39,8 +39,8 @@ class Depthwise : public Conv {
       const DepthwiseJob part = job(o, task / per_image, first, std::min(filters, first + step));
       kernels_.depthwise(part);
       const int64_t pixels = part.out_h * part.out_w;
-      kernels_.curve(
-          {epilogue_.curve, part.y + first * pixels, 1, 0, (part.last - first) * pixels});
+      kernels_.smooth_activation(
+          {epilogue_.smooth, part.y + first * pixels, 1, 0, (part.last - first) * pixels});
     });
   }
 

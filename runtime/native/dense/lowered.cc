@@ -5,8 +5,8 @@
 
 #include "base/aligned.h"
 #include "base/arithmetic.h"
-#include "conv/curve.h"
 #include "conv/parallel.h"
+#include "conv/smooth_activation.h"
 
 namespace sparsepass {
 namespace {
@@ -171,8 +171,9 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
 std::unique_ptr<Conv> make_lowered(const Lowering& lowering, const ConvParams& params,
                                    const float* weight, const float* bias, const Epilogue& epilogue,
                                    const KernelTable& kernels) {
-  return with_curve(std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels),
-                    params, epilogue, kernels);
+  return with_smooth_activation(
+      std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels), params,
+      epilogue, kernels);
 }
 
 }  // namespace sparsepass

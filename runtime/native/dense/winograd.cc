@@ -23,9 +23,9 @@
 
 #include "base/arithmetic.h"
 #include "base/cache_lines.h"
-#include "conv/curve.h"
 #include "conv/parallel.h"
 #include "conv/payload.h"
+#include "conv/smooth_activation.h"
 #include "dense/gemm.h"
 #include "dense/winograd_grid.h"
 #include "dense/winograd_variant.h"
@@ -43,7 +43,7 @@ constexpr int64_t kTurnsOfIdle = 8;
 struct Block {
   const Operands& operands;
   const WinogradGrid& grid;
-  bool apart;  // see Host
+  bool flushes;  // other caches may hold the outputs
   std::vector<WinogradSegment> segments;
   int64_t group;
   int64_t tiles;
@@ -62,7 +62,8 @@ class Winograd : public Conv {
   size_t packed_bytes() const override { return weight_.bytes(); }
 
  private:
-  Block block(const Operands& operands, const WinogradGrid& grid, bool apart, int64_t index) const;
+  Block block(const Operands& operands, const WinogradGrid& grid, bool flushes,
+              int64_t index) const;
   // Floats between two positions of the transformed input and of the sums.
   int64_t input_stride(const WinogradGrid& grid) const;
   int64_t sums_stride(const WinogradGrid& grid) const;
@@ -83,10 +84,10 @@ class Winograd : public Conv {
   const std::vector<float> bias_;
 };
 
-Block Winograd::block(const Operands& operands, const WinogradGrid& g, bool apart,
+Block Winograd::block(const Operands& operands, const WinogradGrid& g, bool flushes,
                       int64_t index) const {
   Block block{
-      operands, g, apart, g.segments(index / layer_.params.groups), index % layer_.params.groups,
+      operands, g, flushes, g.segments(index / layer_.params.groups), index % layer_.params.groups,
       0};
   for (const WinogradSegment& segment : block.segments) block.tiles += segment.tiles;
   return block;
@@ -174,9 +175,9 @@ std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass,
 
 void Winograd::multiply(const Block& block, int64_t pass, const float* input, float* sums) const {
   const std::vector<WinogradOutput> jobs = outputs(block, pass, sums);
-  if (block.apart) {
+  if (block.flushes) {
     for (const WinogradOutput& job : jobs) {
-      give_up_lines(job.y, job.filters, job.plane_stride, (job.rows - 1) * job.out_w + job.columns);
+      flush_lines(job.y, job.filters, job.plane_stride, (job.rows - 1) * job.out_w + job.columns);
     }
   }
   const int64_t filters = jobs.front().filters, padded = round_up(filters, layer_.lanes);
@@ -220,7 +221,7 @@ void Winograd::run_blocks(const Operands& operands, const WinogradGrid& g, Host&
   const int64_t rows = rows_floats(operands, g), input = input_floats(g), sums = sums_floats(g);
   share_out(host, g.blocks * layer_.params.groups, 4 * (rows + input + sums),
             [&](int64_t index, float* memory) {
-              const Block block = this->block(operands, g, host.apart(), index);
+              const Block block = this->block(operands, g, !host.shares_cache(), index);
               transform(block, 0, layer_.params.channels_per_group, memory, memory + rows);
               for (int64_t pass = 0; pass < layer_.passes; ++pass) {
                 multiply(block, pass, memory + rows, memory + rows + input);
@@ -234,7 +235,7 @@ void Winograd::run_passes(const Operands& operands, const WinogradGrid& g, Host&
   const int64_t channels = layer_.params.channels_per_group;
   const int64_t parts = std::min<int64_t>(channels, 2 * host.threads());
   for (int64_t index = 0; index < g.blocks * layer_.params.groups; ++index) {
-    const Block block = this->block(operands, g, host.apart(), index);
+    const Block block = this->block(operands, g, !host.shares_cache(), index);
     share_out(host, parts, 4 * rows_floats(operands, g), [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
@@ -257,8 +258,9 @@ std::unique_ptr<Conv> make(std::initializer_list<const WinogradVariant*> variant
     return nullptr;
   }
   const WinogradLayer layer(*variant, params, kernels.gemm_lanes());
-  return with_curve(std::make_unique<Winograd>(layer, weight.values, bias, epilogue, kernels),
-                    params, epilogue, kernels);
+  return with_smooth_activation(
+      std::make_unique<Winograd>(layer, weight.values, bias, epilogue, kernels), params, epilogue,
+      kernels);
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ void run_max_pool(const PoolParams& params, const PoolShape& shape, const float*
     job.out_h = out_h;
     job.out_w = out_w;
     job.rows = rows;
-    if (host.apart()) give_up_lines(job.y, 1, 0, job.planes * out_h * out_w);
+    if (!host.shares_cache()) flush_lines(job.y, 1, 0, job.planes * out_h * out_w);
     kernels.max_pool(job);
   });
 }

@@ -39,7 +39,7 @@ class Emitter {
   void lea(Register to, Register base, Register index);
   // The first argument behind those in registers.
   void mov_stack_argument(Register to);
-  // Asks for the cache line at m to come into the second-level cache.
+  // Prefetches the cache line at m into the second-level cache.
   void prefetch(Memory m);
   void move_to_mask(int k, Register from);
   void shift_right(Register r, int bits);

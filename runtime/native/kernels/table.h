@@ -4,12 +4,12 @@
 
 #include "base/machine.h"
 #include "kernels/activation_kernel.h"
-#include "kernels/curve_kernel.h"
 #include "kernels/depthwise_kernel.h"
 #include "kernels/gemm_kernel.h"
 #include "kernels/lower_kernel.h"
 #include "kernels/lrn_kernel.h"
 #include "kernels/pool_kernel.h"
+#include "kernels/smooth_kernel.h"
 #include "kernels/spmm_kernel.h"
 #include "kernels/winograd_kernel.h"
 

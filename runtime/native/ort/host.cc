@@ -20,9 +20,9 @@ constexpr size_t kLine = 64;
 // A few runs of a network.
 constexpr uint64_t kCallsBetweenLooks = 256;
 
-// How long a value takes from core to core and back: 50 to 140 ns through a shared cache, 310 to
-// 520 without one, on Zen 4.
-constexpr double kApartSeconds = 200e-9;
+// A value goes from core to core and back in 50 to 140 ns through a shared cache, in 310 to 520
+// without one, on Zen 4.
+constexpr double kMostSharedSeconds = 200e-9;
 constexpr int kHandovers = 16;
 // Reading the clock takes as long as a handover.
 constexpr int kSpinsBetweenLooks = 64;
@@ -44,7 +44,8 @@ struct Tasks {
 
 }  // namespace
 
-// A session has one logger, and no other name.  Where there is none, the node counts alone.
+// The logger tells sessions apart: each has one of its own.  Without a logger a node counts threads
+// for itself.
 std::shared_ptr<SessionThreads> threads_of_session(const ort::Api& api,
                                                    const ort::KernelInfo* info) {
   const ort::Logger* session = nullptr;
@@ -63,11 +64,12 @@ std::shared_ptr<SessionThreads> threads_of_session(const ort::Api& api,
   return threads;
 }
 
-// Calls 1, 2, 4, 8, ... of a session count its threads, as a thread may sleep through one of them.
+// Threads are counted in calls 1, 2, 4, 8, ... of a session.  One count may miss a thread that
+// sleeps, so the largest is kept.
 OrtHost::OrtHost(const ort::Api& api, const ort::KernelContext* context,
                  const ort::MemoryInfo* memory_info, SessionThreads* threads)
     : api_(api), context_(context), memory_info_(memory_info) {
-  // Asking the system takes microseconds.
+  // Static, because asking the system takes microseconds.
   static const int most = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const uint64_t call = threads->calls.fetch_add(1) + 1;
   if (threads->found.load() < most && (call & (call - 1)) == 0) {
@@ -76,9 +78,9 @@ OrtHost::OrtHost(const ort::Api& api, const ort::KernelContext* context,
   threads_ = threads->found.load();
   // The system moves threads now and then.
   if (threads_ > 1 && ((call & (call - 1)) == 0 || call % kCallsBetweenLooks == 0)) {
-    threads->apart.store(find_apart(threads->apart.load()));
+    threads->shares_cache.store(measure_shares_cache(threads->shares_cache.load()));
   }
-  apart_ = threads->apart.load();
+  shares_cache_ = threads->shares_cache.load();
 }
 
 OrtHost::~OrtHost() {
@@ -117,8 +119,9 @@ void* OrtHost::scratch(size_t bytes) {
   return reinterpret_cast<void*>((address + kLine - 1) / kLine * kLine);
 }
 
-// The C API tells nobody how many threads a session has, and work that is cut for two costs one
-// more than it should.  So as many tasks as there could be threads wait a moment for each other.
+// The C API does not say how many threads a session has, and work that is divided among too many
+// takes longer.  So as many tasks as the machine has threads are started.  Each waits until all
+// have begun, a millisecond at most, so that no thread takes two; different threads are counted.
 int OrtHost::count_threads(int most) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
   std::mutex mutex;
@@ -137,12 +140,13 @@ int OrtHost::count_threads(int most) {
   return static_cast<int>(seen.size());
 }
 
-// Two tasks hand a number to each other and back.  `before` where they do not run at the same time.
-bool OrtHost::find_apart(bool before) {
+// Two tasks hand a number to each other and back, and take the time.  Returns `before` where they
+// do not run at the same time.
+bool OrtHost::measure_shares_cache(bool before) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::microseconds(50);
   std::atomic<int> number{-1};
-  std::atomic<bool> apart{before};
+  std::atomic<bool> shares_cache{before};
   parallel_for(2, [&](int64_t task) {
     const auto wait_for = [&](int value) {
       for (int spins = 1; number.load() != value; ++spins) {
@@ -161,9 +165,10 @@ bool OrtHost::find_apart(bool before) {
       number.store(2 * i + 1);
       if (!wait_for(2 * i + 2)) return;
     }
-    apart.store(Clock::now() - begin > kHandovers * std::chrono::duration<double>(kApartSeconds));
+    const std::chrono::duration<double> most(kHandovers * kMostSharedSeconds);
+    shares_cache.store(Clock::now() - begin <= most);
   });
-  return apart.load();
+  return shares_cache.load();
 }
 
 }  // namespace sparsepass

@@ -17,7 +17,7 @@ namespace sparsepass {
 // The threads of a session, as far as the calls of its nodes have seen.
 struct SessionThreads {
   std::atomic<int> found{1};
-  std::atomic<bool> apart{false};  // see Host
+  std::atomic<bool> shares_cache{true};  // see Host
   std::atomic<uint64_t> calls{0};
 };
 
@@ -35,20 +35,20 @@ class OrtHost : public Host {
 
   void parallel_for(int64_t count, const std::function<void(int64_t)>& task) override;
   int threads() const override { return threads_; }
-  bool apart() const override { return apart_; }
+  bool shares_cache() const override { return shares_cache_; }
   // From the session's arena: the next layer gets the same memory, which the caches still hold.
   void* scratch(size_t bytes) override;
 
  private:
   int count_threads(int most);
-  bool find_apart(bool before);
+  bool measure_shares_cache(bool before);
 
   const ort::Api& api_;
   const ort::KernelContext* context_;
   const ort::MemoryInfo* memory_info_;
   ort::Allocator* allocator_ = nullptr;
   int threads_ = 1;
-  bool apart_ = false;
+  bool shares_cache_ = true;
   std::vector<void*> memory_;
 };
 

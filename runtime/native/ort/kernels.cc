@@ -105,17 +105,17 @@ class LoadedConv {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     switch (op.activation) {
       case Activation::relu:
-        return {1.0f, 0.0f, infinity, Curve::none};
+        return {1.0f, 0.0f, infinity, SmoothActivation::none};
       case Activation::clip:
-        return {1.0f, node.real("min"), node.real("max"), Curve::none};
+        return {1.0f, node.real("min"), node.real("max"), SmoothActivation::none};
       case Activation::leaky_relu:
-        return {node.real("alpha"), -infinity, infinity, Curve::none};
+        return {node.real("alpha"), -infinity, infinity, SmoothActivation::none};
       case Activation::hard_swish:
-        return {1.0f, -infinity, infinity, Curve::hard_swish};
+        return {1.0f, -infinity, infinity, SmoothActivation::hard_swish};
       case Activation::silu:
-        return {1.0f, -infinity, infinity, Curve::silu};
+        return {1.0f, -infinity, infinity, SmoothActivation::silu};
       default:
-        return {1.0f, -infinity, infinity, Curve::none};
+        return {1.0f, -infinity, infinity, SmoothActivation::none};
     }
   }
 

@@ -31,7 +31,7 @@ class TestHost : public Host {
     for (std::thread& other : others) other.join();
   }
   int threads() const override { return threads_; }
-  bool apart() const override { return threads_ > 1; }
+  bool shares_cache() const override { return threads_ == 1; }
   void* scratch(size_t bytes) override {
     if (used_ == memory_.size()) {
       memory_.emplace_back(bytes);
@@ -55,7 +55,7 @@ class TestHost : public Host {
 struct SparsepassTest {
   const char* algorithm;
   int32_t isa, threads, repeats;
-  int32_t curve;
+  int32_t smooth;
   int64_t params[13];  // as ConvParams
   int64_t shape[4];
   float epilogue[3];  // slope, low, high
@@ -86,7 +86,7 @@ SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t messag
   std::memcpy(&params, test->params, sizeof(params));
   const Weight weight = {test->values, test->indices, test->count};
   const Epilogue epilogue = {test->epilogue[0], test->epilogue[1], test->epilogue[2],
-                             static_cast<Curve>(test->curve)};
+                             static_cast<SmoothActivation>(test->smooth)};
   try {
     std::string error;
     const std::unique_ptr<Conv> conv =

@@ -54,8 +54,8 @@ void BlockedProgram::run_strips(const Operands& o, Host& host, bool parallel) co
     const ScratchSlots::Lease scratch(slots);
     const Strip& strip = strips[index % per_image];
     BlockRun run = strip_run(o, index / per_image, strip);
-    run.apart = parallel && host.apart();
-    if (run.apart) blocks_->give_up(strip, run.y);
+    run.flushes = parallel && !host.shares_cache();
+    if (run.flushes) blocks_->flush_outputs(strip, run.y);
     if (packing_->strip_floats()) {
       packing_->pack(run.x, strip, 0, layer_.params.channels(), scratch.data(), layer_.kernels);
       run.x = scratch.data();
@@ -80,7 +80,7 @@ void BlockedProgram::run_blocks(const Operands& o, Host& host) const {
   for (int64_t image = 0; image < o.batch; ++image) {
     for (const Strip& strip : packing_->strips()) {
       BlockRun all = strip_run(o, image, strip);
-      all.apart = host.apart();
+      all.flushes = !host.shares_cache();
       if (packing_->strip_floats()) {
         host.parallel_for(packers, [&](int64_t p) {
           packing_->pack(all.x, strip, p * channels / packers, (p + 1) * channels / packers, packed,
@@ -119,10 +119,11 @@ void BlockedProgram::compute(const BlockRun& run, float* partial) const {
   const int64_t last = end == units.size() ? y_stride_ : units[end].y;
   for (int64_t b = run.first_block; b < run.last_block; ++b) {
     blocks_->run(b, run, partial);
-    // The curve follows while the outputs are in cache.
+    // A smooth activation follows while the outputs are in cache.
     const SpmmBlocks::Rows rows = blocks_->rows(b);
-    layer_.kernels.curve({layer_.epilogue.curve, run.y + rows.first * y_stride_ + first, rows.count,
-                          y_stride_, last - first});
+    layer_.kernels.smooth_activation({layer_.epilogue.smooth,
+                                      run.y + rows.first * y_stride_ + first, rows.count, y_stride_,
+                                      last - first});
   }
 }
 

@@ -19,7 +19,7 @@ struct BlockRun {
   int64_t y_stride;       // floats from one output channel to the next
   const Strip* strip;
   int64_t first_block, last_block;
-  bool apart;  // see Host
+  bool flushes;  // other caches may hold what is written
 };
 
 // The output channels of a layer in blocks, and the weights of each as one form lays them out.
@@ -35,12 +35,12 @@ class SpmmBlocks {
   virtual size_t bytes() const = 0;
   // Floats of working memory that run() takes per unit of a strip.
   virtual int64_t partial_floats() const { return 0; }
-  // Computes the outputs of `block`, one of those of `run`, up to the curve.
+  // Computes the outputs of `block`, one of those of `run`, up to a smooth activation.
   virtual void run(int64_t block, const BlockRun& run, float* partial) const = 0;
-  // Asks for what `block` reads first.
+  // Prefetches what `block` reads first.
   virtual void prefetch(int64_t) const {}
-  // Gives up the lines that the first block writes.
-  virtual void give_up(const Strip&, float* /* y */) const {}
+  // Flushes the lines that the first block writes.
+  virtual void flush_outputs(const Strip&, float* /* y */) const {}
 };
 
 class BlockedProgram : public SpmmProgram {

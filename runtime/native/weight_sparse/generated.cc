@@ -71,15 +71,15 @@ class GeneratedBlocks : public SpmmBlocks {
   void run(int64_t block, const BlockRun& run, float* partial) const override {
     if (block >= code_blocks()) return tiles_.run(block - code_blocks(), run, partial);
     const SpmmBlock& code = code_.blocks()[block];
-    const bool gives_up = run.apart && block + 1 < std::min(run.last_block, code_blocks());
-    code_.run(code, gives_up ? &code + 1 : nullptr, units_.data(), run.strip->first_unit,
+    const bool flushes = run.flushes && block + 1 < std::min(run.last_block, code_blocks());
+    code_.run(code, flushes ? &code + 1 : nullptr, units_.data(), run.strip->first_unit,
               run.strip->units, run.x, run.residual, run.y, partial);
   }
   void prefetch(int64_t block) const override {
     if (block < code_blocks()) code_.prefetch(code_.blocks()[block]);
   }
-  void give_up(const Strip& strip, float* y) const override {
-    code_.give_up(code_.blocks().front(), units_.data() + strip.first_unit, strip.units, y);
+  void flush_outputs(const Strip& strip, float* y) const override {
+    code_.flush_outputs(code_.blocks().front(), units_.data() + strip.first_unit, strip.units, y);
   }
 
  private:

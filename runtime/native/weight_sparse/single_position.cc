@@ -56,7 +56,7 @@ class SinglePosition : public SpmmProgram {
       const float sum = o.residual ? sums[f] + o.residual[image + f] : sums[f];
       o.y[image + f] = clamp(leaky(sum, e.slope), e.low, e.high);
     }
-    layer_.kernels.curve({e.curve, o.y + image + first, 1, 0, last - first});
+    layer_.kernels.smooth_activation({e.smooth, o.y + image + first, 1, 0, last - first});
   }
 
   const SpmmLayer& layer_;

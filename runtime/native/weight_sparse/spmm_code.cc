@@ -14,8 +14,8 @@ namespace {
 
 #if defined(__x86_64__)
 
-// Units between asking for the lines of an output and writing them.
-constexpr int64_t kAskedAhead = 1;
+// Units between prefetching the lines of an output and writing them.
+constexpr int64_t kPrefetchedAhead = 1;
 
 // One kept weight of a block: its tap, counted from the block's first, and its row in the block.
 struct Multiply {
@@ -54,7 +54,7 @@ struct SpmmCode::PieceContent {
   int rows;
   const float* bias;  // null: goes on from the piece before
   bool is_last;       // of its block: applies the epilogue
-  int64_t lines;      // of the next piece, that one call asks for
+  int64_t lines;      // of the next piece, that one call prefetches
   const std::vector<int64_t>* offset;
   const SpmmCodeOptions* options;
 };
@@ -91,13 +91,14 @@ std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* 
     }
   }
   const int64_t count = content.end - content.begin;
-  int64_t asked = 0;
-  // Evenly over the piece, and all of them: a line nobody asked for stops the machine for as long
-  // as dozens of multiplications take.
-  const auto ask = [&](int64_t done) {
-    for (; asked * count < done * content.lines || (done == count && asked < content.lines);
-         ++asked) {
-      writer.emit.prefetch({kNext, static_cast<int32_t>(asked * kLine)});
+  int64_t prefetched = 0;
+  // Evenly over the piece, and all of them: a line that is missing stops the machine for as long as
+  // dozens of multiplications take.
+  const auto prefetch = [&](int64_t done) {
+    for (;
+         prefetched * count < done * content.lines || (done == count && prefetched < content.lines);
+         ++prefetched) {
+      writer.emit.prefetch({kNext, static_cast<int32_t>(prefetched * kLine)});
     }
   };
   int32_t loaded = -1;
@@ -107,10 +108,10 @@ std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* 
       loaded = multiply.tap;
       writer.load_input(static_cast<int32_t>((*content.offset)[loaded] * 4));
     }
-    ask(i);
+    prefetch(i);
     writer.multiply_add(multiply.row, multiply.value);
   }
-  ask(count);
+  prefetch(count);
   if (content.is_last) {
     writer.open_epilogue(options);
     for (int r = 0; r < content.rows; ++r) {
@@ -216,9 +217,10 @@ void SpmmCode::set_units(const Unit* units, int64_t count) {
   }
 }
 
-void SpmmCode::give_up(const SpmmBlock& block, const Unit* units, int64_t count, float* y) const {
+void SpmmCode::flush_outputs(const SpmmBlock& block, const Unit* units, int64_t count,
+                             float* y) const {
   for (int64_t u = 0; u < count; ++u) {
-    give_up_lines(y + block.first_row * y_stride_ + units[u].y, block.rows, y_stride_, kUnit);
+    flush_lines(y + block.first_row * y_stride_ + units[u].y, block.rows, y_stride_, kUnit);
   }
 }
 
@@ -243,10 +245,10 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
         info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
       }
       if (next && p == block.first_piece) {
-        give_up(*next, &unit, 1, y);
+        flush_outputs(*next, &unit, 1, y);
       }
-      if (next && p + 1 == block.last_piece && u + kAskedAhead < first + count) {
-        ask_for_lines(rows + units[u + kAskedAhead].y, block.rows, y_stride_);
+      if (next && p + 1 == block.last_piece && u + kPrefetchedAhead < first + count) {
+        prefetch_for_write(rows + units[u + kPrefetchedAhead].y, block.rows, y_stride_);
       }
       const int64_t at = unit.y - skipped(unit);
       function(x + unit.x, weights, rows + at, added ? added + at : nullptr,
@@ -265,7 +267,7 @@ bool SpmmCode::generate(Isa, const RowRange&, const float*, const std::vector<in
 }
 void SpmmCode::set_units(const Unit*, int64_t) {}
 void SpmmCode::prefetch(const SpmmBlock&) const {}
-void SpmmCode::give_up(const SpmmBlock&, const Unit*, int64_t, float*) const {}
+void SpmmCode::flush_outputs(const SpmmBlock&, const Unit*, int64_t, float*) const {}
 void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*,
                    const float*, float*, float*) const {}
 

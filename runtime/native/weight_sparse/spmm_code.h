@@ -53,24 +53,24 @@ class SpmmCode {
   int64_t partial_floats() const { return partial_floats_; }
   size_t bytes() const { return code_.bytes(); }
 
-  // Asks for the first piece of a block.
+  // Prefetches the first piece of a block.
   void prefetch(const SpmmBlock& block) const;
 
-  // Gives up the lines that a block writes over `count` units.
-  void give_up(const SpmmBlock& block, const Unit* units, int64_t count, float* y) const;
+  // Flushes the lines that a block writes over `count` units.
+  void flush_outputs(const SpmmBlock& block, const Unit* units, int64_t count, float* y) const;
 
   // Runs a block over units [first, first + count): `x` is the packed input the units count from,
   // `y` and `residual` the image's first output; `partial` holds partial_floats() * count floats.
-  // Where it is not null, the lines that `next` writes are given up meanwhile.
+  // Where it is not null, the lines that `next` writes are flushed meanwhile.
   void run(const SpmmBlock& block, const SpmmBlock* next, const Unit* units, int64_t first,
            int64_t count, const float* x, const float* residual, float* y, float* partial) const;
 
  private:
-  // Code, then the weights it reads.  While a piece runs over its units it asks for the next one, a
-  // slice per unit: a network's code exceeds every cache, and nothing else fetches code ahead.
+  // Code, then the weights it reads.  While a piece runs over its units it prefetches the next one,
+  // a slice per unit: a network's code exceeds every cache, and nothing else fetches code ahead.
   struct Piece {
     size_t code, weights, next;
-    size_t slice;  // bytes of the next piece asked for by one call
+    size_t slice;  // bytes of the next piece that one call prefetches
   };
   // Lanes of a unit before the first one it keeps: without gaps lanes do not move, so that the
   // outputs of a unit begin so many floats before the first one kept.

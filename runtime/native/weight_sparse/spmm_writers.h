@@ -21,7 +21,7 @@ constexpr Register kX = rdi, kWeights = rsi, kY = rdx, kResidual = rcx, kPartial
 using Function = void(__attribute__((sysv_abi)) *)(const float* x, const float* weights, float* y,
                                                    const float* residual, float* partial,
                                                    uint64_t unit, const uint8_t* next);
-// Where the slice of the next piece begins that a call asks for.
+// Where the slice of the next piece begins that a call prefetches.
 constexpr Register kNext = r11;
 constexpr int64_t kLine = 64;
 // Bytes of code and weights per multiply-add, about.

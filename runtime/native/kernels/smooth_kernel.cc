@@ -1,5 +1,5 @@
-// Smooth activations, in place.
-#include "kernels/curve_kernel.h"
+// SmoothActivation activations, in place.
+#include "kernels/smooth_kernel.h"
 
 #include "simd/shuffle.h"
 #include "simd/vector.h"
@@ -31,9 +31,9 @@ inline vf exponential(vf x) {
   return sum * (vf)exponent;
 }
 
-template <Curve kCurve>
+template <SmoothActivation kSmooth>
 inline vf apply(vf x) {
-  if (kCurve == Curve::hard_swish) {
+  if (kSmooth == SmoothActivation::hard_swish) {
     const vf line = fma(x, splat(1.0f / 6), splat(0.5f));
     return x * min(splat(1.0f), max(splat(0.0f), line));
   }
@@ -41,27 +41,27 @@ inline vf apply(vf x) {
   return x / (splat(1.0f) + exponential(min(most, max(least, -x))));
 }
 
-template <Curve kCurve>
-void apply_to_rows(const CurveJob& job) {
+template <SmoothActivation kSmooth>
+void apply_to_rows(const SmoothJob& job) {
   for (int64_t row = 0; row < job.rows; ++row) {
     float* y = job.y + row * job.stride;
     int64_t i = 0;
-    for (; i + kLanes <= job.count; i += kLanes) store(y + i, apply<kCurve>(load(y + i)));
+    for (; i + kLanes <= job.count; i += kLanes) store(y + i, apply<kSmooth>(load(y + i)));
     if (i < job.count) {
-      store_first(y + i, apply<kCurve>(load_first(y + i, job.count - i)), job.count - i);
+      store_first(y + i, apply<kSmooth>(load_first(y + i, job.count - i)), job.count - i);
     }
   }
 }
 
 }  // namespace
 
-void curve(const CurveJob& job) {
-  switch (job.curve) {
-    case Curve::hard_swish:
-      return apply_to_rows<Curve::hard_swish>(job);
-    case Curve::silu:
-      return apply_to_rows<Curve::silu>(job);
-    case Curve::none:
+void smooth_activation(const SmoothJob& job) {
+  switch (job.smooth) {
+    case SmoothActivation::hard_swish:
+      return apply_to_rows<SmoothActivation::hard_swish>(job);
+    case SmoothActivation::silu:
+      return apply_to_rows<SmoothActivation::silu>(job);
+    case SmoothActivation::none:
       return;
   }
 }
