@@ -9,9 +9,12 @@
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
-static inline vf activate(vf sum, const Epilogue& epilogue) {
-  sum = leaky(sum, splat(epilogue.slope));
-  return clamp(sum, splat(epilogue.low), splat(epilogue.high));
+// For vectors of any length, and for floats.
+template <class V>
+static inline V activate(V sum, const Epilogue& epilogue) {
+  const V zero = {};
+  sum = leaky(sum, V(epilogue.slope - zero));
+  return clamp(sum, V(epilogue.low - zero), V(epilogue.high - zero));
 }
 
 // Turns a vector of sums into the outputs from y[at] on, `count` or a whole vector if those are

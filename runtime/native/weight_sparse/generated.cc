@@ -122,7 +122,7 @@ std::unique_ptr<SpmmBlocks> make_blocks(const SpmmProblem& problem, const Packin
 }  // namespace
 
 std::unique_ptr<SpmmProgram> generated(const SpmmProblem& problem) {
-  if (!problem.layer.allow_code || !SpmmCode::block_rows(problem.layer.kernels.isa)) return nullptr;
+  if (!SpmmCode::block_rows(problem.layer.kernels.isa)) return nullptr;
   std::unique_ptr<const Packing> packing = make_packing(problem.packing());
   std::unique_ptr<const SpmmBlocks> blocks = make_blocks(problem, *packing);
   if (!blocks) return nullptr;

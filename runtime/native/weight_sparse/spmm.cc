@@ -15,7 +15,7 @@ namespace sparsepass {
 namespace {
 
 // In order of preference; the last fits always.
-constexpr SpmmForm* kForms[] = {single_position, generated, tiled};
+using Forms = std::vector<SpmmForm*>;
 
 // Programs kept per layer: networks see few sizes, and each program holds the packed weight.
 constexpr size_t kMostPrograms = 4;
@@ -31,7 +31,8 @@ struct KeptProgram {
 // Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
 class Spmm : public Conv {
  public:
-  Spmm(const Weight& weight, SpmmLayer layer) : weight_(weight), layer_(std::move(layer)) {}
+  Spmm(const Weight& weight, SpmmLayer layer, Forms forms)
+      : weight_(weight), layer_(std::move(layer)), forms_(std::move(forms)) {}
 
   void run(const Operands& o, Host& host) const override {
     if (o.batch > 0) program(o, host.threads())->run(o, host);
@@ -51,6 +52,7 @@ class Spmm : public Conv {
 
   Weight weight_;
   SpmmLayer layer_;
+  Forms forms_;
   mutable std::mutex mutex_;
   mutable std::vector<KeptProgram> programs_;  // most recently used last
 };
@@ -77,7 +79,7 @@ std::shared_ptr<const SpmmProgram> Spmm::program(const Operands& o, int64_t part
 std::shared_ptr<const SpmmProgram> Spmm::make_program(const Operands& o, int64_t parts) const {
   const SparseRows weight = rows();
   const SpmmProblem problem = {layer_, weight, o.in_h, o.in_w, o.residual != nullptr, parts};
-  for (SpmmForm* form : kForms) {
+  for (SpmmForm* form : forms_) {
     if (auto program = form(problem)) return program;
   }
   return nullptr;
@@ -106,16 +108,22 @@ SparseRows Spmm::rows() const {
   return rows;
 }
 
+// The forms of an instruction set: generated code where it is faster than lists.
+Forms forms_for(const KernelTable& kernels) {
+  if (kernels.isa == Isa::avx512) return {single_position, generated, tiled};
+  return {single_position, listed, tiled};
+}
+
 std::unique_ptr<Conv> make(const ConvParams& params, const Weight& weight, const float* bias,
-                           const Epilogue& epilogue, const KernelTable& kernels, bool allow_code,
+                           const Epilogue& epilogue, const KernelTable& kernels, Forms forms,
                            std::string* error) {
   *error = check_params(params);
   if (error->empty()) *error = check_weight(params, weight);
   if (!error->empty()) return nullptr;
   const int64_t zeros = std::count(weight.values, weight.values + weight.count, 0.0f);
-  return std::make_unique<Spmm>(
-      weight, SpmmLayer{params, epilogue, kernels, std::vector<float>(bias, bias + params.filters),
-                        weight.count - zeros, allow_code});
+  SpmmLayer layer = {params, epilogue, kernels, std::vector<float>(bias, bias + params.filters),
+                     weight.count - zeros};
+  return std::make_unique<Spmm>(weight, std::move(layer), std::move(forms));
 }
 
 }  // namespace
@@ -123,13 +131,25 @@ std::unique_ptr<Conv> make(const ConvParams& params, const Weight& weight, const
 std::unique_ptr<Conv> make_spmm(const ConvParams& params, const Weight& weight, const float* bias,
                                 const Epilogue& epilogue, const KernelTable& kernels,
                                 std::string* error) {
-  return make(params, weight, bias, epilogue, kernels, true, error);
+  return make(params, weight, bias, epilogue, kernels, forms_for(kernels), error);
+}
+
+std::unique_ptr<Conv> make_spmm_code(const ConvParams& params, const Weight& weight,
+                                     const float* bias, const Epilogue& epilogue,
+                                     const KernelTable& kernels, std::string* error) {
+  return make(params, weight, bias, epilogue, kernels, {single_position, generated, tiled}, error);
+}
+
+std::unique_ptr<Conv> make_spmm_lists(const ConvParams& params, const Weight& weight,
+                                      const float* bias, const Epilogue& epilogue,
+                                      const KernelTable& kernels, std::string* error) {
+  return make(params, weight, bias, epilogue, kernels, {single_position, listed, tiled}, error);
 }
 
 std::unique_ptr<Conv> make_spmm_tiles(const ConvParams& params, const Weight& weight,
                                       const float* bias, const Epilogue& epilogue,
                                       const KernelTable& kernels, std::string* error) {
-  return make(params, weight, bias, epilogue, kernels, false, error);
+  return make(params, weight, bias, epilogue, kernels, {single_position, tiled}, error);
 }
 
 }  // namespace sparsepass

@@ -21,8 +21,7 @@ struct SpmmLayer {
   Epilogue epilogue;
   const KernelTable& kernels;
   std::vector<float> bias;
-  int64_t kept;     // weights that are not zero
-  bool allow_code;  // generated at run time
+  int64_t kept;  // weights that are not zero
 };
 
 // What a program is made for.
@@ -55,6 +54,7 @@ using SpmmForm = std::unique_ptr<SpmmProgram>(const SpmmProblem& problem);
 
 SpmmForm single_position;  // dot products, where the output is one position
 SpmmForm generated;        // code, and tiles for the rows that memory leaves no room for as code
+SpmmForm listed;           // lists of weights over aligned panels; null where 16 bits do not reach
 SpmmForm tiled;            // register tiles driven by data; fits always
 
 }  // namespace sparsepass

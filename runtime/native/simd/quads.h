@@ -1,0 +1,78 @@
+// Four floats at a time: the parts of a vector that shuffles keep together.
+//
+// For kernels/*.cc, with the same rules as vector.h.
+#ifndef SPARSEPASS_SIMD_QUADS_H_
+#define SPARSEPASS_SIMD_QUADS_H_
+
+#include "simd/shuffle.h"
+
+namespace sparsepass {
+namespace SPARSEPASS_ISA {
+
+typedef float Quad __attribute__((vector_size(16)));
+typedef float QuadUnaligned __attribute__((vector_size(16), aligned(4), may_alias));
+constexpr int kQuads = kLanes / 4;
+
+static inline Quad load_quad(const float* p) { return *reinterpret_cast<const QuadUnaligned*>(p); }
+static inline void store_quad(float* p, Quad v) { *reinterpret_cast<QuadUnaligned*>(p) = v; }
+
+// One, two or four quads as one vector.
+#if SPARSEPASS_LANES == 4
+static inline vf join(Quad a) { return (vf)a; }
+#elif SPARSEPASS_LANES == 8
+static inline vf join(Quad a, Quad b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+#else
+static inline vf join(Quad a, Quad b, Quad c, Quad d) {
+  typedef float Pair __attribute__((vector_size(32)));
+  const Pair low = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+  const Pair high = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#endif
+
+// The quad at p in every part.
+static inline vf repeat_quad(const float* p) {
+  const Quad v = load_quad(p);
+#if SPARSEPASS_LANES == 4
+  return join(v);
+#elif SPARSEPASS_LANES == 8
+  return join(v, v);
+#else
+  return join(v, v, v, v);
+#endif
+}
+
+// Element kAt of each quad in all of it.
+template <int kAt>
+static inline vf spread(vf v) {
+#define SPARSEPASS_SAME(i) ((i) / 4 * 4 + kAt)
+  return __builtin_shufflevector(v, v, SPARSEPASS_FOR_LANES(SPARSEPASS_SAME));
+#undef SPARSEPASS_SAME
+}
+
+// The quads at rows[0], rows[4], rows[8], ..., all from `at` on.
+static inline vf load_quads(const float* const* rows, int64_t at) {
+#if SPARSEPASS_LANES == 4
+  return join(load_quad(rows[0] + at));
+#elif SPARSEPASS_LANES == 8
+  return join(load_quad(rows[0] + at), load_quad(rows[4] + at));
+#else
+  return join(load_quad(rows[0] + at), load_quad(rows[4] + at), load_quad(rows[8] + at),
+              load_quad(rows[12] + at));
+#endif
+}
+
+// Transposes the square that quad i of each row makes with those of the others.
+static inline void transpose_quads(vf (&rows)[4]) {
+  exchange<1>(rows[0], rows[1]);
+  exchange<1>(rows[2], rows[3]);
+  exchange<2>(rows[0], rows[2]);
+  exchange<2>(rows[1], rows[3]);
+}
+
+}  // namespace SPARSEPASS_ISA
+}  // namespace sparsepass
+
+#endif  // SPARSEPASS_SIMD_QUADS_H_

@@ -1,0 +1,107 @@
+// Outputs as one row: the lanes of a vector are neighbouring outputs of a 1x1 convolution.
+#include <algorithm>
+
+#include "base/arithmetic.h"
+#include "weight_sparse/lane_packing.h"
+#include "weight_sparse/phases.h"
+
+namespace sparsepass {
+namespace {
+
+class FlatLanes : public LanePacking {
+ public:
+  explicit FlatLanes(const SpmmProblem& problem)
+      : params_(problem.layer.params),
+        in_size_(problem.in_h * problem.in_w),
+        out_w_(params_.out_w(problem.in_w)),
+        lanes_(problem.layer.kernels.gemm_lanes()),
+        phases_(params_, problem.in_h, problem.in_w) {
+    const int64_t outputs = problem.positions(), vectors = divide_up(outputs, lanes_);
+    const int64_t count = strip_count(LaneCost(problem), vectors);
+    width_ = divide_up(vectors, count);
+    for (int64_t s = 0; s < count; ++s) {
+      const int64_t first = s * vectors / count * lanes_;
+      const int64_t last = std::min((s + 1) * vectors / count * lanes_, outputs);
+      strips_.push_back({first, last - first, {{0, 0, 1, divide_up(last - first, lanes_)}}});
+    }
+    distances_ = {0};
+    reads_ = {width_ * lanes_, width_ * lanes_};
+    if (is_strided()) plane_floats_ = (width_ * lanes_ / out_w_ + 2) * out_w_ + 2 * kUnit;
+  }
+
+  void pack(const float* image, const LaneStrip& strip, int64_t first, int64_t last, float* panel,
+            float* plane, const KernelTable& kernels) const override {
+    FlatPack pack = {};
+    pack.count = strip.count;
+    pack.width = width_;
+    if (!is_strided()) {
+      pack.src = image + first * in_size_ + strip.first;
+      pack.plane = in_size_;
+      pack.channels = last - first;
+      pack.dst = panel + first * reads_.channel_floats;
+      return kernels.pack_flat(pack);
+    }
+    // The rows that hold the outputs of the strip, without what the strides skip.
+    const int64_t row = strip.first / out_w_;
+    const int64_t rows = divide_up(strip.first + strip.count, out_w_) - row;
+    pack.src = plane + strip.first - row * out_w_;
+    pack.channels = 1;
+    for (int64_t c = first; c < last; ++c) {
+      PlaneCopy copy = phases_.copy(0, image + c * in_size_, row, rows, out_w_);
+      copy.dst = plane;
+      kernels.copy_plane(copy);
+      pack.dst = panel + c * reads_.channel_floats;
+      kernels.pack_flat(pack);
+    }
+  }
+
+  void set(const LaneStrip& strip, const LaneBlock& block, const float* panel,
+           const LaneOutputs& outputs, ListJob* job) const override {
+    job->panel = panel;
+    job->height = 1;
+    job->width = block.width;
+    job->pitch = 0;
+    job->y = is_whole(strip) ? outputs.y + strip.first : nullptr;
+    job->residual = outputs.residual ? outputs.residual + strip.first : nullptr;
+    job->y_stride = outputs.y_stride;
+  }
+
+  void store(const LaneStrip& strip, const LaneBlock& block, const float* sums, int64_t filters,
+             const LaneOutputs& outputs, const Epilogue& epilogue,
+             const KernelTable& kernels) const override {
+    if (is_whole(strip)) return;
+    kernels.store_flat({sums, filters, block.width * lanes_, strip.count,
+                        outputs.residual ? outputs.residual + strip.first : nullptr,
+                        outputs.y + strip.first, outputs.y_stride, epilogue});
+  }
+
+ private:
+  bool is_strided() const { return params_.stride_h != 1 || params_.stride_w != 1; }
+  // Without idle lanes the kernel writes the outputs itself.
+  bool is_whole(const LaneStrip& strip) const { return strip.count % lanes_ == 0; }
+
+  int64_t strip_count(const LaneCost& cost, int64_t vectors) const {
+    int64_t best = 0;
+    double least = 0;
+    for (int64_t width = 1; width <= kMostListVectors; ++width) {
+      const int64_t count = divide_up(vectors, width), widest = divide_up(vectors, count) * lanes_;
+      // Some strips have one vector less.
+      const double each = static_cast<double>(vectors) / static_cast<double>(count);
+      const double time = static_cast<double>(count) * cost.block(each, 1, {widest, widest});
+      if (best == 0 || time < least) best = count, least = time;
+    }
+    return best;
+  }
+
+  ConvParams params_;
+  int64_t in_size_, out_w_, lanes_, width_;
+  Phases phases_;
+};
+
+}  // namespace
+
+std::unique_ptr<LanePacking> flat_lanes(const SpmmProblem& problem) {
+  return problem.packing().is_pointwise() ? std::make_unique<FlatLanes>(problem) : nullptr;
+}
+
+}  // namespace sparsepass

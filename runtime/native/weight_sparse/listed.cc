@@ -1,0 +1,194 @@
+// Lists of weights that walk aligned panels of the input.
+#include <algorithm>
+#include <utility>
+
+#include "base/arithmetic.h"
+#include "conv/scratch.h"
+#include "weight_sparse/lane_packing.h"
+#include "weight_sparse/spmm_program.h"
+#include "weight_sparse/weight_lists.h"
+
+namespace sparsepass {
+namespace {
+
+// Bytes of sums that the second-level cache keeps beside a panel.
+constexpr int64_t kSumBytes = 128 * 1024;
+
+// Work below which another thread costs more than it takes off, in multiply-adds.
+constexpr double kSmallWork = 256 * 1024;
+
+class Listed : public SpmmProgram {
+ public:
+  Listed(const SpmmProblem& problem, std::unique_ptr<const LanePacking> packing,
+         const WeightLists::Layout& layout)
+      : layer_(problem.layer),
+        in_size_(layer_.params.channels() * problem.in_h * problem.in_w),
+        y_stride_(problem.positions()),
+        lanes_(layer_.kernels.gemm_lanes()),
+        packing_(std::move(packing)),
+        lists_(problem.weight.all(), layout) {
+    int64_t rows = 0, vectors = 0;
+    for (const WeightLists::Chunk& chunk : lists_.chunks()) rows = std::max(rows, chunk.rows);
+    for (const LaneStrip& strip : packing_->strips()) {
+      for (const LaneBlock& block : strip.blocks) vectors = std::max(vectors, block.vectors());
+    }
+    panel_floats_ = round_up(layer_.params.channels() * packing_->reads().channel_floats, kUnit);
+    plane_floats_ = round_up(packing_->plane_floats(), kUnit);
+    sum_floats_ = rows * vectors * lanes_;
+  }
+
+  void run(const Operands& o, Host& host) const override {
+    const double work = static_cast<double>(o.batch) * static_cast<double>(y_stride_) *
+                        static_cast<double>(layer_.kept);
+    const int64_t strips = o.batch * static_cast<int64_t>(packing_->strips().size());
+    if (host.threads() == 1 || work < kSmallWork) {
+      run_strips(o, host, false);
+    } else if (strips % host.threads() == 0 || strips > 4 * host.threads() ||
+               lists_.chunks().size() == 1) {
+      run_strips(o, host, true);
+    } else {
+      run_chunks(o, host);
+    }
+  }
+
+  size_t bytes() const override { return lists_.bytes(); }
+
+ private:
+  // One part of a run: chunks [first_chunk, last_chunk) over one strip of one image.
+  struct Part {
+    const float* x;  // of the image, null: the panel is packed
+    LaneOutputs outputs;
+    const LaneStrip* strip;
+    size_t first_chunk, last_chunk;
+    float* panel;
+    float* plane;
+    float* sums;
+  };
+
+  void run_strips(const Operands& o, Host& host, bool parallel) const;
+  void run_chunks(const Operands& o, Host& host) const;
+  LaneOutputs outputs(const Operands& o, int64_t image) const;
+  void compute(const Part& part) const;
+  void compute_block(const Part& part, const LaneBlock& block, size_t chunk, bool pack) const;
+
+  const SpmmLayer& layer_;
+  int64_t in_size_, y_stride_;  // floats of an input image, of an output channel
+  int64_t lanes_;
+  std::unique_ptr<const LanePacking> packing_;
+  WeightLists lists_;
+  int64_t panel_floats_, plane_floats_, sum_floats_;
+};
+
+// Every task packs a strip and computes all of its outputs.
+void Listed::run_strips(const Operands& o, Host& host, bool parallel) const {
+  const int64_t per_image = static_cast<int64_t>(packing_->strips().size());
+  const int64_t count = o.batch * per_image;
+  ScratchSlots slots(host, parallel ? std::min<int64_t>(host.threads(), count) : 1,
+                     panel_floats_ + plane_floats_ + sum_floats_);
+  const auto task = [&](int64_t index) {
+    const ScratchSlots::Lease scratch(slots);
+    const int64_t image = index / per_image;
+    float* const panel = scratch.data();
+    compute({o.x + image * in_size_, outputs(o, image), &packing_->strips()[index % per_image], 0,
+             lists_.chunks().size(), panel, panel + panel_floats_,
+             panel + panel_floats_ + plane_floats_});
+  };
+  if (parallel) {
+    host.parallel_for(count, task);
+  } else {
+    for (int64_t index = 0; index < count; ++index) task(index);
+  }
+}
+
+// Tasks share the packed input of a strip, and each computes some of its output channels.
+void Listed::run_chunks(const Operands& o, Host& host) const {
+  const int64_t channels = layer_.params.channels();
+  const int64_t chunks = static_cast<int64_t>(lists_.chunks().size());
+  const int64_t packers = std::min<int64_t>(channels, host.threads());
+  float* const panel = static_cast<float*>(host.scratch(panel_floats_ * sizeof(float)));
+  ScratchSlots slots(host, host.threads(), std::max(plane_floats_, sum_floats_));
+  for (int64_t image = 0; image < o.batch; ++image) {
+    const float* x = o.x + image * in_size_;
+    for (const LaneStrip& strip : packing_->strips()) {
+      host.parallel_for(packers, [&](int64_t p) {
+        const ScratchSlots::Lease plane(slots);
+        packing_->pack(x, strip, p * channels / packers, (p + 1) * channels / packers, panel,
+                       plane.data(), layer_.kernels);
+      });
+      host.parallel_for(chunks, [&](int64_t chunk) {
+        const ScratchSlots::Lease sums(slots);
+        const size_t first = static_cast<size_t>(chunk);
+        compute(
+            {nullptr, outputs(o, image), &strip, first, first + 1, panel, nullptr, sums.data()});
+      });
+    }
+  }
+}
+
+LaneOutputs Listed::outputs(const Operands& o, int64_t image) const {
+  const int64_t at = image * layer_.params.filters * y_stride_;
+  return {o.residual ? o.residual + at : nullptr, o.y + at, y_stride_};
+}
+
+void Listed::compute(const Part& part) const {
+  bool pack = part.x != nullptr;
+  for (const LaneBlock& block : part.strip->blocks) {
+    for (size_t chunk = part.first_chunk; chunk < part.last_chunk; ++chunk) {
+      compute_block(part, block, chunk, pack);
+      pack = false;
+    }
+  }
+  const int64_t first = lists_.chunks()[part.first_chunk].first;
+  const WeightLists::Chunk& last = lists_.chunks()[part.last_chunk - 1];
+  layer_.kernels.smooth_activation({layer_.epilogue.smooth,
+                                    part.outputs.y + first * y_stride_ + part.strip->first,
+                                    last.first + last.rows - first, y_stride_, part.strip->count});
+}
+
+// Channels are packed just before they are read for the first time.
+void Listed::compute_block(const Part& part, const LaneBlock& block, size_t chunk,
+                           bool pack) const {
+  const WeightLists::Chunk& rows = lists_.chunks()[chunk];
+  LaneOutputs outputs = part.outputs;
+  outputs.y += rows.first * y_stride_;
+  if (outputs.residual) outputs.residual += rows.first * y_stride_;
+  ListJob job = {};
+  job.bias = layer_.bias.data() + rows.first;
+  job.sums = part.sums;
+  job.epilogue = layer_.epilogue;
+  for (size_t s = 0; s < lists_.slices().size(); ++s) {
+    const WeightLists::Slice& slice = lists_.slices()[s];
+    if (pack) {
+      packing_->pack(part.x, *part.strip, slice.first, slice.last, part.panel, part.plane,
+                     layer_.kernels);
+    }
+    lists_.set(chunk, s, &job);
+    packing_->set(*part.strip, block, part.panel + slice.first * packing_->reads().channel_floats,
+                  outputs, &job);
+    layer_.kernels.spmm_lists(job);
+  }
+  packing_->store(*part.strip, block, part.sums, rows.rows, outputs, layer_.epilogue,
+                  layer_.kernels);
+}
+
+}  // namespace
+
+std::unique_ptr<SpmmProgram> listed(const SpmmProblem& problem) {
+  std::unique_ptr<const LanePacking> packing = flat_lanes(problem);
+  if (!packing) packing = spatial_lanes(problem);
+  int64_t vectors = 1;
+  for (const LaneBlock& block : packing->strips().front().blocks) {
+    vectors = std::max(vectors, block.vectors());
+  }
+  const int64_t lanes = problem.layer.kernels.gemm_lanes();
+  const int64_t rows =
+      std::max<int64_t>(8, kSumBytes / static_cast<int64_t>(sizeof(float)) / (vectors * lanes));
+  const int64_t chunks = round_up(divide_up(problem.layer.params.filters, rows), problem.parts);
+  const WeightLists::Layout layout = {problem.layer.params.channels(),
+                                      packing->reads().channel_floats, packing->distances(),
+                                      slice_channels(packing->reads()), chunks};
+  if (!WeightLists::fits(layout)) return nullptr;
+  return std::make_unique<Listed>(problem, std::move(packing), layout);
+}
+
+}  // namespace sparsepass
