@@ -50,7 +50,7 @@ def test_scaled_last_layer_scales_the_outputs_and_leaves_the_sharer_alone():
 
 def test_last_layer_answers_one_to_one_and_all_calls_are_reported():
     model, found, samples = network()
-    stats = calibrate(model, found, samples, moments=True)
+    stats = calibrate(model, found, samples, lossy=True)
     calls = []
 
     answers = responses(

@@ -240,6 +240,8 @@ def _facts(layer: LayerReport) -> Text:
         lines.append(_fact_line("input", input_facts(layer.input)))
     if layer.workspace_bytes:
         lines.append(_fact_line("memory", workspace_facts(layer.workspace_bytes)))
+    if layer.paper_workspace_bytes:
+        lines.append(_fact_line("paper", workspace_facts(layer.paper_workspace_bytes)))
     dense, now = units.size(layer.dense_bytes), units.size(layer.packed_bytes)
     lines.append(f"stored   {dense} dense, {now} now, {units.size(layer.memory_bytes)} in memory")
     if layer.epilogue:
