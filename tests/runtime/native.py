@@ -116,7 +116,8 @@ class Arguments(ctypes.Structure):
 def algorithms() -> list[str]:
     """Every row of algorithms.inc but the oracle itself."""
     text = (NATIVE / "conv" / "algorithms.inc").read_text()
-    return [a for a in re.findall(r"^SP_ALGORITHM\((\w+),", text, re.MULTILINE) if a != "reference"]
+    names = re.findall(r"^SP_ALGORITHM\((\w+)\)", text, re.MULTILINE)
+    return [name for name in names if name != "reference"]
 
 
 def sparse_payload(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
