@@ -136,6 +136,7 @@ def _context(report: Report) -> Text:
 
 def _layers(console: Console, report: Report) -> Table:
     longest = max((layer.dense.best_us for layer in report.layers), default=0.0)
+    widest = max(len(name) for name in ("algorithm", *(x.chosen.algorithm for x in report.layers)))
     table = _table()
     _add_layer_columns(table, console)
     for header in ("zero\nW", "zero\nin"):
@@ -146,7 +147,7 @@ def _layers(console: Console, report: Report) -> Table:
     table.add_column("saved", no_wrap=True)
     for layer in report.layers:
         table.add_row(
-            *_layer_cells(layer, console, taken=50),
+            *_layer_cells(layer, console, taken=41 + widest),
             _zeros(layer.weight_zeros),
             _zeros(layer.input_zeros),
             _styled(layer.chosen.algorithm),
