@@ -3,7 +3,7 @@
 from sparsepass.passes.compact_channels import CompactChannels
 from sparsepass.passes.constant_inputs import ConstantInputs
 from sparsepass.passes.convolve_batchnorm import ConvolveBatchNorm
-from sparsepass.passes.factor_low_rank import FactorLowRank
+from sparsepass.passes.factor_convolutions import FactorConvolutions
 from sparsepass.passes.fold_batchnorm import FoldBatchNorm
 from sparsepass.passes.fold_constants import FoldConstants
 from sparsepass.passes.fold_pad import FoldPad
@@ -22,7 +22,7 @@ __all__ = [
     "CompactChannels",
     "ConstantInputs",
     "ConvolveBatchNorm",
-    "FactorLowRank",
+    "FactorConvolutions",
     "FoldBatchNorm",
     "FoldConstants",
     "FoldPad",

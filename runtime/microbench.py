@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from scipy import optimize
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Lowering, Packed, Work
+from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, Work
 from sparsepass.cost import FEATURES, block_of, features, kind
 from sparsepass.layer import Array
 from sparsepass.profile import MachineProfile, Rates, Transfer, cpu_name
@@ -67,7 +67,7 @@ def measure_profile(
     progress: Progress = lambda done, total: None,
     command: str = "sparsepass calibrate",
 ) -> MachineProfile:
-    """Measure every algorithm that is left to ONNX Runtime or has an op, with ``threads`` threads.
+    """Measure every algorithm that has prices of its own, with ``threads`` threads.
 
     It takes about a minute; ``progress`` gets the number of networks done and of all.
     """
@@ -114,7 +114,7 @@ def candidates(index: int, shape: Shape, rng: np.random.Generator) -> Iterator[C
     for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, SPARSITIES)):
         stats = Stats(weight_stats(layer), random_zeros(zeros))
         for row in ALGORITHMS:
-            if row.lowering is Lowering.CONV_CHAIN or (row is DENSE and which > 0):
+            if row.prices or (row is DENSE and which > 0):
                 continue
             if row.refuse(layer, stats):
                 continue

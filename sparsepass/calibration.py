@@ -1,4 +1,4 @@
-"""What samples show about each layer: zeros in its input, moments of its output.
+"""What samples show about each layer: zeros in its input, and what algorithms ask for besides.
 
 One pass over the network in plain ONNX Runtime.  The values that layers read (and, where moments
 are wanted, write) become outputs of a copy of the graph; one sample's values are in memory at a
@@ -6,32 +6,21 @@ time, the statistics are sums.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from sparsepass.accumulators import InputZeros, OutputMoments
+from sparsepass.algorithms import ALGORITHMS
 from sparsepass.errors import ModelError
 from sparsepass.layer import Layer
-from sparsepass.low_rank import candidate_ranks
 from sparsepass.network import Network
 from sparsepass.samples import Samples
-from sparsepass.sparsity import ActivationStats, Moments, Stats, weight_stats
+from sparsepass.sparsity import Statistic, Stats, weight_stats
 
-__all__ = ["POSITIONS", "Progress", "calibrate", "nodes_of"]
+__all__ = ["Progress", "calibrate", "nodes_of"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of steps done and the number of all steps."""
-
-# Output positions of one image that enter the moments.  Neighbours are alike: more positions of the
-# same image cost time and add little, more images add more.
-POSITIONS = 1024
-
-# CPS groups 4 vertically adjacent rows; one with 3 or 4 non-zeros is worth a mask.
-GROUP = 4
-DENSE_GROUP = 3
 
 
 def calibrate(
@@ -39,39 +28,47 @@ def calibrate(
     layers: Sequence[Layer],
     samples: Samples,
     *,
-    moments: bool = False,
+    lossy: bool = False,
     progress: Progress = lambda done, total: None,
     threads: int = 1,
     seed: int = 0,
 ) -> dict[str, Stats]:
     """Run the network on ``samples`` and measure every layer; the result maps names to ``Stats``.
 
-    With ``moments``, ``Stats.output`` is there for convolutions that a low rank could serve; it
-    is taken over at most ``POSITIONS`` positions of each image, drawn with ``seed``.  It needs
-    8 filters^2 bytes for each of these layers.
+    Zeros of the inputs are always there; with ``lossy`` also what lossy algorithms ask for, for the
+    layers where they do.  ``seed`` draws the positions of an image that enter them.
 
     Raises ModelError where a layer is not in the model or an output is not finite, UsageError
     where a sample does not fit.
     """
     nodes = nodes_of(model, layers)
-    accumulators = {
-        layer.name: Accumulator(layer, seed, moments and has_low_ranks(layer)) for layer in layers
+    zeros = {layer.name: InputZeros(layer) for layer in layers}
+    moments = {
+        layer.name: OutputMoments(layer, seed)
+        for layer in layers
+        if "output moments" in wanted_of(layer, lossy)
     }
     read = {name: value_name(node.inputs[0]) for name, node in nodes.items()}
-    written = {
-        name: value_name(node.outputs[0])
-        for name, node in nodes.items()
-        if accumulators[name].covers_output
-    }
+    written = {name: value_name(nodes[name].outputs[0]) for name in moments}
     network = expose(model, [*read.values(), *written.values()], threads)
     for done, feed in enumerate(samples, start=1):
         values = {**feed, **network.run(feed)}
-        for name, accumulator in accumulators.items():
-            accumulator.add_input(values[read[name]])
-            if name in written:
-                accumulator.add_output(values[written[name]])
+        for name, found in zeros.items():
+            found.add(values[read[name]])
+        for name, found in moments.items():
+            found.add(values[written[name]])
         progress(done, len(samples))
-    return {name: accumulator.stats() for name, accumulator in accumulators.items()}
+    outputs = {name: found.result() for name, found in moments.items()}
+    return {
+        layer.name: Stats(weight_stats(layer), zeros[layer.name].result(), outputs.get(layer.name))
+        for layer in layers
+    }
+
+
+def wanted_of(layer: Layer, lossy: bool) -> frozenset[Statistic]:
+    """What algorithms ask for of a layer besides its zeros, without ``lossy`` the exact ones."""
+    asking = [row for row in ALGORITHMS if lossy or row.numerics != "lossy"]
+    return frozenset(statistic for row in asking for statistic in row.statistics(layer))
 
 
 def nodes_of(model: ir.Model, layers: Iterable[Layer]) -> dict[str, ir.Node]:
@@ -97,94 +94,3 @@ def value_name(value: ir.Value | None) -> str:
     assert value is not None
     assert value.name
     return value.name
-
-
-def has_low_ranks(layer: Layer) -> bool:
-    return layer.op_type == "Conv" and layer.groups == 1 and bool(candidate_ranks(layer))
-
-
-@dataclass
-class Accumulator:
-    """Running sums of one layer's statistics, one entry per image where shares are kept."""
-
-    layer: Layer
-    seed: int
-    covers_output: bool
-    zeros: list[float] = field(default_factory=list[float])
-    dead: list[float] = field(default_factory=list[float])
-    dense: list[float] = field(default_factory=list[float])
-    empty: list[float] = field(default_factory=list[float])
-
-    def __post_init__(self) -> None:
-        filters = self.layer.filters if self.covers_output else 0
-        self.rng = np.random.default_rng(self.seed)
-        self.positions = 0
-        self.total = np.zeros(filters)
-        self.products = np.zeros((filters, filters))
-
-    def add_input(self, values: NDArray[Any]) -> None:
-        """Count the zeros of a batch."""
-        masks: NDArray[np.bool_] = as_maps(values, bool(self.layer.kernel)) != 0
-        for image in masks:
-            groups = group_counts(image)
-            self.zeros.append(1 - share(image))
-            self.dead.append(1 - share(np.logical_or.reduce(image, axis=(1, 2))))
-            self.dense.append(share(groups >= DENSE_GROUP))
-            self.empty.append(share(groups == 0))
-
-    def add_output(self, values: NDArray[Any]) -> None:
-        """Add the positions of a batch, (filters,) each, to the sums; raises ModelError on NaN."""
-        for image in values.reshape(len(values), self.layer.filters, -1):
-            columns = image.shape[1]
-            if columns > POSITIONS:
-                image = image[:, self.rng.choice(columns, POSITIONS, replace=False)]
-            exact = image.astype(np.float64)
-            if not np.isfinite(exact).all():
-                raise ModelError(
-                    f"{self.layer.name}: its output has NaN or infinite values; mend the samples"
-                )
-            self.positions += exact.shape[1]
-            self.total += exact.sum(axis=1)
-            self.products += exact @ exact.T
-
-    def stats(self) -> Stats:
-        zeros = np.asarray(self.zeros)
-        low, high = np.percentile(zeros, (10, 90))
-        found = ActivationStats(
-            zeros_mean=float(zeros.mean()),
-            zeros_p10=float(low),
-            zeros_p90=float(high),
-            dead_channels=float(np.mean(self.dead)),
-            dense_groups=float(np.mean(self.dense)),
-            empty_groups=float(np.mean(self.empty)),
-            samples=len(zeros),
-        )
-        return Stats(weight_stats(self.layer), found, self.moments())
-
-    def moments(self) -> Moments | None:
-        if not self.positions:
-            return None
-        mean = self.total / self.positions
-        return Moments(mean, self.products / self.positions - np.outer(mean, mean), self.positions)
-
-
-def share(mask: NDArray[np.bool_]) -> float:
-    return float(np.count_nonzero(mask)) / max(mask.size, 1)
-
-
-def as_maps(values: NDArray[Any], has_kernel: bool) -> NDArray[Any]:
-    """Values as (images, channels, rows, columns); a product's last axis is its channels."""
-    if not has_kernel:
-        values = np.moveaxis(np.atleast_2d(values), -1, 1)
-    rows = values.shape[2] if values.ndim > 2 else 1
-    return values.reshape(*values.shape[:2], rows, -1)
-
-
-def group_counts(image: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Non-zeros of each group of 4 rows of a column; the last group may be short."""
-    channels, rows, columns = image.shape
-    counts = np.zeros((channels, -(-rows // GROUP), columns), np.uint8)
-    for row in range(min(GROUP, rows)):
-        part = image[:, row::GROUP]
-        counts[:, : part.shape[1]] += part
-    return counts

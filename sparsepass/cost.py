@@ -8,15 +8,7 @@ of channels do not fit.
 
 from dataclasses import dataclass
 
-from sparsepass.algorithms import (
-    DENSE,
-    Algorithm,
-    Lowering,
-    Option,
-    Work,
-    algorithm,
-    dense_work,
-)
+from sparsepass.algorithms import Algorithm, Option, Work, algorithm, dense_work
 from sparsepass.errors import PlanError
 from sparsepass.graph.layout import convolution_ends
 from sparsepass.layer import Layer
@@ -52,7 +44,7 @@ def block_of(isa: str) -> int:
 
 def kind(row: Algorithm, layer: Layer, block: int) -> str:
     """Which prices a layer has: layers of one kind run on one kernel."""
-    if row.lowering is Lowering.CUSTOM_OP:
+    if row.op:
         # A product runs as a convolution of kernel 1.
         return "pointwise" if layer.is_pointwise else "spatial"
     if layer.op_type != "Conv":
@@ -84,9 +76,8 @@ class CostModel:
 
     def price(self, row: Algorithm, layer: Layer, option: Option) -> float:
         """Microseconds of one option; a chain costs what its dense layers cost."""
-        if option.chain:
-            return sum(self.predict(DENSE.name, part, dense_work(part)) for part in option.chain)
-        return self.predict(row.name, layer, option.work)
+        parts = [(part, dense_work(part)) for part in option.chain] or [(layer, option.work)]
+        return sum(self.predict(row.priced_as, part, work) for part, work in parts)
 
     def predict(self, algorithm_name: str, layer: Layer, work: Work) -> float:
         """Microseconds of one layer inside a network, without layout changes.

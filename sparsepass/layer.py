@@ -5,15 +5,16 @@ A ``Gemm`` or ``MatMul`` with a constant weight is the same thing with an empty 
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Activation", "Array", "Epilogue", "Layer"]
+__all__ = ["ACTIVATIONS", "Activation", "Array", "Epilogue", "Layer"]
 
 Array = NDArray[np.float32]
 Activation = Literal["", "Relu", "Clip", "LeakyRelu", "HardSwish", "Silu"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 
 @dataclass(frozen=True)

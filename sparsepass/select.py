@@ -16,7 +16,7 @@ import numpy as np
 from scipy import optimize
 from scipy.sparse import csr_array
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Algorithm, Lowering, algorithm
+from sparsepass.algorithms import ALGORITHMS, DENSE, Algorithm, algorithm
 from sparsepass.cost import CostModel
 from sparsepass.errors import PlanError
 from sparsepass.layer import Layer
@@ -61,7 +61,7 @@ def bids_of(
     refuse: Callable[[Algorithm], str | None],
 ) -> Sequence[Bid]:
     reason = row.refuse(layer, stats) or refuse(row)
-    if reason is None and row.lowering is not Lowering.CONV_CHAIN and not costs.knows(row.name):
+    if reason is None and not costs.knows(row.priced_as):
         reason = "no prices in the machine profile: run sparsepass calibrate"
     if reason is not None:
         return [Refusal(algorithm=row.name, reason=reason)]
@@ -165,7 +165,7 @@ def offers_of(
                 offer=offer,
                 price=offer.microseconds + margin * dense.microseconds + position * TIE,
                 margin=margin,
-                blocked=row is not None and row.lowering is not Lowering.CUSTOM_OP,
+                blocked=row is not None and not row.op,
                 output_error=error,
                 bytes=weight_bytes(layer, offer),
             )
@@ -178,8 +178,7 @@ def margin_of(layer: Layer, offer: Offer, dense: Offer, costs: CostModel) -> flo
     if offer.measured is not None and dense.measured is not None:
         return NOISE
     row = algorithm(offer.algorithm)
-    chain = row is not None and row.lowering is Lowering.CONV_CHAIN
-    name = DENSE.name if chain else offer.algorithm
+    name = offer.algorithm if row is None else row.priced_as
     return max(LEAST_MARGIN, costs.error(name, layer))
 
 

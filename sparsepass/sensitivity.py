@@ -12,15 +12,16 @@ a plan really does to the outputs is measured before anything is written.
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sparsepass.algorithms import ALGORITHMS
 from sparsepass.calibration import Progress, nodes_of
 from sparsepass.layer import Array, Layer
-from sparsepass.low_rank import merged, rank_options
 from sparsepass.network import Network
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Stats
@@ -120,17 +121,18 @@ def responses(
     progress: Progress = lambda done, total: None,
     threads: int = 1,
 ) -> dict[str, Response]:
-    """Measure how the outputs answer to errors of each layer that has ``Stats.output``.
+    """Measure how the outputs answer to errors of each layer that an algorithm may approximate.
 
-    Each layer is replaced by its low-rank form at the ranks nearest to ``PROBED_ERRORS``.  Layer
-    errors are the expected ones: ``samples`` that were not calibrated on bring out what those hide.
+    Each layer is replaced by the approximations whose errors are nearest to ``PROBED_ERRORS``.
+    Layer errors are the expected ones: ``samples`` that were not calibrated on bring out what those
+    hide.
     """
     probes: dict[tuple[str, int], Probe] = {}
     errors: dict[tuple[str, int], float] = {}
     for layer in layers:
-        for rank, error in probed_ranks(layer, stats[layer.name]):
-            probes[layer.name, rank] = rank_probe(layer, stats[layer.name], rank)
-            errors[layer.name, rank] = error
+        for number, (probe, error) in enumerate(probes_of(layer, stats[layer.name])):
+            probes[layer.name, number] = probe
+            errors[layer.name, number] = error
     if not probes:
         return {}
     measured = output_errors(model, probes, samples, progress=progress, threads=threads)
@@ -141,21 +143,21 @@ def responses(
     return {name: Response(tuple(sorted(found))) for name, found in points.items()}
 
 
-def rank_probe(layer: Layer, stats: Stats, rank: int) -> Probe:
-    moments = stats.output
-    assert moments is not None
-    return Probe(layer, lambda: merged(layer, moments, rank))
-
-
-def probed_ranks(layer: Layer, stats: Stats) -> set[tuple[int, float]]:
-    if stats.output is None:
-        return set()
-    options = [(rank, error) for rank, error in rank_options(layer, stats.output) if error > 0]
-    return {
-        min(options, key=lambda option: abs(math.log(option[1] / wanted)))
+def probes_of(layer: Layer, stats: Stats) -> list[tuple[Probe, float]]:
+    """The approximations that are nearest to ``PROBED_ERRORS``, with their errors."""
+    found = [
+        (Probe(layer, partial(row.approximate, layer, stats, option.parameters)), option.error)
+        for row in ALGORITHMS
+        if row.approximate and row.refuse(layer, stats) is None
+        for option in row.options(layer, stats)
+        if option.error > 0
+    ]
+    nearest = {
+        min(range(len(found)), key=lambda i: abs(math.log(found[i][1] / wanted)))
         for wanted in PROBED_ERRORS
-        if options
+        if found
     }
+    return [found[i] for i in sorted(nearest)]
 
 
 def with_open_weights(model: ir.Model, layers: Iterable[Layer], threads: int) -> Network:

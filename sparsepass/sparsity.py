@@ -7,13 +7,19 @@ in ``calibration``.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsepass.layer import Array, Layer
 
-__all__ = ["ActivationStats", "Moments", "Spectrum", "Stats", "WeightStats", "weight_stats"]
+__all__ = [
+    "ActivationStats", "Moments", "Spectrum", "Statistic", "Stats", "WeightStats", "weight_stats",
+]  # fmt: skip
+
+Statistic = Literal["output moments"]
+"""What is measured of a layer only where an algorithm asks for it."""
 
 Mask = NDArray[np.bool_]
 
@@ -101,7 +107,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Stats:
-    """All that is measured of one layer; ``input`` and ``output`` only where samples were given."""
+    """All that is measured of one layer; ``input`` only where samples were given.
+
+    ``output`` is the statistic "output moments".
+    """
 
     weight: WeightStats
     input: ActivationStats | None = None

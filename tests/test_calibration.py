@@ -5,7 +5,8 @@ import onnx_ir as ir
 import pytest
 
 from models_in_text import model_of
-from sparsepass.calibration import POSITIONS, calibrate
+from sparsepass.accumulators import POSITIONS
+from sparsepass.calibration import calibrate
 from sparsepass.errors import ModelError
 from sparsepass.graph import layers
 from sparsepass.samples import inputs_of, load_samples
@@ -91,9 +92,7 @@ def test_moments_are_those_of_the_output_with_its_bias():
     x = images(4)
     y = reference_conv(found[0], x).transpose(1, 0, 2, 3).reshape(24, -1)
 
-    moments = calibrate(model, found, load_samples(x, inputs_of(model)), moments=True)[
-        "conv1"
-    ].output
+    moments = calibrate(model, found, load_samples(x, inputs_of(model)), lossy=True)["conv1"].output
 
     # ONNX Runtime sums 27 products in float32; squares are off by twice that.
     atol = 2 * 28 * 2.0**-23 * np.abs(y).max()
@@ -110,7 +109,7 @@ def test_moments_are_those_of_the_output_with_its_bias():
 def test_only_layers_with_a_rank_to_offer_have_moments():
     model, found = network()
 
-    stats = calibrate(model, found, load_samples(images(1), inputs_of(model)), moments=True)
+    stats = calibrate(model, found, load_samples(images(1), inputs_of(model)), lossy=True)
 
     assert stats["conv1"].output is not None
     assert stats["fc"].output is None
@@ -121,7 +120,7 @@ def test_large_maps_are_sampled_the_same_way_for_a_seed():
     samples = load_samples(images(2, 40), inputs_of(model))
 
     first, again, other = (
-        calibrate(model, found, samples, moments=True, seed=seed)["conv1"].output
+        calibrate(model, found, samples, lossy=True, seed=seed)["conv1"].output
         for seed in (0, 0, 1)
     )
 
@@ -139,7 +138,7 @@ def test_progress_counts_samples_and_the_model_is_not_changed():
         model,
         found,
         load_samples(images(3), inputs_of(model)),
-        moments=True,
+        lossy=True,
         progress=lambda done, total: calls.append((done, total)),
     )
 
@@ -151,7 +150,7 @@ def test_output_that_overflows_is_an_error_that_names_the_layer():
     model, found = network(scale=1e37)
 
     with pytest.raises(ModelError, match="conv2: its output has NaN or infinite"):
-        calibrate(model, found, load_samples(images(1), inputs_of(model)), moments=True)
+        calibrate(model, found, load_samples(images(1), inputs_of(model)), lossy=True)
 
 
 def test_layer_of_another_model_is_an_error():

@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Lowering
+from sparsepass.algorithms import ALGORITHMS, DENSE
 from sparsepass.cost import CostModel
 from sparsepass.errors import PlanError
 from sparsepass.layer import Epilogue, Layer
@@ -21,8 +21,8 @@ from test_cost import layer_of, rates
 from test_profile import profile_of
 
 # Rows that stand for "runs in NCHW" and "runs where the dense layer would".
-CUSTOM = next(row.name for row in ALGORITHMS if row.lowering is Lowering.CUSTOM_OP)
-CHAIN = next(row.name for row in ALGORITHMS if row.lowering is Lowering.CONV_CHAIN)
+CUSTOM = next(row.name for row in ALGORITHMS if row.op)
+CHAIN = next(row.name for row in ALGORITHMS if row.prices and not row.op)
 
 # A change of layout costs 1 microsecond per million bytes; predictions are exact but for 5 %.
 COSTS = CostModel(
@@ -31,7 +31,7 @@ COSTS = CostModel(
         rates={
             row.name: {"spatial": rates(macs=1, median_error=0.01)}
             for row in ALGORITHMS
-            if row.lowering is not Lowering.CONV_CHAIN
+            if not row.prices
         },
         to_blocked=Transfer(fixed=0, bytes=1), from_blocked=Transfer(fixed=0, bytes=1),
         pass_over=Transfer(fixed=0, bytes=1), unblocked={"Resize": Transfer(fixed=0, bytes=1)},

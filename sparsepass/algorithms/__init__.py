@@ -1,6 +1,6 @@
 """Every way sparsepass knows to compute a convolution, one row each.
 
-A row is the only place that names an algorithm.  Selection, rewriting, the report, the
+A row is the only place that names an algorithm.  Selection, calibration, rewriting, the report, the
 documentation and the tests all loop over ``ALGORITHMS``; adding a row is the whole job.
 """
 
@@ -9,9 +9,18 @@ from collections.abc import Mapping
 from sparsepass.algorithms.activation_sparse import CPO, CPS
 from sparsepass.algorithms.dense import DENSE
 from sparsepass.algorithms.depthwise import DEPTHWISE
+from sparsepass.algorithms.im2col import IM2COL, MEC
 from sparsepass.algorithms.low_rank import LOW_RANK
-from sparsepass.algorithms.lowered import IM2COL, MEC
-from sparsepass.algorithms.row import Algorithm, Factor, Lowering, Numerics, Option, Packed, Work
+from sparsepass.algorithms.row import (
+    Algorithm,
+    Attribute,
+    Factor,
+    Numerics,
+    Option,
+    Packed,
+    Payload,
+    Work,
+)
 from sparsepass.algorithms.weight_sparse import SPMM
 from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
 from sparsepass.algorithms.work import dense_work
@@ -22,11 +31,12 @@ __all__ = [
     "ALGORITHMS",
     "DENSE",
     "Algorithm",
+    "Attribute",
     "Factor",
-    "Lowering",
     "Numerics",
     "Option",
     "Packed",
+    "Payload",
     "Work",
     "algorithm",
     "dense_work",

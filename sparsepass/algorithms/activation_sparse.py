@@ -1,9 +1,20 @@
-"""Activation-sparse convolution: the input is encoded at run time, and its zeros are skipped."""
+"""Activation-sparse convolution: the input is encoded at run time, and its zeros are skipped.
 
+The encodings are those of Amer et al. (arXiv 2104.08314), CPO and CPS, in the order of our kernels:
+channels of a pixel lie next to each other, so that CPS groups them where the paper groups rows.
+"""
+
+import math
 from collections.abc import Mapping
 
-from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
-from sparsepass.algorithms.work import LANES, dense_pack, read_bytes, refuse_all_but_planar
+from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
+from sparsepass.algorithms.work import (
+    LANES,
+    dense_pack,
+    read_bytes,
+    refuse_all_but_planar,
+    round_up,
+)
 from sparsepass.layer import Layer
 from sparsepass.sparsity import ActivationStats, Stats
 
@@ -12,6 +23,11 @@ __all__ = ["CPO", "CPS"]
 # Share of non-zeros above which the ops take their dense path, about
 # (runtime/native/activation_sparse/activation.cc).
 GUARD = 0.75
+# Most channels that are encoded together, and those that share a word of CPS
+# (runtime/native/kernels/activation_kernel.h).
+CHUNK_CHANNELS, GROUP_CHANNELS = 64, 16
+# Rows that share a word of CPS in the paper.
+GROUP_ROWS = 4
 
 
 def refuse_activation(layer: Layer, stats: Stats) -> str | None:
@@ -53,12 +69,63 @@ def pack_activation(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -
     return dense_pack(layer)
 
 
+def nonzeros(layer: Layer, stats: Stats) -> float:
+    """Expected non-zeros of one channel of an image."""
+    assert stats.input is not None
+    return (1 - stats.input.zeros_mean) * math.prod(layer.input_spatial)
+
+
+def starts(layer: Layer) -> int:
+    """Where the values of a pixel begin, for each chunk of channels."""
+    chunks = math.ceil(layer.channels / layer.groups / CHUNK_CHANNELS)
+    return layer.groups * chunks * (math.prod(layer.input_spatial) + 1)
+
+
+def cpo_workspace(layer: Layer, stats: Stats) -> float:
+    """A value and a 16-bit position for each non-zero."""
+    return 6 * layer.channels * nonzeros(layer, stats) + 4 * starts(layer)
+
+
+def cps_workspace(layer: Layer, stats: Stats) -> float:
+    """A value for each non-zero, and room for a word for each group that may have one."""
+    kept = layer.channels * nonzeros(layer, stats)
+    channels = layer.groups * round_up(layer.channels // layer.groups, GROUP_CHANNELS)
+    groups = min(kept, math.prod(layer.input_spatial) * channels / GROUP_CHANNELS)
+    return 4 * (kept + groups) + 8 * starts(layer)
+
+
+def cpo_paper(layer: Layer, stats: Stats) -> float:
+    """A value and an index for each non-zero."""
+    return 4 * layer.channels * (2 * nonzeros(layer, stats) + pointer_words(layer))
+
+
+def cps_paper(layer: Layer, stats: Stats) -> float:
+    """A value for each non-zero, and one or two words for a group, as if zeros were independent."""
+    kept, plane = nonzeros(layer, stats), padded_size(layer)
+    d, e = kept / plane, 1 - kept / plane
+    group_words = 4 * d * e**3 + 12 * d**2 * e**2 + 8 * d**3 * e + 2 * d**4
+    words = kept + group_words * plane / GROUP_ROWS + pointer_words(layer)
+    return 4 * layer.channels * words
+
+
+def padded_size(layer: Layer) -> int:
+    axes = len(layer.kernel)
+    pads = zip(layer.pads[:axes], layer.pads[axes:], strict=True)
+    return math.prod(s + sum(p) for s, p in zip(layer.input_spatial, pads, strict=True))
+
+
+def pointer_words(layer: Layer) -> int:
+    """Starts by overlap type and output column; type 0 has non-zeros in the outer columns only."""
+    types, columns = math.ceil(layer.kernel[1] / layer.strides[1]), layer.output_spatial[1] + 1
+    return columns if types == 1 else (types - 1) * columns + 3
+
+
 CPO = Algorithm(
-    "cpo", "rounding", Lowering.CUSTOM_OP, refuse_activation, activation_options, pack_activation,
-    op="CpoConv", source="arXiv 2104.08314",
+    "cpo", "rounding", refuse_activation, activation_options, pack_activation,
+    op="CpoConv", source="arXiv 2104.08314", workspace=cpo_workspace, paper_workspace=cpo_paper,
 )  # fmt: skip
 
 CPS = Algorithm(
-    "cps", "rounding", Lowering.CUSTOM_OP, refuse_activation, activation_options, pack_activation,
-    op="CpsConv", source="arXiv 2104.08314",
+    "cps", "rounding", refuse_activation, activation_options, pack_activation,
+    op="CpsConv", source="arXiv 2104.08314", workspace=cps_workspace, paper_workspace=cps_paper,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sparsepass.algorithms.row import Algorithm, Lowering, Option
+from sparsepass.algorithms.row import Algorithm, Option
 from sparsepass.algorithms.work import dense_work
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
@@ -22,4 +22,4 @@ def keep(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> None:
     return None
 
 
-DENSE = Algorithm("dense", "reference", Lowering.KEEP, never, dense_options, keep)
+DENSE = Algorithm("dense", "reference", never, dense_options, keep)

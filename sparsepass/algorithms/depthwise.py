@@ -7,7 +7,7 @@ neighbours are custom ops.
 import math
 from collections.abc import Mapping
 
-from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
+from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import (
     LANES,
     dense_pack,
@@ -69,6 +69,6 @@ def pack_depthwise(layer: Layer, stats: Stats, parameters: Mapping[str, int]) ->
 
 
 DEPTHWISE = Algorithm(
-    "depthwise", "rounding", Lowering.CUSTOM_OP, refuse_depthwise, depthwise_options,
-    pack_depthwise, op="DepthwiseConv",
+    "depthwise", "rounding", refuse_depthwise, depthwise_options, pack_depthwise,
+    op="DepthwiseConv",
 )  # fmt: skip

@@ -2,26 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsepass.layer import Array, Layer
-from sparsepass.sparsity import Stats
+from sparsepass.sparsity import Statistic, Stats
 
-__all__ = ["Algorithm", "Factor", "Lowering", "Numerics", "Option", "Packed", "Work"]
+__all__ = [
+    "Algorithm", "Attribute", "Constant", "Factor", "Numerics", "Option", "Packed", "Payload",
+    "Work",
+]  # fmt: skip
 
 Numerics = Literal["reference", "rounding", "bounded", "lossy"]
-
-
-class Lowering(Enum):
-    """How a layer of the graph becomes the algorithm."""
-
-    KEEP = "left to ONNX Runtime"
-    CUSTOM_OP = "custom op"
-    CONV_CHAIN = "chain of plain Conv"
+Constant = NDArray[np.float32] | NDArray[np.int32]
+Attribute = float | tuple[int, ...] | NDArray[np.int64] | NDArray[np.float32]
+Bytes = Callable[[Layer, Stats], float]
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Packed:
-    """What a custom op needs besides its input and bias: constant inputs and attributes."""
+    """What a custom op needs besides its input: constants by name, in its order, then the bias.
 
-    inputs: tuple[tuple[str, NDArray[np.float32] | NDArray[np.int32]], ...]
-    attributes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    ``attributes`` are those of the op's own, besides the convolution's and the epilogue's; an op
+    may have no use for some of them in some opsets.
+    """
+
+    inputs: tuple[tuple[str, Constant], ...]
+    bias: Array
+    attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,47 @@ class Factor:
     spatial: bool
 
 
+Payload = Packed | tuple[Factor, ...] | None
+"""What a layer becomes: a custom op, a chain of plain convolutions, or what it was."""
+
+
+def no_statistics(layer: Layer) -> frozenset[Statistic]:
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """One way to compute a convolution.
 
     ``refuse`` returns the reason a layer is out of reach, or None.  ``options`` lists the settings
     worth pricing, with counted work; turning counts into time is the cost model's business.
-    ``pack`` prepares the weight: a ``Packed`` for a custom op, factors for a chain, None for KEEP.
+    ``pack`` prepares the weight for one of them, and what it returns says how the layer is
+    rewritten.  ``op`` is the custom op, empty where ONNX Runtime's own ops do the work.
+
+    ``statistics`` are those that calibration takes of a layer for this row alone.  A lossy row
+    whose error is one of the weight has ``approximate``: weight and bias of one dense convolution
+    that computes what a setting computes.  ``prices`` names the row whose kernels do the work, and
+    so whose prices hold; empty where it has its own.
+
+    ``workspace`` are the bytes that the kernel holds of the input of one image, copied or encoded;
+    None where it takes the input piece by piece, in pieces that stay in a cache.
+    ``paper_workspace`` is what the paper that compares them says of the algorithm.
     """
 
     name: str
     numerics: Numerics
-    lowering: Lowering
     refuse: Callable[[Layer, Stats], str | None]
     options: Callable[[Layer, Stats], tuple[Option, ...]]
-    pack: Callable[[Layer, Stats, Mapping[str, int]], Packed | tuple[Factor, ...] | None]
+    pack: Callable[[Layer, Stats, Mapping[str, int]], Payload]
     op: str = ""
     source: str = ""
+    prices: str = ""
+    statistics: Callable[[Layer], frozenset[Statistic]] = no_statistics
+    approximate: Callable[[Layer, Stats, Mapping[str, int]], tuple[Array, Array]] | None = None
+    workspace: Bytes | None = None
+    paper_workspace: Bytes | None = None
+
+    @property
+    def priced_as(self) -> str:
+        """The row whose prices hold for this one."""
+        return self.prices or self.name

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
+from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import LANES, read_bytes, refuse_all_but_planar
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
@@ -111,14 +111,17 @@ def loads(layer: Layer) -> int:
 def pack_spmm(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
     flat = layer.weight.reshape(-1)
     indices = np.flatnonzero(flat).astype(np.int32)
+    filters, channels, *kernel = layer.weight.shape
+    shape = (filters, channels, *[1] * (2 - len(kernel)), *kernel)
     return Packed(
         inputs=(("values", flat[indices]), ("indices", indices)),
-        attributes={"w_shape": tuple(layer.weight.shape)},
+        bias=layer.bias,
+        attributes={"w_shape": shape, "w_dims": np.array(shape, np.int64)},
     )
 
 
 SPMM = Algorithm(
-    "spmm", "rounding", Lowering.CUSTOM_OP, refuse_spmm, spmm_options, pack_spmm,
+    "spmm", "rounding", refuse_spmm, spmm_options, pack_spmm,
     op="SparseConv",
     source="arXiv 1911.09723, arXiv 1608.01409, PLDI 2023 sparse register tiling",
 )  # fmt: skip

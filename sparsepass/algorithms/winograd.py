@@ -8,7 +8,7 @@ each phase of its input rows and columns, whose kernels are s times smaller (arX
 import math
 from collections.abc import Mapping
 
-from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
+from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import LANES, dense_pack, read_bytes, refuse_all_but_planar
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
@@ -81,13 +81,11 @@ def pack_winograd(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> 
 
 
 WINOGRAD_2 = Algorithm(
-    "winograd2", "bounded", Lowering.CUSTOM_OP,
-    refuse_winograd_2, winograd_2_options, pack_winograd,
+    "winograd2", "bounded", refuse_winograd_2, winograd_2_options, pack_winograd,
     op="Winograd2Conv", source="arXiv 1509.09308, arXiv 2002.00552",
 )  # fmt: skip
 
 WINOGRAD_4 = Algorithm(
-    "winograd4", "bounded", Lowering.CUSTOM_OP,
-    refuse_winograd_4, winograd_4_options, pack_winograd,
+    "winograd4", "bounded", refuse_winograd_4, winograd_4_options, pack_winograd,
     op="Winograd4Conv", source="arXiv 1509.09308, arXiv 2002.00552",
 )  # fmt: skip

@@ -69,4 +69,4 @@ def dense_pack(layer: Layer) -> Packed:
     weight = layer.weight
     if len(layer.kernel) == 1:
         weight = weight.reshape(*weight.shape[:2], 1, weight.shape[2])
-    return Packed((("weight", weight),))
+    return Packed((("weight", weight),), layer.bias)

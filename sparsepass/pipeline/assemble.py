@@ -1,6 +1,5 @@
 """Reports from what the stages found."""
 
-import math
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -28,12 +27,9 @@ from sparsepass.report.schema import (
     SkippedNode,
     Tensor,
 )
-from sparsepass.runtime.encodings import PlaneShape, workspaces
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
 from sparsepass.sparsity import Stats
-
-FLOAT_BYTES = 4
 
 __all__ = ["analysis_of", "latency", "machine_of", "report_of", "tool_name"]
 
@@ -85,16 +81,16 @@ def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
     )
 
 
-def layer_facts(studied: Studied, layer: Layer) -> dict[str, object]:
+def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
     stats = studied.stats[layer.name]
-    return {
-        "name": layer.name,
-        "op_type": layer.op_type,
-        "shape": layer.shape_text,
-        "macs": layer.macs,
-        "weight": stats.weight,
-        "input": stats.input,
-    }
+    return LayerAnalysis(
+        name=layer.name,
+        op_type=layer.op_type,
+        shape=layer.shape_text,
+        macs=layer.macs,
+        weight=stats.weight,
+        input=stats.input,
+    )
 
 
 def analysis_of(studied: Studied, machine: Machine) -> Analysis:
@@ -106,9 +102,7 @@ def analysis_of(studied: Studied, machine: Machine) -> Analysis:
         samples=samples_of(studied),
         passes=studied.passes,
         skipped=skipped_of(studied),
-        layers=tuple(
-            LayerAnalysis.model_validate(layer_facts(studied, layer)) for layer in studied.layers
-        ),
+        layers=tuple(layer_analysis(studied, layer) for layer in studied.layers),
     )
 
 
@@ -159,44 +153,40 @@ def layer_report(
     studied: Studied, layer: Layer, plan: Plan, bids: tuple[Bid, ...], fate: str
 ) -> LayerReport:
     choice = plan.choice(layer.name) or Choice(layer=layer.name, algorithm=DENSE.name)
-    return LayerReport.model_validate(
-        layer_facts(studied, layer)
-        | {
-            "bids": bids,
-            "chosen": choice,
-            "dense": time_of(bids, DENSE.name, {}),
-            "now": time_of(bids, choice.algorithm, choice.parameters),
-            "dense_bytes": layer.weight.nbytes,
-            "packed_bytes": packed_bytes(studied, layer, choice),
-            "memory_bytes": round(
-                held_bytes(layer, studied.stats[layer.name], choice.algorithm, choice.parameters)
-            ),
-            "workspace_bytes": workspace_bytes(layer, studied.stats[layer.name]),
-            "epilogue": epilogue_text(layer.epilogue),
-            "fate": fate,
-        }
+    stats = studied.stats[layer.name]
+    return LayerReport(
+        **dict(layer_analysis(studied, layer)),
+        bids=bids,
+        chosen=choice,
+        dense=time_of(bids, DENSE.name, {}),
+        now=time_of(bids, choice.algorithm, choice.parameters),
+        dense_bytes=layer.weight.nbytes,
+        packed_bytes=packed_bytes(studied, layer, choice),
+        memory_bytes=round(held_bytes(layer, stats, choice.algorithm, choice.parameters)),
+        workspace_bytes=workspace_bytes(layer, stats),
+        paper_workspace_bytes=paper_workspace_bytes(layer, stats),
+        epilogue=epilogue_text(layer.epilogue),
+        fate=fate,
     )
 
 
 def workspace_bytes(layer: Layer, stats: Stats) -> dict[str, int]:
-    """Memory to lower or encode the padded input of one image, for the algorithms that do."""
+    """What algorithms that take the layer hold of the input of one image."""
+    return {
+        row.name: round(row.workspace(layer, stats))
+        for row in ALGORITHMS
+        if row.workspace and row.refuse(layer, stats) is None
+    }
+
+
+def paper_workspace_bytes(layer: Layer, stats: Stats) -> dict[str, int]:
+    """The same by the paper's formulas, for the layers that it looks at."""
     if stats.input is None or len(layer.kernel) != 2 or layer.is_pointwise or layer.is_depthwise:
         return {}
-    height, width = (
-        size + layer.pads[axis] + layer.pads[axis + 2]
-        for axis, size in enumerate(layer.input_spatial)
-    )
-    plane = height * width
-    # Padding is zero, and there is more of it than the statistics have seen.
-    density = (1 - stats.input.zeros_mean) * math.prod(layer.input_spatial) / plane
-    shape = PlaneShape(
-        (height, width), (layer.kernel[0], layer.kernel[1]), (layer.strides[0], layer.strides[1])
-    )
-    known = workspaces(shape, density)
     return {
-        row.name: round(FLOAT_BYTES * layer.channels * known[row.name])
+        row.name: round(row.paper_workspace(layer, stats))
         for row in ALGORITHMS
-        if row.name in known
+        if row.paper_workspace
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Market", "open_market"]
 
-# Runs of the whole network per probed rank: the dearest part of a lossy plan.
+# Runs of the whole network per probe: the dearest part of a lossy plan.
 RESPONSE_SAMPLES = 3
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import DENSE, Lowering, algorithm
+from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.layer import Layer
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Steps
@@ -70,8 +70,7 @@ def hopeful_settings(bids: Bids) -> dict[tuple[str, Parameters], list[str]]:
         dense = next(offer.predicted for offer in offers if offer.algorithm == DENSE.name)
         for offer in offers:
             row = algorithm(offer.algorithm)
-            custom = row is not None and row.lowering is Lowering.CUSTOM_OP
-            if custom and offer.predicted < DOUBT * dense:
+            if row is not None and row.op and offer.predicted < DOUBT * dense:
                 found.setdefault((offer.algorithm, fixed(offer)), []).append(name)
     return found
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import Algorithm, Factor, Lowering, Packed, algorithm
+from sparsepass.algorithms import Algorithm, Factor, Packed, algorithm
 from sparsepass.errors import PlanError
 from sparsepass.graph import blocked_nodes, fusions
 from sparsepass.layer import Layer
 from sparsepass.passes import (
-    FactorLowRank,
+    FactorConvolutions,
     FuseBranches,
     LowerConvolutions,
     LowerLrn,
@@ -89,16 +89,16 @@ def rewrite(
     for choice in choices:
         layer, row = by_name[choice.layer], row_of(choice)
         packed = row.pack(layer, stats[layer.name], choice.parameters)
-        match row.lowering, packed:
-            case Lowering.CUSTOM_OP, Packed():
+        match packed:
+            case Packed():
                 ops[layer.name] = row, packed
-            case Lowering.CONV_CHAIN, tuple():
+            case tuple():
                 chains[layer.name] = packed
-            case _:
+            case None:
                 continue
     model = prepared.clone()
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
-    FactorLowRank(chains)(model)
+    FactorConvolutions(chains)(model)
     opset, known = model.opset_imports[""], open_values(model)
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
     absorbed = fusions(model, ops)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sparsepass.algorithms import DENSE, Lowering, algorithm
+from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.errors import ModelError
 from sparsepass.pipeline.prove import Candidate, Proof, is_lossy, numerics_of
 from sparsepass.plan import Bid, Choice, Offer
@@ -210,7 +210,7 @@ def close_offer(bids: Sequence[Bid]) -> Offer | None:
 
 def is_custom(offer: Offer) -> bool:
     row = algorithm(offer.algorithm)
-    return row is not None and row.lowering is Lowering.CUSTOM_OP and row.numerics != "lossy"
+    return row is not None and bool(row.op) and row.numerics != "lossy"
 
 
 def better_half(choices: Sequence[Choice], bids: Bids) -> tuple[Choice, ...]:

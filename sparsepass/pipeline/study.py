@@ -75,7 +75,7 @@ def study(
             prepared,
             found.layers,
             calibration,
-            moments=moments,
+            lossy=moments,
             progress=step(progress, "running samples"),
             threads=threads,
             seed=seed,

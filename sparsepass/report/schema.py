@@ -128,9 +128,10 @@ class LayerReport(LayerAnalysis):
     ``fate`` is empty where the first choice stood, else says what verification did to it, such as
     "returned to dense: slower than predicted".  ``epilogue`` names the ops fused into the layer.
     ``packed_bytes`` is what the weight takes in the file, ``memory_bytes`` about what it takes in
-    the form that its kernel holds, generated code included.  ``workspace_bytes`` is what algorithms
-    need to lower or encode the input of one image, by the formulas of arXiv 2104.08314 at the mean
-    density; empty where the input is not known.
+    the form that its kernel holds, generated code included.  ``workspace_bytes`` is what kernels
+    hold of the input of one image at the mean density, where that grows with the layer;
+    ``paper_workspace_bytes`` is what algorithms need by the formulas of arXiv 2104.08314.  Both are
+    empty where the input is not known.
     """
 
     bids: tuple[Bid, ...]
@@ -141,6 +142,7 @@ class LayerReport(LayerAnalysis):
     packed_bytes: int
     memory_bytes: int
     workspace_bytes: dict[str, int] = Field(default_factory=dict[str, int])
+    paper_workspace_bytes: dict[str, int] = Field(default_factory=dict[str, int])
     epilogue: str = ""
     fate: str = ""
 

@@ -136,6 +136,7 @@ def _context(report: Report) -> Text:
 
 def _layers(console: Console, report: Report) -> Table:
     longest = max((layer.dense.best_us for layer in report.layers), default=0.0)
+    widest = max(len(name) for name in ("algorithm", *(x.chosen.algorithm for x in report.layers)))
     table = _table()
     _add_layer_columns(table, console)
     for header in ("zero\nW", "zero\nin"):
@@ -146,7 +147,7 @@ def _layers(console: Console, report: Report) -> Table:
     table.add_column("saved", no_wrap=True)
     for layer in report.layers:
         table.add_row(
-            *_layer_cells(layer, console, taken=50),
+            *_layer_cells(layer, console, taken=41 + widest),
             _zeros(layer.weight_zeros),
             _zeros(layer.input_zeros),
             _styled(layer.chosen.algorithm),
@@ -240,6 +241,8 @@ def _facts(layer: LayerReport) -> Text:
         lines.append(_fact_line("input", input_facts(layer.input)))
     if layer.workspace_bytes:
         lines.append(_fact_line("memory", workspace_facts(layer.workspace_bytes)))
+    if layer.paper_workspace_bytes:
+        lines.append(_fact_line("paper", workspace_facts(layer.paper_workspace_bytes)))
     dense, now = units.size(layer.dense_bytes), units.size(layer.packed_bytes)
     lines.append(f"stored   {dense} dense, {now} now, {units.size(layer.memory_bytes)} in memory")
     if layer.epilogue:

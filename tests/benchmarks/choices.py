@@ -17,7 +17,7 @@ from rich.progress import track
 
 import sparsepass
 from sparsepass.algorithms import ALGORITHMS
-from sparsepass.algorithms.lowered import IM2COL
+from sparsepass.algorithms.im2col import IM2COL
 from sparsepass.pictures import ImageTransform
 from sparsepass.report import Report
 from sparsepass.report.markdown import table
@@ -73,7 +73,9 @@ def whole_row(name: str, report: Report) -> dict[str, str]:
     network = report.network
     return {
         "network": name,
-        **{row.name: str(counts.get(row.name, "")) for row in ALGORITHMS if row.name != "low-rank"},
+        **{
+            row.name: str(counts.get(row.name, "")) for row in ALGORITHMS if row.numerics != "lossy"
+        },
         "speed-up": f"{network.speedup:.2f}x" if network else "-",
     }
 

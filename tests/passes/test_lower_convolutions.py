@@ -5,7 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from models_in_text import assert_same_outputs, model_of, normal, op_types
-from sparsepass.algorithms import Packed, algorithm
+from sparsepass.algorithms import algorithm
 from sparsepass.graph import layers
 from sparsepass.model import to_bytes
 from sparsepass.passes import LowerConvolutions
@@ -67,18 +67,12 @@ def weights(*shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
     }
 
 
-def spmm_payload(weight: np.ndarray) -> Packed:
-    flat = weight.reshape(-1)
-    indices = np.flatnonzero(flat).astype(np.int32)
-    return Packed(inputs=(("values", flat[indices]), ("indices", indices)))
-
-
 def lowering(model: ir.Model, *names: str) -> LowerConvolutions:
     """The pass that turns the named layers, or all, into weight-sparse ops."""
     row = algorithm("spmm")
     return LowerConvolutions(
         {
-            layer.name: replacement(layer, row, spmm_payload(layer.weight), model.opset_imports[""])
+            layer.name: replacement(layer, row, row.pack(layer, None, {}), model.opset_imports[""])
             for layer in layers(model).layers
             if not names or layer.name in names
         }

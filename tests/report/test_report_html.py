@@ -4,8 +4,16 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from sample_reports import NAMES, predicted_report, report_of, resnet_report, tiny_report
+from sample_reports import (
+    NAMES,
+    layer_report,
+    predicted_report,
+    report_of,
+    resnet_report,
+    tiny_report,
+)
 
+from sparsepass.algorithms import DENSE
 from sparsepass.report import render_html
 
 VOID = {"meta", "input", "wbr"}
@@ -96,9 +104,20 @@ def test_only_the_script_of_the_page_may_run():
 def test_every_algorithm_of_the_table_has_its_own_colour():
     page = render_html(resnet_report())
 
-    chips = dict(re.findall(r'style="--c: var\((--a\d)\)">([^<]+)<', page))
+    chips = dict(re.findall(r'style="--c: ([^"]+)">([^<]+)<', page))
     colours = {name: colour for colour, name in chips.items()}
     assert set(colours) == set(NAMES)
+
+
+def test_more_algorithms_than_the_style_names_colours_have_their_own_too():
+    names = [DENSE.name, *(f"algorithm {i}" for i in range(15))]
+    layer = layer_report("conv", (8, 8, 3, 1, 8), 0.5, 0.5, 0, [(0, 1.0, 1.0)], names=names)
+
+    page = render_html(report_of((layer,), before=1.0, after=1.0))
+
+    chips = set(re.findall(r'style="--c: ([^"]+)">([^<]+)<', page))
+    assert {name for _, name in chips} >= set(names)
+    assert len({colour for colour, _ in chips}) == len(chips)
 
 
 def test_links_of_the_charts_lead_to_layers():

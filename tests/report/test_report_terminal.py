@@ -2,8 +2,16 @@ import io
 
 import pytest
 from rich.console import Console
-from sample_reports import analysis, predicted_report, resnet_report, tiny_report
+from sample_reports import (
+    analysis,
+    layer_report,
+    predicted_report,
+    report_of,
+    resnet_report,
+    tiny_report,
+)
 
+from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
 from sparsepass.report import print_analysis, print_explanation, print_report
 
@@ -89,6 +97,18 @@ def test_a_terminal_without_unicode_gets_ascii():
 
     console.file.flush()
     assert b"..." in raw.getvalue()
+
+
+def test_a_long_name_of_an_algorithm_is_not_cut():
+    name = "an-algorithm-of-a-long-name"
+    offers = [(0, 2.0, 2.0), (1, 1.0, 1.0)]
+    layer = layer_report("x" * 60, (8, 8, 3, 1, 8), 0.5, 0.5, 1, offers, names=[DENSE.name, name])
+
+    lines = printed(print_report, report_of((layer,), before=2.0, after=1.0)).splitlines()
+
+    (line,) = [line for line in lines if "xxx" in line]
+    assert name in line
+    assert line.endswith("2.0x")
 
 
 def test_no_color_is_honoured(monkeypatch):

@@ -108,13 +108,15 @@ class Arguments(ctypes.Structure):
         ("residual", ctypes.c_void_p),
         ("y", ctypes.c_void_p),
         ("packed_bytes", ctypes.c_int64),
+        ("scratch_bytes", ctypes.c_int64),
     )
 
 
 def algorithms() -> list[str]:
     """Every row of algorithms.inc but the oracle itself."""
     text = (NATIVE / "conv" / "algorithms.inc").read_text()
-    return [a for a in re.findall(r"^SP_ALGORITHM\((\w+),", text, re.MULTILINE) if a != "reference"]
+    names = re.findall(r"^SP_ALGORITHM\((\w+)\)", text, re.MULTILINE)
+    return [name for name in names if name != "reference"]
 
 
 def sparse_payload(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,11 +126,22 @@ def sparse_payload(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run(algorithm: str, isa: str, problem: Problem, **how) -> np.ndarray:
-    """The output of ``algorithm``; ``how`` and what is raised are those of ``weighed_run``."""
+    """The output of ``algorithm``; ``how`` and what is raised are those of ``full_run``."""
     return weighed_run(algorithm, isa, problem, **how)[0]
 
 
-def weighed_run(
+def weighed_run(algorithm: str, isa: str, problem: Problem, **how) -> tuple[np.ndarray, int]:
+    """The output of ``algorithm``, and the bytes that its packed weight then takes."""
+    output, arguments = full_run(algorithm, isa, problem, **how)
+    return output, arguments.packed_bytes
+
+
+def scratch_bytes(algorithm: str, isa: str, problem: Problem, **how) -> int:
+    """The bytes that ``algorithm`` asks of its host to run."""
+    return full_run(algorithm, isa, problem, **how)[1].scratch_bytes
+
+
+def full_run(
     algorithm: str,
     isa: str,
     problem: Problem,
@@ -137,8 +150,8 @@ def weighed_run(
     repeats: int = 1,
     at_end: bool = True,
     in_place: bool = False,
-) -> tuple[np.ndarray, int]:
-    """The output of ``algorithm``, and the bytes that its packed weight then takes.
+) -> tuple[np.ndarray, Arguments]:
+    """The output of ``algorithm``, and all that the library said of the run.
 
     Every operand lies in guarded memory; ``in_place`` writes the output where the residual is.
     Raises RefusedError with the library's message, NotHereError without the instruction set, and
@@ -177,7 +190,7 @@ def weighed_run(
             guarded.check()
             if given is not output:
                 assert guarded.array.tobytes() == given.tobytes(), "an input was overwritten"
-    return np.array(memory[-1].array), arguments.packed_bytes
+    return np.array(memory[-1].array), arguments
 
 
 def reference(problem: Problem) -> np.ndarray:

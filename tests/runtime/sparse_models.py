@@ -17,6 +17,7 @@ from rounding import restriction
 from sparsepass.layer import Epilogue
 from sparsepass.runtime import library_path, ops
 from sparsepass.runtime.lowering import add_functions
+from sparsepass.runtime.weight_forms import SPARSE
 
 IR_VERSION = 8  # the first with functions, which every supported ONNX Runtime reads
 WITHOUT = object()
@@ -39,7 +40,7 @@ def pruned(*shape: int, seed: int = 1) -> np.ndarray:
 @cache
 def algorithm_of(stem: ops.Stem) -> str:
     rows = re.findall(
-        r"^SP_OP\((\w+), (\w+),", (NATIVE / "ort" / "ops.inc").read_text(), re.MULTILINE
+        r"^SP_CONV_OPS\((\w+), (\w+),", (NATIVE / "ort" / "ops.inc").read_text(), re.MULTILINE
     )
     return dict(rows)[stem.name]
 
@@ -82,9 +83,9 @@ def feeds_of(problem: Problem) -> dict[str, np.ndarray]:
 
 def payload_of(stem: ops.Stem, weight: np.ndarray) -> dict[str, np.ndarray]:
     """The weight as the inputs of an op hold it."""
-    if not stem.sparse:
-        return {"W": weight}
-    return dict(zip(stem.inputs, sparse_payload(weight), strict=True))
+    form = stem.weight
+    constants = sparse_payload(weight) if form is SPARSE else (weight,)
+    return dict(zip(form.inputs, constants, strict=True))
 
 
 def attributes_of(stem: ops.Stem, epilogue: Epilogue, conv: Conv, opset: int) -> dict[str, Any]:
@@ -104,11 +105,8 @@ def attributes_of(stem: ops.Stem, epilogue: Epilogue, conv: Conv, opset: int) ->
         "w_shape": conv.weight_shape,
         "w_dims": numpy_helper.from_array(np.array(conv.weight_shape, np.int64)),
     }
-    names = (
-        *ops.activation_attributes(epilogue.activation, opset),
-        *(ops.shape_attributes(opset) if stem.sparse else ()),
-    )
-    return of_convolution | {name: others[name] for name in names}
+    values = of_convolution | others
+    return {name: values[name] for name in stem.attributes(epilogue.activation, opset)}
 
 
 def model(
@@ -162,7 +160,7 @@ def model(
             helper.make_opsetid("", opset),
             helper.make_opsetid(ops.DOMAIN, ops.VERSION),
         ],
-        functions=[ops.function(stem, epilogue, opset)] if with_body else [],
+        functions=[stem.function(epilogue, opset)] if with_body else [],
         ir_version=IR_VERSION,
     )
 

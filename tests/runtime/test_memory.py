@@ -1,12 +1,15 @@
-"""What a packed weight takes, against what the table of algorithms says of it."""
+"""What packed weights and encoded inputs take, against what the table of algorithms says of it."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from native import Conv, NotHereError, Problem, weighed_run
+from native import Conv, NotHereError, Problem, scratch_bytes, weighed_run
 
-from sparsepass.algorithms import algorithm
+from sparsepass.algorithms import ALGORITHMS, algorithm
 from sparsepass.algorithms.weight_sparse import UNBOUNDED_BYTES
 from sparsepass.layer import Layer
+from sparsepass.runtime.microbench import random_zeros
 from sparsepass.sparsity import Stats, weight_stats
 
 # Code that is large enough gets whole huge pages, and its buffer says nothing of its length.
@@ -32,14 +35,19 @@ def problem_of(
     )
 
 
+def layer_of(problem: Problem) -> Layer:
+    conv = problem.conv
+    return Layer(
+        "layer", "Conv", 1, 1, (conv.kernel_h,) * 2, (conv.stride_h,) * 2, (1, 1),
+        (conv.pad_top,) * 4, problem.x.shape[2:], problem.weight, problem.bias,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("density", [0.02, 0.1, 0.39, 0.41])
 @pytest.mark.parametrize(("channels", "filters", "kernel", "size"), SHAPES)
 def test_a_packed_weight_takes_about_what_the_report_says(channels, filters, kernel, size, density):
     problem = problem_of(channels, filters, kernel, size, density)
-    layer = Layer(
-        "layer", "Conv", 1, 1, (kernel,) * 2, (1, 1), (1, 1), (kernel // 2,) * 4, (size,) * 2,
-        problem.weight, problem.bias,
-    )  # fmt: skip
+    layer = layer_of(problem)
 
     try:
         _, held = weighed_run("spmm", "avx512", problem)
@@ -77,3 +85,34 @@ def test_just_above_60_percent_zeros_code_and_tiles_share_the_channels(
     _, tiles = weighed_run("spmm_tiles", isa, problem)
 
     assert 1.2 * tiles < held <= max(problem.weight.nbytes, UNBOUNDED_BYTES)
+
+
+def held_of_the_input(name: str, isa: str, problem: Problem, nonzeros: int) -> tuple[int, float]:
+    """Scratch memory where the input has so many values, in fact and by the table."""
+    order = np.random.default_rng(0).permutation(problem.x.size)
+    x = (order < nonzeros).reshape(problem.x.shape).astype(np.float32)
+    layer = layer_of(problem)
+    stats = Stats(weight_stats(layer), random_zeros(1 - nonzeros / x.size))
+    said = algorithm(name).workspace(layer, stats)
+    return scratch_bytes(name, isa, replace(problem, x=x)), said
+
+
+@pytest.mark.parametrize("name", [row.name for row in ALGORITHMS if row.workspace])
+@pytest.mark.parametrize(("channels", "filters", "kernel", "size"), SHAPES)
+def test_an_encoded_input_takes_what_the_report_says(channels, filters, kernel, size, name, isa):
+    problem = problem_of(channels, filters, kernel, size, 1.0)
+    count = problem.x.size
+
+    # Sums of outputs take memory too, whatever the input.
+    base, base_said = held_of_the_input(name, isa, problem, count // 100)
+    for share in (0.1, 0.25):
+        taken, said = held_of_the_input(name, isa, problem, int(share * count))
+        assert taken - base == pytest.approx(said - base_said, rel=0.02, abs=500)
+
+
+def test_encodings_differ_by_what_the_report_says(isa):
+    problem = problem_of(*SHAPES[2], 1.0)
+
+    cpo, cps = (held_of_the_input(r, isa, problem, problem.x.size // 10) for r in ("cpo", "cps"))
+
+    assert cps[0] - cpo[0] == pytest.approx(cps[1] - cpo[1], rel=0.02, abs=500)

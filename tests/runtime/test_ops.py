@@ -31,11 +31,12 @@ from sparse_models import (
     with_values,
 )
 
+from sparsepass.algorithms import ALGORITHMS
 from sparsepass.layer import Epilogue
-from sparsepass.runtime import library_path, ops, register, session
+from sparsepass.runtime import library_path, ops, register, session, weight_forms
 from sparsepass.runtime.library import instruction_set, registered_ops
 
-SPARSE = next(stem for stem in ops.STEMS if stem.sparse)
+SPARSE = ops.PAIR.stem
 RELU = Epilogue(activation="Relu")
 EXAMPLE = problem(CONV, RELU)
 every_stem = pytest.mark.parametrize("stem", ops.STEMS, ids=lambda stem: stem.name)
@@ -58,9 +59,10 @@ def newest_opset() -> int:
 
 EVERY_OP = [
     pytest.param(stem, with_values(epilogue), id=stem.name + epilogue.suffix)
-    for stem, epilogue in ops.all_ops()
+    for stem in ops.STEMS
+    for epilogue in ops.EPILOGUES
 ]
-OPSETS = range(ops.OLDEST_SPARSE_OPSET, newest_opset() + 1)
+OPSETS = range(SPARSE.oldest_opset, newest_opset() + 1)
 
 
 # --- the tables ---------------------------------------------------------------------------------
@@ -68,6 +70,38 @@ OPSETS = range(ops.OLDEST_SPARSE_OPSET, newest_opset() + 1)
 
 def test_the_library_registers_the_ops_of_the_python_table():
     assert registered_ops() == ops.op_names()
+
+
+FORMS = {weight_forms.DENSE: "dense", weight_forms.SPARSE: "sparse"}
+
+
+def native_rows() -> list[tuple[str, ...]]:
+    """The rows of ops.inc: their kind, then what is in brackets."""
+    text = (NATIVE / "ort" / "ops.inc").read_text()
+    rows = re.findall(r"^(SP_\w+)\(([\w, ]+)\)$", text, re.MULTILINE)
+    return [(kind, *columns.split(", ")) for kind, columns in rows]
+
+
+def test_both_tables_have_the_same_rows_with_the_same_form_of_weight():
+    def expected(row):
+        match row:
+            case ops.Stem(name, form):
+                return "SP_CONV_OPS", name, FORMS[form]
+            case ops.PairOp(name, stem):
+                return "SP_PAIR_OPS", name, FORMS[stem.weight]
+            case ops.MapOp(name):
+                return "SP_MAP_OP", name
+
+    named = [row[:2] if row[0] == "SP_MAP_OP" else (*row[:2], row[3]) for row in native_rows()]
+
+    assert named == [expected(row) for row in ops.OPS]
+
+
+def test_the_kernel_of_an_op_is_that_of_its_algorithm():
+    native_names = {name: algorithm for _, name, algorithm, *_ in native_rows()}
+
+    for row in ALGORITHMS:
+        assert not row.op or native_names[row.op] == row.priced_as
 
 
 def test_the_library_names_the_widest_instruction_set_it_runs_here():

@@ -19,12 +19,13 @@ from sparse_models import (
     with_values,
 )
 
-from sparsepass.layer import Epilogue
+from sparsepass.layer import ACTIVATIONS, Epilogue
 from sparsepass.runtime import ops
+from sparsepass.runtime.activations import activation_attributes
 
-SPARSE = next(stem for stem in ops.STEMS if stem.sparse)
+SPARSE = ops.PAIR.stem
 OTHER = Conv(37, 3, 1, 1, 1)
-OPSETS = (ops.OLDEST_PAIR_OPSET, 17, 21)
+OPSETS = (ops.PAIR.oldest_opset, 17, 21)
 
 
 def pair_model(
@@ -41,13 +42,13 @@ def pair_model(
     constants = []
     for tag, part in zip(("", ops.SECOND), parts, strict=True):
         own = attributes_of(SPARSE, epilogue, part.conv, opset)
-        shared = ops.activation_attributes(epilogue.activation, opset)
+        shared = activation_attributes(epilogue.activation, opset)
         attributes |= {name if name in shared else name + tag: v for name, v in own.items()}
         payload = payload_of(SPARSE, part.weight) | {"B": part.bias}
         constants += [numpy_helper.from_array(v, name + tag) for name, v in payload.items()]
     attributes.pop(without, None)
     node = helper.make_node(
-        ops.PAIR + epilogue.activation,
+        ops.PAIR.name + epilogue.activation,
         ["x", *(c.name for c in constants)],
         ["y"],
         name="fire",
@@ -65,7 +66,7 @@ def pair_model(
     imports = [helper.make_opsetid("", opset), helper.make_opsetid(ops.DOMAIN, 1)]
     made = helper.make_model(graph, opset_imports=imports, ir_version=8)
     if with_body:
-        made.functions.append(ops.pair_function(epilogue.activation, opset))
+        made.functions.append(ops.PAIR.function(epilogue.activation, opset))
     return made
 
 
@@ -77,7 +78,7 @@ def parts_of(
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("activation", ops.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_kernel_and_body_concatenate_both_convolutions(activation, opset):
     epilogue = with_values(Epilogue(activation=activation))
     parts = parts_of(epilogue)

@@ -22,7 +22,7 @@ from native import (
 from sparse_models import CONV, WITHOUT, model, open_session
 
 from sparsepass.layer import Epilogue
-from sparsepass.runtime.ops import STEMS
+from sparsepass.runtime.ops import PAIR
 
 SIZE = (2, 3, 8, 8)
 HUGE = 2**31
@@ -236,7 +236,7 @@ def are_small(sizes) -> bool:
 
 # --- sessions -----------------------------------------------------------------------------------
 
-SPARSE = next(stem for stem in STEMS if stem.sparse)
+SPARSE = PAIR.stem
 WEIGHT = np.zeros((4, 3, 3, 3), np.float32)
 WEIGHT.reshape(-1)[[0, 5, 9]] = 1
 PLAIN = Epilogue()

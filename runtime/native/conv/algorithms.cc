@@ -9,7 +9,7 @@ ConvFactory* find_algorithm(const char* name) {
     const char* name;
     ConvFactory* factory;
   } rows[] = {
-#define SP_ALGORITHM(name, factory) {#name, &factory},
+#define SP_ALGORITHM(name) {#name, &make_##name},
 #include "conv/algorithms.inc"
 #undef SP_ALGORITHM
   };

@@ -6,7 +6,7 @@
 
 namespace sparsepass {
 
-#define SP_ALGORITHM(name, factory) ConvFactory factory;
+#define SP_ALGORITHM(name) ConvFactory make_##name;
 #include "conv/algorithms.inc"
 #undef SP_ALGORITHM
 

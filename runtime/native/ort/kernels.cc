@@ -1,6 +1,5 @@
 #include "ort/kernels.h"
 
-#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,9 +65,9 @@ class LoadedConv {
     Weight weight = {};
     std::vector<int64_t> dims, index_dims, bias_dims;
     weight.values = static_cast<const float*>(
-        node.constant(first, ort::kTensorFloat, op.row->sparse ? "values" : "weight", &dims));
+        node.constant(first, ort::kTensorFloat, op.sparse() ? "values" : "weight", &dims));
     weight.count = elements(dims);
-    if (op.row->sparse) {
+    if (op.sparse()) {
       weight.indices = static_cast<const int32_t*>(
           node.constant(first + 1, ort::kTensorInt32, "indices", &index_dims));
       if (elements(index_dims) != weight.count) {
@@ -85,8 +84,8 @@ class LoadedConv {
         node.constant(first + op.payload_inputs() - 1, ort::kTensorFloat, "bias", &bias_dims));
     if (elements(bias_dims) != params_.filters) throw OrtError("bias needs one value per filter");
     std::string error;
-    conv_ = op.row->factory(params_, weight, bias, epilogue(op, node), *kernels_for(best_isa()),
-                            &error);
+    conv_ = op.algorithm.factory(params_, weight, bias, op.activation->epilogue(node),
+                                 *kernels_for(best_isa()), &error);
     if (!conv_) throw OrtError(error);
   }
 
@@ -101,24 +100,6 @@ class LoadedConv {
   void run(const Operands& operands, Host& host) const { conv_->run(operands, host); }
 
  private:
-  static Epilogue epilogue(const Op& op, const NodeReader& node) {
-    constexpr float infinity = std::numeric_limits<float>::infinity();
-    switch (op.activation) {
-      case Activation::relu:
-        return {1.0f, 0.0f, infinity, SmoothActivation::none};
-      case Activation::clip:
-        return {1.0f, node.real("min"), node.real("max"), SmoothActivation::none};
-      case Activation::leaky_relu:
-        return {node.real("alpha"), -infinity, infinity, SmoothActivation::none};
-      case Activation::hard_swish:
-        return {1.0f, -infinity, infinity, SmoothActivation::hard_swish};
-      case Activation::silu:
-        return {1.0f, -infinity, infinity, SmoothActivation::silu};
-      default:
-        return {1.0f, -infinity, infinity, SmoothActivation::none};
-    }
-  }
-
   ConvParams params_;
   std::unique_ptr<Conv> conv_;
 };

@@ -9,17 +9,18 @@
 
 #include "conv/conv.h"
 #include "ort/abi.h"
+#include "ort/activations.h"
 #include "ort/host.h"
 
 namespace sparsepass {
 
-enum class Activation { none, relu, clip, leaky_relu, hard_swish, silu };
+// How a convolution takes its weight: one tensor, or values and flat indices.
+enum class WeightForm { dense, sparse };
 
-// A convolution algorithm as an op.
-struct OpRow {
-  const char* name;
+// The algorithm of a convolution, as a row of ops.inc has it.
+struct Algorithm {
   ConvFactory* factory;
-  bool sparse;
+  WeightForm form;
 };
 
 class Kernel;
@@ -32,13 +33,14 @@ struct Op : ort::CustomOp {
   void (*infer)(const Op& op, const ort::Api& api, ort::ShapeInferContext* context);
   // Ops of one map only.
   void (*infer_map)(const ort::Api& api, ort::ShapeInferContext* context);
-  // Convolutions only: a row with one epilogue.
-  const OpRow* row;
-  Activation activation;
+  // Convolutions only.
+  Algorithm algorithm;
+  const Activation* activation;
   bool residual;
 
+  bool sparse() const { return algorithm.form == WeightForm::sparse; }
   // Inputs of a convolution's weight and bias.
-  size_t payload_inputs() const { return row->sparse ? 3 : 2; }
+  size_t payload_inputs() const { return sparse() ? 3 : 2; }
 };
 
 // A node of the graph, ready to run.

@@ -22,12 +22,6 @@ namespace {
 
 using ort::Api;
 
-const OpRow kOps[] = {
-#define SP_OP(name, algorithm, sparse) {#name, &make_##algorithm, sparse},
-#include "ort/ops.inc"
-#undef SP_OP
-};
-
 const Op& as_op(const ort::CustomOp* op) { return *static_cast<const Op*>(op); }
 
 // The table that GetApi returned; the same pointer for the life of the process.
@@ -82,37 +76,41 @@ size_t SP_ORT_CALL residual_may_become_output(int** input, int** output) {
   return 1;
 }
 
-const char* suffix_of(Activation activation) {
-  static const char* const suffixes[] = {"", "Relu", "Clip", "LeakyRelu", "HardSwish", "Silu"};
-  return suffixes[static_cast<int>(activation)];
+// Types of the inputs that carry a weight and its bias.
+std::vector<int> payload_types(WeightForm form) {
+  if (form == WeightForm::dense) return {ort::kTensorFloat, ort::kTensorFloat};
+  return {ort::kTensorFloat, ort::kTensorInt32, ort::kTensorFloat};
 }
 
-Op make_conv_op(const OpRow& row, bool residual, Activation activation) {
-  std::vector<int> types(3 + row.sparse + residual, ort::kTensorFloat);
-  if (row.sparse) types[2] = ort::kTensorInt32;
-  Op op = make_op(std::string(row.name) + (residual ? "Add" : "") + suffix_of(activation),
-                  std::move(types));
+void append(std::vector<int>* types, const std::vector<int>& more) {
+  types->insert(types->end(), more.begin(), more.end());
+}
+
+Op make_conv_op(const char* name, Algorithm algorithm, bool residual,
+                const Activation& activation) {
+  std::vector<int> types = {ort::kTensorFloat};
+  append(&types, payload_types(algorithm.form));
+  if (residual) types.push_back(ort::kTensorFloat);
+  Op op =
+      make_op(std::string(name) + (residual ? "Add" : "") + activation.suffix, std::move(types));
   op.create = create_conv;
-  if (residual && row.sparse) op.GetMayInplace = residual_may_become_output;
-  op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
-    infer_shape_of_conv(api, context, made.row->sparse);
-  };
-  op.row = &row;
-  op.activation = activation;
+  op.algorithm = algorithm;
+  op.activation = &activation;
   op.residual = residual;
+  if (residual && op.sparse()) op.GetMayInplace = residual_may_become_output;
+  op.infer = [](const Op& made, const Api& api, ort::ShapeInferContext* context) {
+    infer_shape_of_conv(api, context, made.sparse());
+  };
   return op;
 }
 
-// Both convolutions are of the first row, which is sparse.
-Op make_pair_op(Activation activation) {
+Op make_pair_op(const char* name, Algorithm algorithm, const Activation& activation) {
   std::vector<int> types = {ort::kTensorFloat};
-  for (int branch = 0; branch < 2; ++branch) {
-    types.insert(types.end(), {ort::kTensorFloat, ort::kTensorInt32, ort::kTensorFloat});
-  }
-  Op op = make_op(std::string("SparseConvPair") + suffix_of(activation), std::move(types));
+  for (int branch = 0; branch < 2; ++branch) append(&types, payload_types(algorithm.form));
+  Op op = make_op(std::string(name) + activation.suffix, std::move(types));
   op.create = create_pair;
-  op.row = &kOps[0];
-  op.activation = activation;
+  op.algorithm = algorithm;
+  op.activation = &activation;
   op.infer = [](const Op&, const Api& api, ort::ShapeInferContext* context) {
     infer_shape_of_pair(api, context);
   };
@@ -132,22 +130,32 @@ Op make_map_op(const char* name,
   return op;
 }
 
+void add_conv_ops(const char* name, Algorithm algorithm, std::vector<Op>* ops) {
+  for (const bool residual : {false, true}) {
+    for (const Activation& activation : activations()) {
+      ops->push_back(make_conv_op(name, algorithm, residual, activation));
+    }
+  }
+}
+
+void add_pair_ops(const char* name, Algorithm algorithm, std::vector<Op>* ops) {
+  for (const Activation& activation : activations()) {
+    ops->push_back(make_pair_op(name, algorithm, activation));
+  }
+}
+
 const std::vector<Op>& all_ops() {
   static const std::vector<Op> ops = [] {
     std::vector<Op> made;
-    constexpr Activation activations[] = {Activation::none,       Activation::relu,
-                                          Activation::clip,       Activation::leaky_relu,
-                                          Activation::hard_swish, Activation::silu};
-    for (const OpRow& row : kOps) {
-      for (const bool residual : {false, true}) {
-        for (const Activation activation : activations) {
-          made.push_back(make_conv_op(row, residual, activation));
-        }
-      }
-    }
-    made.push_back(make_map_op("LocalResponseNorm", create_lrn, infer_shape_of_input));
-    made.push_back(make_map_op("MaxPool2d", create_max_pool, infer_shape_of_pool));
-    for (const Activation activation : activations) made.push_back(make_pair_op(activation));
+#define SP_CONV_OPS(name, algorithm, form) \
+  add_conv_ops(#name, {&make_##algorithm, WeightForm::form}, &made);
+#define SP_PAIR_OPS(name, algorithm, form) \
+  add_pair_ops(#name, {&make_##algorithm, WeightForm::form}, &made);
+#define SP_MAP_OP(name, create, infer) made.push_back(make_map_op(#name, create, infer));
+#include "ort/ops.inc"
+#undef SP_CONV_OPS
+#undef SP_PAIR_OPS
+#undef SP_MAP_OP
     return made;
   }();
   return ops;

@@ -34,6 +34,7 @@ class TestHost : public Host {
   bool shares_cache() const override { return threads_ == 1; }
   void* scratch(size_t bytes) override {
     if (used_ == memory_.size()) {
+      bytes_ += bytes;
       memory_.emplace_back(bytes);
       // What was not written must not matter.
       std::memset(memory_.back().data(), 0xFF, bytes);
@@ -42,10 +43,11 @@ class TestHost : public Host {
   }
   // Ends a run; the next one gets the same memory, in the same order.
   void rewind() { used_ = 0; }
+  size_t scratch_bytes() const { return bytes_; }
 
  private:
   int threads_;
-  size_t used_ = 0;
+  size_t used_ = 0, bytes_ = 0;
   std::vector<AlignedBuffer> memory_;
 };
 
@@ -66,7 +68,8 @@ struct SparsepassTest {
   const float* x;
   const float* residual;
   float* y;
-  int64_t packed_bytes;  // out: what the algorithm holds after the runs
+  int64_t packed_bytes;   // out: what the algorithm holds after the runs
+  int64_t scratch_bytes;  // out: what it asked of its host for one
 };
 
 // 0: done.  1: `message` says why not.  2: this machine or build has no such instruction set.
@@ -102,6 +105,7 @@ SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t messag
       host.rewind();
     }
     test->packed_bytes = static_cast<int64_t>(conv->packed_bytes());
+    test->scratch_bytes = static_cast<int64_t>(host.scratch_bytes());
   } catch (const std::exception& error) {
     return fail(error.what());
   }

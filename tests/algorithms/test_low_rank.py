@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from sparsepass.algorithms.low_rank import candidate_ranks, merged, output_factors, rank_options
 from sparsepass.layer import Layer
-from sparsepass.low_rank import candidate_ranks, merged, output_factors, rank_options
 from sparsepass.sparsity import Moments
 
 FILTERS, CHANNELS, POSITIONS = 24, 6, 500

@@ -6,7 +6,7 @@ whose rows overlap, and so needs about kernel height / stride times less memory.
 
 from collections.abc import Mapping
 
-from sparsepass.algorithms.row import Algorithm, Lowering, Option, Packed, Work
+from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import (
     LANES,
     dense_pack,
@@ -36,8 +36,8 @@ def refuse_mec(layer: Layer, stats: Stats) -> str | None:
     return None
 
 
-def lowered_work(layer: Layer, lowered: float) -> Work:
-    """A product over ``lowered`` copied floats; pixels or filters fill whole vectors."""
+def product_work(layer: Layer, copied: float) -> Work:
+    """A product over ``copied`` floats; pixels or filters fill whole vectors."""
     performed = min(
         layer.macs * round_up(layer.pixels, LANES) / layer.pixels,
         layer.macs * round_up(layer.filters, LANES) / layer.filters,
@@ -48,7 +48,7 @@ def lowered_work(layer: Layer, lowered: float) -> Work:
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * layer.weight.size,
         idle_macs=performed - layer.macs,
-        copied_bytes=4 * lowered,
+        copied_bytes=4 * copied,
     )
 
 
@@ -64,23 +64,31 @@ def mec_floats(layer: Layer) -> int:
 
 
 def im2col_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    return (Option(lowered_work(layer, im2col_floats(layer))),)
+    return (Option(product_work(layer, im2col_floats(layer))),)
 
 
 def mec_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    return (Option(lowered_work(layer, mec_floats(layer))),)
+    return (Option(product_work(layer, mec_floats(layer))),)
 
 
-def pack_lowered(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+def im2col_paper(layer: Layer, stats: Stats) -> float:
+    return 4 * im2col_floats(layer) / layer.batch
+
+
+def mec_paper(layer: Layer, stats: Stats) -> float:
+    return 4 * mec_floats(layer) / layer.batch
+
+
+def pack_product(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
     return dense_pack(layer)
 
 
 IM2COL = Algorithm(
-    "im2col", "rounding", Lowering.CUSTOM_OP, refuse_im2col, im2col_options, pack_lowered,
-    op="Im2colConv",
+    "im2col", "rounding", refuse_im2col, im2col_options, pack_product,
+    op="Im2colConv", paper_workspace=im2col_paper,
 )  # fmt: skip
 
 MEC = Algorithm(
-    "mec", "rounding", Lowering.CUSTOM_OP, refuse_mec, mec_options, pack_lowered,
-    op="MecConv", source="arXiv 1706.06873",
+    "mec", "rounding", refuse_mec, mec_options, pack_product,
+    op="MecConv", source="arXiv 1706.06873", paper_workspace=mec_paper,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """The activation encodings CPO and CPS as their authors define them (arXiv 2104.08314).
 
-One channel at a time, in numpy: the reference for what the native kernels do to all channels at
-once, and the memory formulas that the report quotes.  Planes are (rows, columns), already padded.
+One channel at a time, in numpy: what the formulas of memory that reports quote are held to.  Planes
+are (rows, columns), already padded.
 
 A window of kernel columns at output column m is called submatrix m.  Column j of the plane belongs
 to submatrices m_first(j) .. m_last(j); its overlap type is m_last - m_first.  Every non-zero is
@@ -13,17 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = [
-    "Cpo",
-    "Cps",
-    "PlaneShape",
-    "convolve",
-    "decode_cps",
-    "encode_cpo",
-    "encode_cps",
-    "words",
-]
 
 Array = NDArray[np.float32]
 Words = NDArray[np.int64]
@@ -167,30 +156,6 @@ def convolve(cpo: Cpo, weight: Array) -> Array:
                         if 0 <= y < out_rows:
                             out[y, x] += cpo.values[k] * weight[r, column]
     return out
-
-
-def words(algorithm: str, shape: PlaneShape, density: float) -> float:
-    """Words of memory that ``algorithm`` needs for one channel at this share of non-zeros.
-
-    ``cps`` assumes independent zeros.  Raises KeyError for an algorithm without a formula.
-    """
-    (height, width), (kernel_rows, kernel_columns) = shape.plane, shape.kernel
-    out_rows, out_columns = shape.out
-    nonzeros, d, e = density * height * width, density, 1 - density
-    group_words = 4 * d * e**3 + 12 * d**2 * e**2 + 8 * d**3 * e + 2 * d**4
-    formulas: dict[str, float] = {
-        "im2col": out_rows * out_columns * kernel_rows * kernel_columns,
-        "mec": out_columns * height * kernel_columns,
-        "cscc": 2 * d * height * kernel_columns * out_columns + out_columns + 1,
-        "cpo": 2 * nonzeros + pointer_words(shape),
-        "cps": nonzeros + group_words * height * width / GROUP_ROWS + pointer_words(shape),
-    }
-    return formulas[algorithm]
-
-
-def workspaces(shape: PlaneShape, density: float) -> dict[str, float]:
-    """``words`` of every algorithm that has a formula."""
-    return {name: words(name, shape, density) for name in ("im2col", "mec", "cscc", "cpo", "cps")}
 
 
 def pointer_words(shape: PlaneShape) -> int:

@@ -1,8 +1,8 @@
-"""Replace a convolution by a chain of plain convolutions of lower rank.
+"""Replace convolutions by chains of plain convolutions.
 
 Before: y = Conv(x, W, b).  After: h = Conv(x, W1, b1), y = Conv(h, W2, b2), and so on.  Factors
 that are spatial keep the convolution's stride, padding and dilation, the others are 1x1.  Which
-factors keep the outputs is the algorithm's business (see ``low_rank``).
+factors keep the outputs is the algorithm's business.
 """
 
 import logging
@@ -17,13 +17,13 @@ from sparsepass.errors import PlanError
 from sparsepass.graph import constant_array
 from sparsepass.passes.initializers import new_initializer
 
-__all__ = ["FactorLowRank"]
+__all__ = ["FactorConvolutions"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FactorLowRank(ir.passes.InPlacePass):
+class FactorConvolutions(ir.passes.InPlacePass):
     """Replace each named ``Conv`` by its chain of factors.
 
     ``factors`` maps node names to chains, first factor first.  The nodes of a chain are named
@@ -33,7 +33,7 @@ class FactorLowRank(ir.passes.InPlacePass):
     """
 
     factors: Mapping[str, Sequence[Factor]]
-    name: ClassVar[str] = "factor-low-rank"
+    name: ClassVar[str] = "factor-convolutions"
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""

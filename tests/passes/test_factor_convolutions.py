@@ -9,7 +9,7 @@ from models_in_text import model_of
 from sparsepass.algorithms import Factor
 from sparsepass.errors import PlanError
 from sparsepass.network import Network
-from sparsepass.passes.factor_low_rank import FactorLowRank
+from sparsepass.passes.factor_convolutions import FactorConvolutions
 
 NETWORK = """
     <ir_version: 8, opset_import: ["": 17]>
@@ -43,7 +43,7 @@ def test_chain_computes_the_same_outputs():
     x = np.random.default_rng(1).standard_normal((2, 4, 9, 9)).astype(np.float32)
     before = Network(model).run({"x": x})["y"]
 
-    result = FactorLowRank({"conv": chain})(model)
+    result = FactorConvolutions({"conv": chain})(model)
 
     after = Network(model).run({"x": x})["y"]
     assert result.modified
@@ -55,7 +55,7 @@ def test_chain_computes_the_same_outputs():
 def test_graph_is_valid_and_keeps_the_output_name_and_the_stride():
     model, chain = exact_problem()
 
-    FactorLowRank({"conv": chain})(model)
+    FactorConvolutions({"conv": chain})(model)
 
     CheckerPass(full_check=True)(model)
     first, second = model.graph
@@ -69,7 +69,7 @@ def test_graph_is_valid_and_keeps_the_output_name_and_the_stride():
 def test_old_parameters_are_dropped():
     model, chain = exact_problem()
 
-    FactorLowRank({"conv": chain})(model)
+    FactorConvolutions({"conv": chain})(model)
 
     assert not {"w", "b"} & set(model.graph.initializers)
     assert len(model.graph.initializers) == 4
@@ -77,10 +77,10 @@ def test_old_parameters_are_dropped():
 
 def test_second_run_changes_nothing():
     model, chain = exact_problem()
-    FactorLowRank({"conv": chain})(model)
+    FactorConvolutions({"conv": chain})(model)
     before = ir.to_onnx_text(model)
 
-    result = FactorLowRank({"conv": chain})(model)
+    result = FactorConvolutions({"conv": chain})(model)
 
     assert not result.modified
     assert ir.to_onnx_text(model) == before
@@ -89,7 +89,7 @@ def test_second_run_changes_nothing():
 def test_other_nodes_are_left_alone():
     model, chain = exact_problem()
 
-    assert not FactorLowRank({"elsewhere": chain})(model).modified
+    assert not FactorConvolutions({"elsewhere": chain})(model).modified
 
 
 def test_factors_that_do_not_fit_are_refused():
@@ -98,7 +98,7 @@ def test_factors_that_do_not_fit_are_refused():
 
     for chain in ((), (first,), (second, first), (flat, second), (first, first)):
         with pytest.raises(PlanError, match="conv: its factors"):
-            FactorLowRank({"conv": chain})(model)
+            FactorConvolutions({"conv": chain})(model)
 
 
 def test_grouped_convolution_is_refused():
@@ -107,4 +107,4 @@ def test_grouped_convolution_is_refused():
     chain = (Factor(weight, np.zeros(6, np.float32), spatial=True),)
 
     with pytest.raises(PlanError, match="conv: not an ungrouped Conv"):
-        FactorLowRank({"conv": chain})(model)
+        FactorConvolutions({"conv": chain})(model)
