@@ -196,9 +196,13 @@ def call(arguments: Arguments) -> None:
             raise NotHereError(INSTRUCTION_SETS[arguments.isa])
 
 
-@cache
 def entry() -> Callable[..., int]:
-    return ctypes.CDLL(str(library_path())).sparsepass_test
+    return library().sparsepass_test
+
+
+@cache
+def library() -> ctypes.CDLL:
+    return ctypes.CDLL(str(library_path()))
 
 
 @cache

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "base/tuning.h"
 #include "ort/error.h"
 
 namespace sparsepass {
@@ -17,12 +18,6 @@ namespace {
 
 constexpr size_t kLine = 64;
 
-// A few runs of a network.
-constexpr uint64_t kCallsBetweenLooks = 256;
-
-// How long a value takes from core to core and back: 50 to 140 ns through a shared cache, 310 to
-// 520 without one, on Zen 4.
-constexpr double kApartSeconds = 200e-9;
 constexpr int kHandovers = 16;
 // Reading the clock takes as long as a handover.
 constexpr int kSpinsBetweenLooks = 64;
@@ -75,7 +70,7 @@ OrtHost::OrtHost(const ort::Api& api, const ort::KernelContext* context,
   }
   threads_ = threads->found.load();
   // The system moves threads now and then.
-  if (threads_ > 1 && ((call & (call - 1)) == 0 || call % kCallsBetweenLooks == 0)) {
+  if (threads_ > 1 && ((call & (call - 1)) == 0 || call % Tuning::apart_calls == 0)) {
     threads->apart.store(find_apart(threads->apart.load()));
   }
   apart_ = threads->apart.load();
@@ -161,7 +156,8 @@ bool OrtHost::find_apart(bool before) {
       number.store(2 * i + 1);
       if (!wait_for(2 * i + 2)) return;
     }
-    apart.store(Clock::now() - begin > kHandovers * std::chrono::duration<double>(kApartSeconds));
+    const std::chrono::duration<double> each(Tuning::apart_seconds);
+    apart.store(Clock::now() - begin > kHandovers * each);
   });
   return apart.load();
 }
