@@ -17,7 +17,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## create .venv, build the native library, install everything
 
-$(STAMP): pyproject.toml runtime/CMakeLists.txt $(NATIVE) | $(BIN)/pip
+$(STAMP): pyproject.toml runtime/CMakeLists.txt sparsepass/tuning.json $(NATIVE) | $(BIN)/pip
 	@printf 'int main() {}' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
 	  || { echo "make: no C++17 compiler; install g++ or clang++, or set CXX" >&2; exit 1; }
 	$(BIN)/pip install --editable '.[test]'

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import (
     LANES,
+    counted,
     dense_pack,
     read_bytes,
     refuse_all_but_planar,
@@ -20,9 +21,6 @@ from sparsepass.sparsity import ActivationStats, Stats
 
 __all__ = ["CPO", "CPS"]
 
-# Share of non-zeros above which the ops take their dense path, about
-# (runtime/native/activation_sparse/activation.cc).
-GUARD = 0.75
 # Most channels that are encoded together, and those that share a word of CPS
 # (runtime/native/kernels/activation_kernel.h).
 CHUNK_CHANNELS, GROUP_CHANNELS = 64, 16
@@ -37,7 +35,7 @@ def refuse_activation(layer: Layer, stats: Stats) -> str | None:
         return "depthwise: nothing shares an encoded input"
     if stats.input is None:
         return "zeros of its input are not known: give --samples"
-    if stats.input.zeros_p90 < 1 - GUARD:
+    if stats.input.zeros_p90 < 1 - counted().dense_path_density:
         return f"only {stats.input.zeros_mean:.0%} of its input is zero"
     return None
 
@@ -45,7 +43,8 @@ def refuse_activation(layer: Layer, stats: Stats) -> str | None:
 def expected_density(stats: ActivationStats) -> float:
     """The mean share of multiply-adds done over samples: all of them where the guard sends one."""
     densities = (1 - stats.zeros_p10, 1 - stats.zeros_mean, 1 - stats.zeros_p90)
-    return sum(d if d < GUARD else 1.0 for d in densities) / len(densities)
+    guard = counted().dense_path_density
+    return sum(d if d < guard else 1.0 for d in densities) / len(densities)
 
 
 def activation_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import (
     LANES,
+    counted,
     dense_pack,
     read_bytes,
     refuse_all_but_planar,
@@ -20,9 +21,9 @@ from sparsepass.sparsity import Stats
 
 __all__ = ["DEPTHWISE"]
 
-# Output rows that share the input rows which they load, lanes of the narrowest vector, and the
-# kernels for which both hold (runtime/native/kernels/depthwise_kernel.cc).
-ROWS, NARROW_LANES = 4, 8
+# Lanes of the narrowest vector, and the kernels whose output rows share the input rows that they
+# load (runtime/native/kernels/depthwise_kernel.cc).
+NARROW_LANES = 8
 SHARING_KERNELS = ((3, 3), (5, 5))
 
 
@@ -61,7 +62,8 @@ def loads(layer: Layer) -> float:
         return layer.taps * (1 if layer.strides[-1] == 1 else LANES)
     height, width = layer.kernel
     stride = layer.strides[0]
-    return ((ROWS - 1) * stride + height) / ROWS * (width if stride == 1 else 3)
+    rows = counted().depthwise_rows
+    return ((rows - 1) * stride + height) / rows * (width if stride == 1 else 3)
 
 
 def pack_depthwise(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:

@@ -6,30 +6,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
-from sparsepass.algorithms.work import LANES, read_bytes, refuse_all_but_planar
+from sparsepass.algorithms.work import LANES, counted, read_bytes, refuse_all_but_planar
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
 
 __all__ = ["SPMM"]
 
-# Filters that share an input vector in generated code, and multiply-adds of one piece of it where
-# it runs over many units (runtime/native/weight_sparse).
-SPARSE_FILTERS, PIECE_MACS, MANY_UNITS = 30, 800, 24
-# Bytes of code and weight for each multiply-add, each load of an input vector (from a panel, and
-# from elsewhere) and each filter.
-MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
-# Share of kept weights up to which tiles take the place of code where that would be larger than the
-# dense weight (runtime/native/weight_sparse/generated.cc).
-BOUNDED_DENSITY = 0.4
-# Bytes that code may take in any case.
-UNBOUNDED_BYTES = 24 * 1024
 # Bytes of a weight and its index where the output is one position
 # (runtime/native/weight_sparse/sparse_dot.cc).
 DOT_BYTES = 6
-# Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
-FEW_WEIGHTS = 1 << 15
-# Multiply-adds per input from which a pointwise layer copies its input into panels.
-PANEL_REUSE = 12
 
 
 def refuse_spmm(layer: Layer, stats: Stats) -> str | None:
@@ -47,7 +32,9 @@ def fits_cache(layer: Layer) -> bool:
 
     Then generated code pays without zeros: ONNX Runtime's kernels want blocks of channels.
     """
-    return bool(layer.kernel) and layer.channels < LANES and layer.weight.size <= FEW_WEIGHTS
+    return (
+        bool(layer.kernel) and layer.channels < LANES and layer.weight.size <= counted().few_weights
+    )
 
 
 def spmm_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
@@ -64,24 +51,25 @@ def spmm_work(layer: Layer) -> Work:
             weight_bytes=DOT_BYTES * kept,
             moves=kept,
         )
+    tuning = counted()
     units = sparse_units(layer)
-    blocks = math.ceil(layer.filters / SPARSE_FILTERS)
+    blocks = math.ceil(layer.filters / tuning.code_rows)
     loaded = loads(layer)
-    cut = units >= MANY_UNITS * layer.batch
-    pieces = max(blocks, math.ceil(kept / PIECE_MACS)) if cut else blocks
-    panels = layer.is_pointwise and kept >= PANEL_REUSE * layer.channels
+    cut = units >= tuning.piece_units * layer.batch
+    pieces = max(blocks, math.ceil(kept / tuning.piece_multiplies)) if cut else blocks
+    panels = layer.is_pointwise and kept >= tuning.panel_reuse * layer.channels
     copied = panels or not layer.is_pointwise or max(layer.strides, default=1) > 1
-    load_bytes = PANEL_LOAD_BYTES if panels else LOAD_BYTES
-    held = MULTIPLY_BYTES * kept + load_bytes * loaded + FILTER_BYTES * layer.filters
-    if kept <= BOUNDED_DENSITY * layer.weight.size:
-        held = min(held, max(UNBOUNDED_BYTES, 4 * layer.weight.size))
+    load_bytes = tuning.panel_load_bytes if panels else tuning.load_bytes
+    held = tuning.multiply_bytes * kept + load_bytes * loaded + tuning.filter_bytes * layer.filters
+    if kept <= tuning.bounded_density * layer.weight.size:
+        held = min(held, max(tuning.unbounded_bytes, 4 * layer.weight.size))
     return Work(
         macs=layer.batch * layer.pixels * kept,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
         weight_bytes=held,
         idle_macs=(LANES * units - layer.batch * layer.pixels) * kept,
-        moves=units * (loaded + layer.filters + 2 * SPARSE_FILTERS * (pieces - blocks)),
+        moves=units * (loaded + layer.filters + 2 * tuning.code_rows * (pieces - blocks)),
         copied_bytes=4 * layer.input_size if copied else 0,
     )
 
@@ -101,10 +89,10 @@ def sparse_units(layer: Layer) -> int:
 
 def loads(layer: Layer) -> int:
     """Input vectors loaded for one unit: every tap that some filter of a block keeps."""
-    mask = (layer.weight != 0).reshape(layer.groups, -1, layer.taps)
+    mask, rows = (layer.weight != 0).reshape(layer.groups, -1, layer.taps), counted().code_rows
     return sum(
-        int(np.count_nonzero(mask[:, first : first + SPARSE_FILTERS].any(axis=1)))
-        for first in range(0, mask.shape[1], SPARSE_FILTERS)
+        int(np.count_nonzero(mask[:, first : first + rows].any(axis=1)))
+        for first in range(0, mask.shape[1], rows)
     )
 
 

@@ -4,8 +4,17 @@ import math
 
 from sparsepass.algorithms.row import Packed, Work
 from sparsepass.layer import Layer
+from sparsepass.tuning import Tuning, tuning_for
 
-__all__ = ["LANES", "dense_pack", "dense_work", "read_bytes", "refuse_all_but_planar", "round_up"]
+__all__ = [
+    "LANES",
+    "counted",
+    "dense_pack",
+    "dense_work",
+    "read_bytes",
+    "refuse_all_but_planar",
+    "round_up",
+]
 
 # Lanes of the vectors that work is counted in: a unit of our kernels, a block of ONNX Runtime's.
 LANES = 16
@@ -13,6 +22,14 @@ LANES = 16
 CHANNEL_STEP = 4
 # Outputs that a dense kernel keeps in registers: pixels by filters (MLAS, blocked layout).
 DENSE_PIXELS, DENSE_FILTERS = 6, 64
+
+
+def counted() -> Tuning:
+    """The constants that work is counted by: those of AVX-512, as ``LANES``.
+
+    The prices of a profile, fitted to work counted this way, stand for other instruction sets.
+    """
+    return tuning_for("avx512")
 
 
 def dense_work(layer: Layer) -> Work:

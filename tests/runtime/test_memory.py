@@ -7,10 +7,10 @@ import pytest
 from native import Conv, NotHereError, Problem, scratch_bytes, weighed_run
 
 from sparsepass.algorithms import ALGORITHMS, algorithm
-from sparsepass.algorithms.weight_sparse import UNBOUNDED_BYTES
 from sparsepass.layer import Layer
 from sparsepass.runtime.microbench import random_zeros
 from sparsepass.sparsity import Stats, weight_stats
+from sparsepass.tuning import tuning_for
 
 # Code that is large enough gets whole huge pages, and its buffer says nothing of its length.
 SHAPES = [(128, 256, 1, 14), (256, 128, 1, 28), (64, 64, 3, 28), (64, 128, 3, 7)]
@@ -70,7 +70,7 @@ def test_from_60_percent_zeros_on_no_weight_takes_more_than_the_dense_one(
 
     _, held = weighed_run("spmm", isa, problem)
 
-    assert held <= max(problem.weight.nbytes, UNBOUNDED_BYTES)
+    assert held <= max(problem.weight.nbytes, tuning_for(isa).unbounded_bytes)
 
 
 @pytest.mark.parametrize(("channels", "filters", "kernel", "size"), [*SHAPES, *LARGE_SHAPES])
@@ -84,7 +84,7 @@ def test_just_above_60_percent_zeros_code_and_tiles_share_the_channels(
     _, held = weighed_run("spmm", isa, problem)
     _, tiles = weighed_run("spmm_tiles", isa, problem)
 
-    assert 1.2 * tiles < held <= max(problem.weight.nbytes, UNBOUNDED_BYTES)
+    assert 1.2 * tiles < held <= max(problem.weight.nbytes, tuning_for(isa).unbounded_bytes)
 
 
 def held_of_the_input(name: str, isa: str, problem: Problem, nonzeros: int) -> tuple[int, float]:

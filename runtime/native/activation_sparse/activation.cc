@@ -19,9 +19,6 @@
 namespace sparsepass {
 namespace {
 
-// Sums of one task: they stay in the second-level cache beside the weights of a chunk.
-constexpr int64_t kMostSums = 64 * 1024;
-
 // Whether the nine weights of a non-zero can be applied at once.
 bool is_sweep(const ConvParams& p) {
   return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
@@ -69,7 +66,7 @@ class ActivationSparse : public Conv {
         weight_(zero_floats(packed_floats_)),
         bias_(zero_floats(params.groups * blocks_ * block_)),
         dense_(std::move(dense)),
-        break_even_(break_even_density(params)) {
+        break_even_(break_even_density(params, kernels.tuning)) {
     pack(weight, bias);
   }
 
@@ -180,7 +177,8 @@ void ActivationSparse::run_encoded(const Operands& image, const int64_t* counts,
 int64_t ActivationSparse::task_pixels(int64_t plane, int64_t out_w, int threads) const {
   const int64_t others = params_.groups * blocks_;
   const int64_t wanted = threads == 1 ? 1 : divide_up(4 * threads, others);
-  const int64_t tasks = std::min(std::max(wanted, divide_up(plane * block_, kMostSums)), plane);
+  const int64_t most_sums = floats_in(kernels_.tuning.sums_second_level, caches().second);
+  const int64_t tasks = std::min(std::max(wanted, divide_up(plane * block_, most_sums)), plane);
   return round_up(divide_up(plane, tasks), sweep_ ? out_w : 1);
 }
 
@@ -227,7 +225,7 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
   std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, plain, kernels, error);
   if (dense == nullptr) return nullptr;
   // Positions of a run are told apart modulo 2^16.
-  if (params.kernel_w > (1 << 16) / kMostChunkChannels) {
+  if (params.kernel_w > (1 << 16) / Tuning::chunk_channels) {
     *error = "kernel of " + std::to_string(params.kernel_w) + " columns is too wide; at most 1024";
     return nullptr;
   }
@@ -249,28 +247,22 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
 }  // namespace
 
 // Counted in vector multiply-adds for one output pixel and one vector of filters, of which the
-// dense path needs one for each tap.  Measured on Zen 4 (AVX-512), 3x3 and 1x1 layers of ResNet.
-double break_even_density(const ConvParams& params) {
+// dense path needs one for each tap.  sparsepass/algorithms/activation_sparse.py does the same.
+double break_even_density(const ConvParams& params, const Tuning& tuning) {
   constexpr double kLanes = 16;
-  constexpr double kFinish = 14;      // turning the sums into NCHW
-  constexpr double kSweepVisit = 20;  // entering and leaving a pixel, for each chunk
-  constexpr double kGatherVisit = 8;
-  constexpr double kNearWeight = 1.25;  // a multiply-add with its weight from the first cache
-  constexpr double kFarWeight = 1.9;    // or from the second
-  constexpr double kNearBytes = 64 * 1024;
-  constexpr double kEncode = kLanes;  // encoding one element, shared by all filters
-
+  const bool sweep = is_sweep(params);
   const Chunking chunking(params.groups, params.channels_per_group);
   const double filters = params.filters / params.groups, vectors = std::ceil(filters / kLanes);
   const double taps = params.taps(), kernel = params.kernel_h * params.kernel_w;
-  const double block = is_sweep(params) ? 1 : std::min(vectors, 8.0);
+  const double block = sweep ? 1 : std::min<double>(vectors, tuning.gather_vectors);
   const double tile_bytes = 4 * kernel * chunking.channels() * block * kLanes;
-  const double encode =
-      kEncode * params.channels_per_group * params.stride_h * params.stride_w / filters;
-  const double visit = is_sweep(params) ? kSweepVisit : kGatherVisit;
+  const double encode = tuning.encode_multiplies * params.channels_per_group * params.stride_h *
+                        params.stride_w / filters;
+  const double visit = sweep ? tuning.sweep_visit_multiplies : tuning.gather_visit_multiplies;
   const double dense = taps * filters / (vectors * kLanes);
-  const double nonzero = tile_bytes > kNearBytes ? kFarWeight : kNearWeight;
-  const double rest = dense - kFinish - visit * chunking.per_group() - encode;
+  const double nonzero = tile_bytes > tuning.near_weight_bytes ? tuning.far_weight_multiplies
+                                                               : tuning.near_weight_multiplies;
+  const double rest = dense - tuning.finish_multiplies - visit * chunking.per_group() - encode;
   return std::max(0.0, rest / (nonzero * taps));
 }
 

@@ -46,10 +46,10 @@ Encoding cps_encoding(const KernelTable& kernels) {
   return {true, kernels.cps_encode, kernels.cps_gather, kernels.cps_sweep};
 }
 
-// As few chunks as kMostChunkChannels allows, evenly filled.
+// As few chunks as chunk_channels allows, evenly filled.
 Chunking::Chunking(int64_t groups, int64_t channels_per_group)
     : groups_(groups), channels_per_group_(channels_per_group) {
-  const int64_t chunks = divide_up(channels_per_group, kMostChunkChannels);
+  const int64_t chunks = divide_up(channels_per_group, Tuning::chunk_channels);
   channels_ = round_up(divide_up(channels_per_group, chunks), kGroup);
   per_group_ = divide_up(channels_per_group, channels_);
 }

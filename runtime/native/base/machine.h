@@ -1,4 +1,4 @@
-// The instruction sets the library knows, and which of them this machine runs.
+// The instruction sets the library knows, which of them this machine runs, and its caches.
 #ifndef SPARSEPASS_BASE_MACHINE_H_
 #define SPARSEPASS_BASE_MACHINE_H_
 
@@ -16,8 +16,16 @@ const char* isa_name(Isa isa);
 // The widest instruction set that this processor and its operating system run.
 Isa best_isa();
 
-// Bytes of second-level cache a core has, as the system reports it, or a small common size.
-int64_t second_level_cache();
+// Bytes of the caches of a core, as the system reports them, or small common sizes.
+struct Caches {
+  int64_t data, code;  // of the first level
+  int64_t second, last;
+};
+
+const Caches& caches();
+
+// Floats that fit into a share of a cache.
+int64_t floats_in(double share, int64_t cache_bytes);
 
 }  // namespace sparsepass
 

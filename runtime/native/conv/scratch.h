@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/tuning.h"
 #include "conv/conv.h"
 
 namespace sparsepass {
@@ -17,7 +18,7 @@ class ScratchSlots {
   // for one.  Where there are several, their distance is the same in all layers: a core then gets
   // memory that it has in its cache.
   ScratchSlots(Host& host, int64_t count, int64_t floats) {
-    const int64_t unit = count > 1 ? kSlotFloats : kLineFloats;
+    const int64_t unit = count > 1 ? Tuning::slot_floats : kLineFloats;
     const int64_t size = (floats + unit - 1) / unit * unit;
     float* memory =
         size ? static_cast<float*>(host.scratch(count * size * sizeof(float))) : nullptr;
@@ -50,7 +51,7 @@ class ScratchSlots {
   };
 
  private:
-  static constexpr int64_t kLineFloats = 16, kSlotFloats = 1 << 18;
+  static constexpr int64_t kLineFloats = 16;
 
   std::mutex mutex_;
   std::condition_variable returned_;

@@ -9,9 +9,6 @@
 namespace sparsepass {
 namespace {
 
-// Outputs of one task.
-constexpr int64_t kTaskFloats = 1 << 14;
-
 class SmoothlyActivated : public Conv {
  public:
   SmoothlyActivated(std::unique_ptr<Conv> conv, const ConvParams& params, SmoothActivation smooth,
@@ -21,9 +18,10 @@ class SmoothlyActivated : public Conv {
   void run(const Operands& o, Host& host) const override {
     conv_->run(o, host);
     const int64_t size = o.batch * params_.filters * params_.out_h(o.in_h) * params_.out_w(o.in_w);
-    host.parallel_for(divide_up(size, kTaskFloats), [&](int64_t task) {
-      const int64_t first = task * kTaskFloats;
-      kernels_.smooth_activation({smooth_, o.y + first, 1, 0, std::min(kTaskFloats, size - first)});
+    const int64_t step = kernels_.tuning.smooth_task_floats;
+    host.parallel_for(divide_up(size, step), [&](int64_t task) {
+      const int64_t first = task * step;
+      kernels_.smooth_activation({smooth_, o.y + first, 1, 0, std::min(step, size - first)});
     });
   }
 

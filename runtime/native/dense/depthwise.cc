@@ -2,15 +2,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/arithmetic.h"
 #include "conv/algorithms.h"
 #include "conv/payload.h"
 #include "kernels/table.h"
 
 namespace sparsepass {
 namespace {
-
-// Work below which another thread costs more than it takes off, in multiply-adds.
-constexpr int64_t kSmallWork = 256 * 1024;
 
 class Depthwise : public Conv {
  public:
@@ -29,7 +27,7 @@ class Depthwise : public Conv {
     if (host.threads() > 1) {
       const int64_t work =
           std::max<int64_t>(1, params_.out_h(o.in_h) * params_.out_w(o.in_w) * params_.taps());
-      const int64_t least = (kSmallWork + work - 1) / work;
+      const int64_t least = divide_up(kernels_.tuning.parallel_multiplies, work);
       const int64_t share = (filters + 2 * host.threads() - 1) / (2 * host.threads());
       step = std::min(filters, std::max(least, share));
     }
@@ -77,6 +75,7 @@ class Depthwise : public Conv {
     job.dilation_w = params_.dilation_w;
     job.pad_top = params_.pad_top;
     job.pad_left = params_.pad_left;
+    job.cached_floats = floats_in(kernels_.tuning.depthwise_first_level, caches().data);
     job.epilogue = epilogue_;
     return job;
   }

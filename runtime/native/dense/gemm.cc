@@ -15,12 +15,13 @@ void pack_gemm_weight(const float* weight, int64_t filters, int64_t filter_strid
   }
 }
 
-GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth, int64_t lanes) {
-  // A sum that is transposed takes as long as this many multiplications more.
-  constexpr double kTransposition = 11;
+GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth,
+                          const KernelTable& kernels) {
+  const int64_t lanes = kernels.gemm_lanes();
   double by_columns = static_cast<double>(round_up(columns, lanes) * filters);
   double by_filters = static_cast<double>(round_up(filters, lanes) * columns);
-  by_filters *= 1 + kTransposition / static_cast<double>(depth);
+  const double transposition = kernels.tuning.transposition_multiplies;
+  by_filters *= 1 + transposition / static_cast<double>(depth);
   return by_columns <= by_filters ? GemmLanes::columns : GemmLanes::filters;
 }
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "kernels/gemm_kernel.h"
+#include "kernels/table.h"
 
 namespace sparsepass {
 
@@ -17,7 +17,8 @@ void pack_gemm_weight(const float* weight, int64_t filters, int64_t filter_strid
                       const std::function<int64_t(int64_t)>& order, int64_t lanes, float* packed);
 
 // The kernel that takes less time, counting idle lanes and the transposition of the sums.
-GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth, int64_t lanes);
+GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth,
+                          const KernelTable& kernels);
 
 }  // namespace sparsepass
 

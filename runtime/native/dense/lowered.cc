@@ -11,10 +11,6 @@
 namespace sparsepass {
 namespace {
 
-// Depth of one product: deep enough that writing sums costs little, shallow enough that the weights
-// of a register tile stay in the first-level cache.
-constexpr int64_t kDepth = 512;
-
 // How a run divides the output: a task is a block of columns by a part of the filters.
 struct Grid {
   int64_t out_w, columns;  // of one image
@@ -72,12 +68,13 @@ Grid Lowered::divide(const Operands& operands, int threads) const {
   g.out_w = params_.out_w(operands.in_w);
   g.columns = params_.out_h(operands.in_h) * g.out_w;
   const int64_t kernel = params_.kernel_h * params_.kernel_w;
-  const int64_t chunks = divide_up(channels_, std::max<int64_t>(1, kDepth / kernel));
+  const int64_t chunks =
+      divide_up(channels_, std::max<int64_t>(1, kernels_.tuning.lowered_depth / kernel));
   g.chunk_channels = divide_up(channels_, chunks);
-  // The panel takes a quarter of the cache, if that is at least a few register tiles.
+  // The panel takes its share of the cache, if that is at least a few register tiles.
   const int64_t unit = lowering_.column_unit(g.out_w);
   const int64_t depth = g.chunk_channels * lowering_.channel_rows(params_);
-  const int64_t room = second_level_cache() / 4 / (depth * 4);
+  const int64_t room = floats_in(kernels_.tuning.lowered_second_level, caches().second) / depth;
   const int64_t first = lowering_.row_floats(params_, g.out_w, unit);
   const int64_t step = lowering_.row_floats(params_, g.out_w, 2 * unit) - first;
   const int64_t units = room > first ? 1 + (room - first) / step : 1;
@@ -137,7 +134,8 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
 
   const int64_t out = (image * params_.filters + group * filters_ + first_filter) * g.columns;
   GemmJob job = {};
-  job.lanes = best_gemm_lanes(filters, columns, std::min(taps_, kDepth), lanes_);
+  job.lanes =
+      best_gemm_lanes(filters, columns, std::min(taps_, kernels_.tuning.lowered_depth), kernels_);
   job.weight_stride = taps_ * lanes_;
   job.panel = panel;
   job.panel_stride = lower.panel_stride;

@@ -36,9 +36,6 @@
 namespace sparsepass {
 namespace {
 
-// Whole blocks go to the threads where at most one in so many turns is then idle.
-constexpr int64_t kTurnsOfIdle = 8;
-
 // What one task works on.
 struct Block {
   const Operands& operands;
@@ -185,7 +182,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   const int64_t phase_offset[] = {0, columns, 2 * columns, 3 * columns};
   const float* weight = weight_.pass(block.group, pass);
   GemmJob product = {};
-  product.lanes = best_gemm_lanes(filters, block.tiles, layer_.channels, layer_.lanes);
+  product.lanes = best_gemm_lanes(filters, block.tiles, layer_.channels, kernels_);
   product.panel_stride = layer_.stride * columns;
   product.window_offset = phase_offset;
   product.filters = filters;
@@ -210,7 +207,7 @@ void Winograd::run(const Operands& operands, Host& host) const {
   const WinogradGrid g = divide(layer_, operands, host.threads());
   const int64_t tasks = g.blocks * layer_.params.groups;
   const int64_t turns = round_up(tasks, host.threads());
-  if (turns - tasks <= turns / kTurnsOfIdle) {
+  if (turns - tasks <= turns / layer_.tuning.winograd_turns_of_idle) {
     run_blocks(operands, g, host);
   } else {
     run_passes(operands, g, host);
@@ -257,7 +254,7 @@ std::unique_ptr<Conv> make(std::initializer_list<const WinogradVariant*> variant
         std::string(taps) + " taps of the kernel in each of its phases";
     return nullptr;
   }
-  const WinogradLayer layer(*variant, params, kernels.gemm_lanes());
+  const WinogradLayer layer(*variant, params, kernels);
   return with_smooth_activation(
       std::make_unique<Winograd>(layer, weight.values, bias, epilogue, kernels), params, epilogue,
       kernels);

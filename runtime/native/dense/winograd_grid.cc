@@ -40,10 +40,11 @@ WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_
   g.image_rows = divide_up(g.out_h, layer.variant.m);
   g.rows = g.image_rows * operands.batch;
   g.row_tiles = divide_up(g.out_w, layer.variant.m);
-  // The transformed input of a block takes three quarters of the cache, or with few channels the
-  // sums of a pass as well.
+  // The transformed input of a block takes its share of the cache, with few channels the sums of a
+  // pass as well.
   int64_t depth = layer.channels + (layer.few_channels ? layer.pass_filters : 0);
-  int64_t tiles = second_level_cache() * 3 / 4 / (layer.variant.positions() * depth * 4);
+  int64_t room = floats_in(layer.tuning.winograd_second_level, caches().second);
+  int64_t tiles = room / (layer.variant.positions() * depth);
   tiles = std::max(tiles / layer.lanes * layer.lanes, 2 * layer.lanes);
   g.part_tiles = g.row_tiles;
   if (g.row_tiles > tiles) {

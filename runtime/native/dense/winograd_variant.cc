@@ -13,13 +13,6 @@
 #include "base/arithmetic.h"
 
 namespace sparsepass {
-namespace {
-
-// Where the transformed input leaves most of the cache to the sums, fewer filters at a time let
-// more tiles take part.
-constexpr int64_t kPassFilters = 32, kShortPassFilters = 16, kFewChannels = 64;
-
-}  // namespace
 
 double WinogradVariant::transform(int64_t row, int64_t tap) const {
   if (row == tile() - 1) return tap == taps - 1;
@@ -57,15 +50,18 @@ const WinogradVariant* variant_for(const ConvParams& p,
   return nullptr;
 }
 
-WinogradLayer::WinogradLayer(const WinogradVariant& v, const ConvParams& p, int64_t vector_lanes)
+WinogradLayer::WinogradLayer(const WinogradVariant& v, const ConvParams& p,
+                             const KernelTable& kernels)
     : variant(v),
       params(p),
-      lanes(vector_lanes),
+      tuning(kernels.tuning),
+      lanes(kernels.gemm_lanes()),
       stride(p.stride_h),
       channels(p.channels_per_group * stride * stride),
       filters(p.filters / p.groups),
-      few_channels(channels < kFewChannels),
-      pass_filters(few_channels ? kShortPassFilters : kPassFilters),
+      few_channels(channels < tuning.winograd_few_channels),
+      pass_filters(few_channels ? tuning.winograd_short_pass_filters
+                                : tuning.winograd_pass_filters),
       passes(divide_up(filters, pass_filters)) {}
 
 }  // namespace sparsepass

@@ -34,10 +34,12 @@ const WinogradVariant* variant_for(const ConvParams& params,
                                    std::initializer_list<const WinogradVariant*> variants);
 
 struct WinogradLayer {
-  WinogradLayer(const WinogradVariant& variant, const ConvParams& params, int64_t lanes);
+  WinogradLayer(const WinogradVariant& variant, const ConvParams& params,
+                const KernelTable& kernels);
 
   const WinogradVariant& variant;
   ConvParams params;
+  const Tuning& tuning;
   int64_t lanes, stride;
   int64_t channels, filters;  // of one group; every phase is a channel
   bool few_channels;          // the transformed input leaves most of the cache to the sums

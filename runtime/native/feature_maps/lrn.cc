@@ -3,15 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/arithmetic.h"
 #include "kernels/table.h"
 
 namespace sparsepass {
-namespace {
-
-// Pixels of one task: the channels of a window of usual size stay in the first-level cache.
-constexpr int64_t kTaskPixels = 512;
-
-}  // namespace
 
 std::string check_lrn(const LrnParams& params) {
   if (params.size < 1 || params.size >= int64_t{1} << 31) {
@@ -25,14 +20,15 @@ std::string check_lrn(const LrnParams& params) {
 
 void run_lrn(const LrnParams& params, const LrnShape& shape, const float* x, float* y,
              const KernelTable& kernels, Host& host) {
-  const int64_t per_image = (shape.pixels + kTaskPixels - 1) / kTaskPixels;
+  const int64_t step = floats_in(kernels.tuning.lrn_first_level, caches().data);
+  const int64_t per_image = divide_up(shape.pixels, step);
   host.parallel_for(shape.batch * per_image, [&](int64_t task) {
-    const int64_t first = task % per_image * kTaskPixels;
+    const int64_t first = task % per_image * step;
     const int64_t at = task / per_image * shape.channels * shape.pixels + first;
     LrnJob job;
     job.x = x + at;
     job.y = y + at;
-    job.count = std::min(kTaskPixels, shape.pixels - first);
+    job.count = std::min(step, shape.pixels - first);
     job.channels = shape.channels;
     job.plane = shape.pixels;
     job.before = (params.size - 1) / 2;

@@ -13,8 +13,6 @@ namespace sparsepass {
 namespace {
 
 constexpr int64_t kMost = int64_t{1} << 31;
-// Input elements of one task: a quarter of a usual second-level cache.
-constexpr int64_t kTaskFloats = 1 << 16;
 
 }  // namespace
 
@@ -43,8 +41,9 @@ void run_max_pool(const PoolParams& params, const PoolShape& shape, const float*
   if (shape.planes == 0) return;
   const int64_t in = shape.in_h * shape.in_w;
   const int64_t out_h = params.out_h(shape.in_h), out_w = params.out_w(shape.in_w);
-  const int64_t step = std::max<int64_t>(1, kTaskFloats / in);
-  const int64_t rows_bytes = 4 * kPoolRows * pool_row_floats(params, out_w);
+  const int64_t room = floats_in(kernels.tuning.pool_second_level, caches().second);
+  const int64_t step = std::max<int64_t>(1, room / in);
+  const int64_t rows_bytes = 4 * kernels.tuning.pool_rows * pool_row_floats(params, out_w);
   share_out(host, divide_up(shape.planes, step), rows_bytes, [&](int64_t task, float* rows) {
     PoolJob job;
     job.params = &params;

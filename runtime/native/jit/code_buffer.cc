@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/arithmetic.h"
+#include "base/tuning.h"
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -38,9 +39,6 @@ bool CodeBuffer::load(const uint8_t* code, size_t bytes, size_t) {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
-// Code from this size on gets huge pages: it runs through so many pages that looking them up costs
-// several per cent of its time.  Below, what the last page leaves empty would be most of it.
-constexpr size_t kHugeCode = kHugePage / 8 * 3;
 
 // Writable memory of `bytes` (whole pages) that starts on a huge page, or null.
 void* map_huge(size_t bytes) {
@@ -66,7 +64,7 @@ CodeBuffer::~CodeBuffer() {
 bool CodeBuffer::load(const uint8_t* code, size_t bytes, size_t most_bytes) {
   void* memory = nullptr;
   size_t mapped = bytes;
-  if (bytes >= kHugeCode) {
+  if (bytes >= Tuning::huge_code_bytes) {
     mapped = round_up(static_cast<int64_t>(bytes), kHugePage);
     if (mapped > most_bytes) {
       mapped = round_up(static_cast<int64_t>(bytes), sysconf(_SC_PAGESIZE));

@@ -1,4 +1,5 @@
 // Run-time encoding of one chunk of channels for CPO and CPS: every non-zero is stored once.
+#include "base/tuning.h"
 #include "kernels/activation_kernel.h"
 #include "simd/compress.h"
 #include "simd/shuffle.h"
@@ -33,7 +34,7 @@ static void gather_rows(const EncodeJob& job, int64_t first, int64_t pixels, flo
 
 template <bool kGrouped>
 static void encode(const EncodeJob& job) {
-  alignas(64) float rows[kPixelsAtOnce * kMostChunkChannels];
+  alignas(64) float rows[kPixelsAtOnce * Tuning::chunk_channels];
   const EncodedChunk& out = job.out;
   uint32_t values = 0, groups = 0, position = 0;
   for (int64_t first = 0; first < job.pixels; first += kPixelsAtOnce) {

@@ -1,12 +1,12 @@
 // Any convolution over an encoded input, one output pixel after the other: its sums stay in
 // registers while the runs of input pixels under it are read.
+#include "base/tuning.h"
 #include "kernels/activation_reader.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
-// Enough sums to hide the latency of a multiply-add on every machine with 16 vector registers.
-constexpr int64_t kMostVectors = 8;
+constexpr int64_t kMostVectors = tuning.gather_vectors;
 
 // As few blocks as kMostVectors allows, evenly filled.
 int64_t activation_gather_block(int64_t filters) {
@@ -76,6 +76,7 @@ static void gather(const WalkJob& job) {
       gather_block<1, kGrouped>, gather_block<2, kGrouped>, gather_block<3, kGrouped>,
       gather_block<4, kGrouped>, gather_block<5, kGrouped>, gather_block<6, kGrouped>,
       gather_block<7, kGrouped>, gather_block<8, kGrouped>};
+  static_assert(kMostVectors == 8, "a block for each number of vectors");
   kBlocks[job.block / kLanes - 1](job);
 }
 

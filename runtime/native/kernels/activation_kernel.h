@@ -16,9 +16,6 @@ namespace sparsepass {
 // Adjacent channels of one pixel that share a word of the CPS encoding.
 constexpr int64_t kGroup = 16;
 
-// Most channels in a chunk, a multiple of kGroup.
-constexpr int64_t kMostChunkChannels = 64;
-
 // Entries that an encoder may overwrite past the end of each array of a chunk.
 constexpr int64_t kEncodingSlack = 16;
 

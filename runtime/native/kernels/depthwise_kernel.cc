@@ -5,6 +5,7 @@
 // the sides, and rows that do not exist at top and bottom.
 #include "kernels/depthwise_kernel.h"
 
+#include "base/tuning.h"
 #include "kernels/depthwise_parts.h"
 #include "simd/lanes.h"
 
@@ -12,15 +13,7 @@ namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
 
-// Sums and weights of a 3x3 kernel share the registers.
-#if SPARSEPASS_LANES == 16
-constexpr int64_t kMostRows = 4;
-#else
-constexpr int64_t kMostRows = 2;
-#endif
-
-// Floats of input that stay in the first-level cache while they are read column by column.
-constexpr int64_t kCachedFloats = 4096;
+constexpr int64_t kMostRows = tuning.depthwise_rows;
 
 // Kernels of one size and stride.
 template <int kKernel, int kStride>
@@ -199,8 +192,8 @@ void filters_of(const DepthwiseJob& job) {
   const int64_t phases = step < job.out_h ? step : job.out_h;
   // Several small maps at once, or some rows of a large one.
   const int64_t map = job.in_h * job.in_w;
-  const int64_t filters = map < kCachedFloats ? kCachedFloats / map : 1;
-  const int64_t cached_rows = kCachedFloats / (job.in_w * job.stride_h) / kMostRows * kMostRows;
+  const int64_t filters = map < job.cached_floats ? job.cached_floats / map : 1;
+  const int64_t cached_rows = job.cached_floats / (job.in_w * job.stride_h) / kMostRows * kMostRows;
   const int64_t most_rows = cached_rows > kMostRows ? cached_rows : kMostRows;
   for (int64_t f = job.first; f < job.last; f += filters) {
     for (int64_t phase = 0; phase < phases; ++phase) {

@@ -7,6 +7,7 @@
 
 #include <limits>
 
+#include "base/tuning.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
 
@@ -91,13 +92,13 @@ void max_pool(const PoolJob& job) {
   const PoolParams& p = *job.params;
   // Padding around the columns stays as it is; the last vectors also read what follows.
   int64_t floats = pool_row_floats(p, job.out_w);
-  for (int64_t x = 0; x < kPoolRows * floats; ++x) job.rows[x] = kLowest;
+  for (int64_t x = 0; x < tuning.pool_rows * floats; ++x) job.rows[x] = kLowest;
   int64_t columns = smaller(job.in_w, pool_row_length(p, job.out_w) - p.pad_left);
   float* y = job.y;
   for (int64_t i = 0; i < job.planes; ++i) {
     const float* plane = job.x + i * job.in_h * job.in_w;
-    for (int64_t first = 0; first < job.out_h; first += kPoolRows) {
-      int64_t count = smaller(kPoolRows, job.out_h - first);
+    for (int64_t first = 0; first < job.out_h; first += tuning.pool_rows) {
+      int64_t count = smaller(tuning.pool_rows, job.out_h - first);
       for (int64_t r = 0; r < count; ++r) {
         Span rows = window(first + r, p.stride_h, p.pad_top, p.kernel_h, job.in_h);
         largest_of_columns(job, plane, rows, columns, job.rows + r * floats + p.pad_left);

@@ -14,10 +14,8 @@ struct PoolJob {
   const float* x;
   float* y;
   int64_t planes, in_h, in_w, out_h, out_w;
-  float* rows;  // memory for kPoolRows * pool_row_floats(*params, out_w) floats
+  float* rows;  // memory for tuning.pool_rows * pool_row_floats(*params, out_w) floats
 };
-// Rows of outputs at a time: loads that lie across two vectors wait until both are in the cache.
-constexpr int64_t kPoolRows = 4;
 using PoolKernel = void(const PoolJob& job);
 
 // Input elements, or padding, that a row of outputs reads.

@@ -4,6 +4,7 @@
 // of the tile stay in registers over a slice of the taps.
 #include "kernels/spmm_kernel.h"
 
+#include "base/tuning.h"
 #include "simd/epilogue.h"
 #include "simd/lanes.h"
 #include "simd/vector.h"
@@ -14,10 +15,6 @@ namespace SPARSEPASS_ISA {
 namespace {
 
 constexpr int kPerUnit = kUnit / kLanes;
-
-// Channels copied into panels at the same time: what they read stays in the first-level cache, and
-// every panel gets some lines in a row.
-constexpr int64_t kPanelChannels = 8;
 
 void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const float* sums) {
   float kept[kUnit] = {};
@@ -245,9 +242,9 @@ void copy_plane(const PlaneCopy& copy) {
 }
 
 void copy_panels(const PanelCopy& copy) {
-  for (int64_t begin = 0; begin < copy.channels; begin += kPanelChannels) {
+  for (int64_t begin = 0; begin < copy.channels; begin += tuning.panel_channels) {
     const int64_t left = copy.channels - begin;
-    const int64_t end = begin + (left < kPanelChannels ? left : kPanelChannels);
+    const int64_t end = begin + (left < tuning.panel_channels ? left : tuning.panel_channels);
     const int32_t* lane = copy.lane;
     float* unit = copy.dst;
     for (int64_t u = 0; u < copy.units; ++u, lane += kUnit, unit += copy.unit_stride) {

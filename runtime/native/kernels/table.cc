@@ -10,6 +10,7 @@ namespace SPARSEPASS_ISA {
 
 extern const KernelTable kernels = {
     Isa::SPARSEPASS_ISA,
+    tuning,
 #define SP_KERNEL(name, signature) &name,
 #include "kernels/kernels.inc"
 #undef SP_KERNEL

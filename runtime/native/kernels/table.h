@@ -3,6 +3,7 @@
 #define SPARSEPASS_KERNELS_TABLE_H_
 
 #include "base/machine.h"
+#include "base/tuning.h"
 #include "kernels/activation_kernel.h"
 #include "kernels/depthwise_kernel.h"
 #include "kernels/gemm_kernel.h"
@@ -18,6 +19,7 @@ namespace sparsepass {
 
 struct KernelTable {
   Isa isa;
+  Tuning tuning;
 #define SP_KERNEL(name, signature) signature* name;
 #include "kernels/kernels.inc"
 #undef SP_KERNEL

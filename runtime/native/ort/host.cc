@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "base/tuning.h"
 #include "ort/error.h"
 
 namespace sparsepass {
@@ -17,12 +18,6 @@ namespace {
 
 constexpr size_t kLine = 64;
 
-// A few runs of a network.
-constexpr uint64_t kCallsBetweenLooks = 256;
-
-// A value goes from core to core and back in 50 to 140 ns through a shared cache, in 310 to 520
-// without one, on Zen 4.
-constexpr double kMostSharedSeconds = 200e-9;
 constexpr int kHandovers = 16;
 // Reading the clock takes as long as a handover.
 constexpr int kSpinsBetweenLooks = 64;
@@ -77,7 +72,7 @@ OrtHost::OrtHost(const ort::Api& api, const ort::KernelContext* context,
   }
   threads_ = threads->found.load();
   // The system moves threads now and then.
-  if (threads_ > 1 && ((call & (call - 1)) == 0 || call % kCallsBetweenLooks == 0)) {
+  if (threads_ > 1 && ((call & (call - 1)) == 0 || call % Tuning::shared_cache_calls == 0)) {
     threads->shares_cache.store(measure_shares_cache(threads->shares_cache.load()));
   }
   shares_cache_ = threads->shares_cache.load();
@@ -165,7 +160,7 @@ bool OrtHost::measure_shares_cache(bool before) {
       number.store(2 * i + 1);
       if (!wait_for(2 * i + 2)) return;
     }
-    const std::chrono::duration<double> most(kHandovers * kMostSharedSeconds);
+    const std::chrono::duration<double> most(kHandovers * Tuning::shared_cache_seconds);
     shares_cache.store(Clock::now() - begin <= most);
   });
   return shares_cache.load();

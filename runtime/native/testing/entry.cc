@@ -1,12 +1,16 @@
 // The entries through which the tests run every algorithm on every instruction set, without a
 // session.  They are a library of their own, which does not ship.
+#include <algorithm>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <thread>
 #include <vector>
 
 #include "base/aligned.h"
 #include "base/export.h"
+#include "base/machine.h"
+#include "base/tuning.h"
 #include "conv/algorithms.h"
 #include "conv/payload.h"
 #include "feature_maps/lrn.h"
@@ -135,4 +139,21 @@ SP_EXPORT int sparsepass_test_max_pool(int32_t isa, int32_t threads, const PoolP
   TestHost host(threads);
   run_max_pool(*params, *shape, x, y, *kernels, host);
   return 0;
+}
+
+// Calls `add` with the values of every constant on baseline, avx2 and avx512.
+SP_EXPORT void sparsepass_test_tuning(void (*add)(const char*, double, double, double)) {
+#define SP_FOR_EACH(type, name, ...) \
+  add(#name, baseline::tuning.name, avx2::tuning.name, avx512::tuning.name);
+#define SP_FOR_ALL SP_FOR_EACH
+#include "base/tuning.inc"
+#undef SP_FOR_ALL
+#undef SP_FOR_EACH
+}
+
+// Bytes of the caches of a core: data and code of the first level, second level, last level.
+SP_EXPORT void sparsepass_test_caches(int64_t bytes[4]) {
+  const Caches& found = caches();
+  const int64_t all[] = {found.data, found.code, found.second, found.last};
+  std::copy(std::begin(all), std::end(all), bytes);
 }

@@ -7,12 +7,6 @@
 #include "conv/scratch.h"
 
 namespace sparsepass {
-namespace {
-
-// Work below which another thread costs more than it takes off, in multiply-adds.
-constexpr double kSmallWork = 256 * 1024;
-
-}  // namespace
 
 BlockedProgram::BlockedProgram(const SpmmProblem& problem, std::unique_ptr<const Packing> packing,
                                std::unique_ptr<const SpmmBlocks> blocks)
@@ -32,7 +26,7 @@ void BlockedProgram::run(const Operands& o, Host& host) const {
   const double work = static_cast<double>(o.batch) * static_cast<double>(packing_->units().size()) *
                       static_cast<double>(kUnit * layer_.kept);
   const int64_t strips = o.batch * static_cast<int64_t>(packing_->strips().size());
-  if (host.threads() == 1 || work < kSmallWork) {
+  if (host.threads() == 1 || work < layer_.kernels.tuning.parallel_multiplies) {
     run_strips(o, host, false);
   } else if (strips % host.threads() == 0 || strips > 4 * host.threads() || blocks_->count() == 1) {
     run_strips(o, host, true);

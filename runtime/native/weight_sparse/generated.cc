@@ -11,25 +11,13 @@
 namespace sparsepass {
 namespace {
 
-// Multiply-adds of one piece of generated code where it runs over many units: its code (about 11
-// bytes each) stays in the instruction cache, and the input channels it reads in the data cache.
-constexpr int64_t kPieceMultiplies = 800;
-
-// Units from which cutting code into pieces pays for storing accumulators between them.
-constexpr int64_t kManyUnits = 24;
-
-// Share of weights kept up to which a program takes no more memory than the dense weight.
-constexpr double kMostBounded = 0.4;
-// Bytes that it may take in any case: tiles of small weights would save next to nothing, and take
-// longer.
-constexpr int64_t kUnbounded = 24 * 1024;
-
 // That a program may take, as far as tiles instead of code can help.
 size_t most_bytes(const SpmmLayer& layer) {
   const int64_t all = layer.params.filters * layer.params.taps();
-  const bool bounded = static_cast<double>(layer.kept) <= kMostBounded * static_cast<double>(all);
-  if (!bounded) return std::numeric_limits<size_t>::max();
-  return std::max<int64_t>(kUnbounded, all * sizeof(float));
+  const Tuning& tuning = layer.kernels.tuning;
+  const double bounded = tuning.bounded_density * static_cast<double>(all);
+  if (static_cast<double>(layer.kept) > bounded) return std::numeric_limits<size_t>::max();
+  return std::max<int64_t>(tuning.unbounded_bytes, all * sizeof(float));
 }
 
 SpmmCodeOptions code_options(const SpmmProblem& problem, const Packing& packing) {
@@ -41,7 +29,9 @@ SpmmCodeOptions code_options(const SpmmProblem& problem, const Packing& packing)
   options.gaps = packing.has_gaps();
   options.y_stride = problem.positions();
   options.units = fewest;
-  options.most_multiplies = fewest >= kManyUnits ? kPieceMultiplies : int64_t{1} << 40;
+  const Tuning& tuning = problem.layer.kernels.tuning;
+  options.most_multiplies =
+      fewest >= tuning.piece_units ? tuning.piece_multiplies : std::numeric_limits<int64_t>::max();
   return options;
 }
 

@@ -69,7 +69,7 @@ class LanePacking {
 
 // Channels that a block sums at a time: their part of the block shares the first-level cache, and
 // 16-bit distances reach them.
-int64_t slice_channels(const LaneReads& reads);
+int64_t slice_channels(const LaneReads& reads, const Tuning& tuning);
 
 // What a choice of blocks costs, in cycles of one thread.
 class LaneCost {
@@ -83,6 +83,8 @@ class LaneCost {
   double store(double vectors, double singly) const;
 
  private:
+  const Tuning& tuning_;
+  int64_t lanes_;
   double channels_, group_channels_, filters_, weights_;
 };
 

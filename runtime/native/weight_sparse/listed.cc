@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/arithmetic.h"
+#include "base/machine.h"
 #include "conv/scratch.h"
 #include "weight_sparse/lane_packing.h"
 #include "weight_sparse/spmm_program.h"
@@ -10,12 +11,6 @@
 
 namespace sparsepass {
 namespace {
-
-// Bytes of sums that the second-level cache keeps beside a panel.
-constexpr int64_t kSumBytes = 128 * 1024;
-
-// Work below which another thread costs more than it takes off, in multiply-adds.
-constexpr double kSmallWork = 256 * 1024;
 
 class Listed : public SpmmProgram {
  public:
@@ -41,7 +36,7 @@ class Listed : public SpmmProgram {
     const double work = static_cast<double>(o.batch) * static_cast<double>(y_stride_) *
                         static_cast<double>(layer_.kept);
     const int64_t strips = o.batch * static_cast<int64_t>(packing_->strips().size());
-    if (host.threads() == 1 || work < kSmallWork) {
+    if (host.threads() == 1 || work < layer_.kernels.tuning.parallel_multiplies) {
       run_strips(o, host, false);
     } else if (strips % host.threads() == 0 || strips > 4 * host.threads() ||
                lists_.chunks().size() == 1) {
@@ -180,13 +175,14 @@ std::unique_ptr<SpmmProgram> listed(const SpmmProblem& problem) {
   for (const LaneBlock& block : packing->strips().front().blocks) {
     vectors = std::max(vectors, block.vectors());
   }
-  const int64_t lanes = problem.layer.kernels.gemm_lanes();
-  const int64_t rows =
-      std::max<int64_t>(8, kSumBytes / static_cast<int64_t>(sizeof(float)) / (vectors * lanes));
+  const KernelTable& kernels = problem.layer.kernels;
+  const double sums = kernels.tuning.list_sum_share * static_cast<double>(caches().second);
+  const int64_t row_bytes = vectors * kernels.gemm_lanes() * static_cast<int64_t>(sizeof(float));
+  const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(sums) / row_bytes);
   const int64_t chunks = round_up(divide_up(problem.layer.params.filters, rows), problem.parts);
   const WeightLists::Layout layout = {problem.layer.params.channels(),
                                       packing->reads().channel_floats, packing->distances(),
-                                      slice_channels(packing->reads()), chunks};
+                                      slice_channels(packing->reads(), kernels.tuning), chunks};
   if (!WeightLists::fits(layout)) return nullptr;
   return std::make_unique<Listed>(problem, std::move(packing), layout);
 }

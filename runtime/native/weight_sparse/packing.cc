@@ -8,18 +8,6 @@
 namespace sparsepass {
 namespace {
 
-// Floats of packed input a strip may take: it shares the second-level cache (at least 512 KiB on
-// the machines of the last ten years) with the weights and the output.
-constexpr int64_t kLeastStripFloats = 80 * 1024;
-// Every strip streams all weights once more, about this many floats each (value and code), so it
-// may be as large as they are, up to a limit.
-constexpr double kFloatsPerWeight = 4.0;
-constexpr int64_t kMostStripFloats = 2048 * 1024;
-
-// Units from which a thread takes a part of the map, rather than some of the output channels: it
-// then finds in its own cache what it wrote one layer before, but runs through all of the code.
-constexpr int64_t kUnitsOfPart = 6;
-
 // In order of preference.
 constexpr Layout* kLayouts[] = {panels, in_place, planes};
 
@@ -28,12 +16,14 @@ constexpr Layout* kLayouts[] = {panels, in_place, planes};
 int64_t PackingRequest::strip_budget() const {
   const double weights =
       reuse * static_cast<double>(params.channels() * params.kernel_h * params.kernel_w);
-  return std::clamp(static_cast<int64_t>(weights * kFloatsPerWeight), kLeastStripFloats,
-                    kMostStripFloats);
+  const int64_t least = floats_in(tuning.strip_second_level, caches().second);
+  const int64_t most = std::max(least, floats_in(tuning.strip_last_level, caches().last));
+  return std::clamp(static_cast<int64_t>(weights * tuning.strip_floats_per_weight), least, most);
 }
 
 int64_t PackingRequest::shared_out(int64_t strips, int64_t units) const {
-  return strips > 1 || units >= kUnitsOfPart * parts ? divide_up(strips, parts) * parts : strips;
+  const bool shared = strips > 1 || units >= tuning.part_units * parts;
+  return shared ? round_up(strips, parts) : strips;
 }
 
 std::vector<int64_t> Packing::tap_offsets() const {

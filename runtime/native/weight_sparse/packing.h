@@ -20,6 +20,7 @@ struct PackingRequest {
   int64_t in_h, in_w;
   double reuse;   // how often an input element is multiplied on average
   int64_t parts;  // a number of strips that shares out well among threads
+  const Tuning& tuning;
 
   int64_t out_h() const { return params.out_h(in_h); }
   int64_t out_w() const { return params.out_w(in_w); }

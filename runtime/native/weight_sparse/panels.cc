@@ -8,11 +8,6 @@
 namespace sparsepass {
 namespace {
 
-// Multiplications per input element from which copying a 1x1 layer's input into panels pays: the
-// copy costs about three cycles per 16 elements, aligned and sequential loads save about a third of
-// each multiplication.
-constexpr double kPanelReuse = 12.0;
-
 class Panels : public Packing {
  public:
   explicit Panels(const PackingRequest& request) : Packing(request) {
@@ -68,7 +63,7 @@ class Panels : public Packing {
 }  // namespace
 
 std::unique_ptr<Packing> panels(const PackingRequest& request) {
-  const bool fits = request.is_pointwise() && request.reuse >= kPanelReuse;
+  const bool fits = request.is_pointwise() && request.reuse >= request.tuning.panel_reuse;
   return fits ? std::make_unique<Panels>(request) : nullptr;
 }
 

@@ -7,10 +7,6 @@
 namespace sparsepass {
 namespace {
 
-// Work below which another thread costs more than it takes off, in multiply-adds: every weight is
-// used once, and memory is what takes the time.
-constexpr double kSmallProducts = 64 * 1024;
-
 class SinglePosition : public SpmmProgram {
  public:
   explicit SinglePosition(const SpmmProblem& problem)
@@ -25,7 +21,7 @@ class SinglePosition : public SpmmProgram {
         }
       }
     }
-    dot_.init(problem.weight.all(), offset);
+    dot_.init(problem.weight.all(), offset, layer_.kernels.tuning);
   }
 
   size_t bytes() const override { return dot_.bytes(); }
@@ -33,7 +29,7 @@ class SinglePosition : public SpmmProgram {
   // Every task computes some of the outputs.
   void run(const Operands& o, Host& host) const override {
     const int64_t filters = layer_.params.filters;
-    const bool parallel = static_cast<double>(layer_.kept) > kSmallProducts;
+    const bool parallel = layer_.kept > layer_.kernels.tuning.parallel_products;
     const int64_t tasks = parallel ? std::min<int64_t>(filters, 2 * host.threads()) : 1;
     // The output may lie where the residual is.
     float* sums = static_cast<float*>(host.scratch(filters * sizeof(float)));

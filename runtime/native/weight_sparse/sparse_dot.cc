@@ -1,18 +1,17 @@
 #include "weight_sparse/sparse_dot.h"
 
+#include <algorithm>
+
 namespace sparsepass {
-namespace {
 
-// Floats of input that stay in the first-level cache while all rows read them.
-constexpr int64_t kSlice = 4096;
-
-}  // namespace
-
-void SparseDot::init(const RowRange& weight, const std::vector<int64_t>& offset) {
+void SparseDot::init(const RowRange& weight, const std::vector<int64_t>& offset,
+                     const Tuning& tuning) {
   rows_ = weight.rows;
-  slices_ = offset.empty() ? 0 : offset.back() / kSlice + 1;
+  // Within the slice indices have 16 bits.
+  slice_ = std::min<int64_t>(floats_in(tuning.dot_slice_first_level, caches().data), 1 << 16);
+  slices_ = offset.empty() ? 0 : offset.back() / slice_ + 1;
   start_.assign(slices_ * rows_ + 1, 0);
-  const auto place = [&](int64_t row, int32_t tap) { return offset[tap] / kSlice * rows_ + row; };
+  const auto place = [&](int64_t row, int32_t tap) { return offset[tap] / slice_ * rows_ + row; };
   for (int64_t row = 0; row < rows_; ++row) {
     for (int64_t e = weight.row_start[row]; e < weight.row_start[row + 1]; ++e) {
       ++start_[place(row, weight.tap[e]) + 1];
@@ -26,7 +25,7 @@ void SparseDot::init(const RowRange& weight, const std::vector<int64_t>& offset)
     for (int64_t e = weight.row_start[row]; e < weight.row_start[row + 1]; ++e) {
       const int64_t at = next[place(row, weight.tap[e])]++;
       values_[at] = weight.value[e];
-      index_[at] = static_cast<uint16_t>(offset[weight.tap[e]] % kSlice);
+      index_[at] = static_cast<uint16_t>(offset[weight.tap[e]] % slice_);
     }
   }
 }
@@ -35,7 +34,7 @@ void SparseDot::add_products(const float* x, int64_t first, int64_t last, float*
                              const KernelTable& kernels) const {
   for (int64_t slice = 0; slice < slices_; ++slice) {
     SparseDots dots;
-    dots.x = x + slice * kSlice;
+    dots.x = x + slice * slice_;
     dots.values = values_.data();
     dots.index = index_.data();
     dots.start = start_.data() + slice * rows_ + first;

@@ -18,7 +18,7 @@ namespace sparsepass {
 class SparseDot {
  public:
   // `offset[tap]` is the distance in floats from the first input, growing with the tap.
-  void init(const RowRange& weight, const std::vector<int64_t>& offset);
+  void init(const RowRange& weight, const std::vector<int64_t>& offset, const Tuning& tuning);
 
   // Adds the products of rows [first, last) with `x` to y[first] .. y[last - 1].
   void add_products(const float* x, int64_t first, int64_t last, float* y,
@@ -29,8 +29,9 @@ class SparseDot {
   }
 
  private:
-  // Slice by slice of the input: row r of slice s owns weights [start[s * rows + r], ...).
-  int64_t rows_ = 0, slices_ = 0;
+  // Slice by slice of the input, whose floats stay in cache while all rows read them: row r of
+  // slice s owns weights [start[s * rows + r], ...).
+  int64_t rows_ = 0, slice_ = 0, slices_ = 0;
   std::vector<int64_t> start_;
   std::vector<float> values_;
   std::vector<uint16_t> index_;  // within the slice

@@ -6,9 +6,7 @@
 namespace sparsepass {
 namespace {
 
-// Taps of a slice: with fewer, what it costs to begin and to end a list exceeds what the input
-// gains from staying in the first-level cache.
-constexpr size_t kSliceTaps = 192;
+constexpr size_t kSliceTaps = Tuning::slice_taps;
 static_assert(kSliceTaps <= std::numeric_limits<uint8_t>::max(), "lists are counted in bytes");
 
 // Taps that one of rows [first, first + rows) keeps, in order, of `count`.

@@ -108,9 +108,9 @@ SparseRows Spmm::rows() const {
   return rows;
 }
 
-// The forms of an instruction set: generated code where it is faster than lists.
+// Generated code where it is the fastest; lists where it is not, or the system allows none.
 Forms forms_for(const KernelTable& kernels) {
-  if (kernels.isa == Isa::avx512) return {single_position, generated, tiled};
+  if (kernels.tuning.prefers_code) return {single_position, generated, listed, tiled};
   return {single_position, listed, tiled};
 }
 

@@ -14,9 +14,6 @@ namespace {
 
 #if defined(__x86_64__)
 
-// Units between prefetching the lines of an output and writing them.
-constexpr int64_t kPrefetchedAhead = 1;
-
 // One kept weight of a block: its tap, counted from the block's first, and its row in the block.
 struct Multiply {
   int32_t tap, row;
@@ -159,16 +156,14 @@ bool SpmmCode::generate_with(const RowRange& weight, const float* bias,
     if (split > 1) partial_floats_ = std::max<int64_t>(partial_floats_, rows * kUnit);
   }
   // From the last to the first, so that each knows how long the next one is.  Behind the last comes
-  // the first again, for the next strip or image.
+  // the first again, for the next strip or image: about as long as when it asks for nothing.
   pieces_.resize(contents.size());
   std::vector<std::vector<uint8_t>> written(contents.size());
+  if (contents.size() > 1) written[0] = write_piece<Writer>(contents[0], &pieces_[0].weights);
   for (size_t p = contents.size(); p-- > 0;) {
     PieceContent& content = contents[p];
-    const int64_t next = p + 1 < contents.size()
-                             ? static_cast<int64_t>(written[p + 1].size())
-                             : (contents[0].end - contents[0].begin) * kMultiplyBytes;
-    const int64_t lines = (next + kLine - 1) / kLine;
-    content.lines = contents.size() == 1 ? 0 : (lines + options.units - 1) / options.units;
+    const int64_t lines = written[(p + 1) % contents.size()].size() / kLine;
+    content.lines = (lines + options.units - 1) / options.units;
     pieces_[p].slice = static_cast<size_t>(content.lines) * kLine;
     written[p] = write_piece<Writer>(content, &pieces_[p].weights);
   }
@@ -247,8 +242,8 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
       if (next && p == block.first_piece) {
         flush_outputs(*next, &unit, 1, y);
       }
-      if (next && p + 1 == block.last_piece && u + kPrefetchedAhead < first + count) {
-        prefetch_for_write(rows + units[u + kPrefetchedAhead].y, block.rows, y_stride_);
+      if (next && p + 1 == block.last_piece && u + Tuning::prefetch_ahead_units < first + count) {
+        prefetch_for_write(rows + units[u + Tuning::prefetch_ahead_units].y, block.rows, y_stride_);
       }
       const int64_t at = unit.y - skipped(unit);
       function(x + unit.x, weights, rows + at, added ? added + at : nullptr,

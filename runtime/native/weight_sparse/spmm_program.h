@@ -36,7 +36,8 @@ struct SpmmProblem {
   PackingRequest packing() const {
     const ConvParams& p = layer.params;
     const int64_t taps = p.channels() * p.kernel_h * p.kernel_w;
-    return {p, in_h, in_w, static_cast<double>(layer.kept) / static_cast<double>(taps), parts};
+    const double reuse = static_cast<double>(layer.kept) / static_cast<double>(taps);
+    return {p, in_h, in_w, reuse, parts, layer.kernels.tuning};
   }
 };
 

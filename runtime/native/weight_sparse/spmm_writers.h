@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/tuning.h"
 #include "jit/emitter.h"
 #include "weight_sparse/spmm_code.h"
 
@@ -24,8 +25,6 @@ using Function = void(__attribute__((sysv_abi)) *)(const float* x, const float* 
 // Where the slice of the next piece begins that a call prefetches.
 constexpr Register kNext = r11;
 constexpr int64_t kLine = 64;
-// Bytes of code and weights per multiply-add, about.
-constexpr int64_t kMultiplyBytes = 15;
 
 // Walks the stream of weights, in the order in which the code reads them.  The register points into
 // the middle of a window that one-byte displacements reach.
@@ -57,7 +56,8 @@ class WeightStream {
 // AVX-512: one register per output channel; the weight is broadcast by the multiply-add itself.
 class Avx512Writer {
  public:
-  static constexpr int kRows = 30;
+  static constexpr int kRows = avx512::tuning.code_rows;
+  static_assert(kRows <= 30, "registers 30 and 31 hold inputs");
   static constexpr int kWindow = 256;
   Avx512Emitter emit;
   WeightStream<Avx512Emitter, kWindow> stream;
@@ -123,7 +123,8 @@ class Avx512Writer {
 // AVX2: two registers per output channel, lower and upper half of the unit.
 class Avx2Writer {
  public:
-  static constexpr int kRows = 6;
+  static constexpr int kRows = avx2::tuning.code_rows;
+  static_assert(kRows <= 6, "registers 12 to 15 hold inputs and weights");
   static constexpr int kWindow = 64;
   Avx2Emitter emit;
   WeightStream<Avx2Emitter, kWindow> stream;

@@ -1,0 +1,71 @@
+"""Measured constants: one table, ``tuning.json``, of what both languages decide or count by.
+
+The native library is built from the same file (runtime/native/base/tuning.h).
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+__all__ = ["Constant", "InstructionSet", "Tuning", "constants", "tuning_for"]
+
+InstructionSet = Literal["baseline", "avx2", "avx512"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Constant(_Value, extra="forbid"):
+    """A row of the table: ``value`` and ``measured`` are by instruction set, or one for all.
+
+    ``command`` shows what the constant does to times or bytes; ``measured`` says on which machine
+    and when that was looked at, and what it gave.
+    """
+
+    meaning: str
+    unit: str
+    value: int | float | dict[InstructionSet, int | float]
+    command: str
+    measured: str | dict[InstructionSet, str]
+
+    def value_for(self, isa: InstructionSet) -> int | float:
+        """The value on an instruction set."""
+        return self.value[isa] if isinstance(self.value, dict) else self.value
+
+
+class Tuning(_Value):
+    """Those constants of one instruction set that work is counted by."""
+
+    # weight-sparse
+    piece_multiplies: int
+    piece_units: int
+    code_rows: int
+    multiply_bytes: int
+    panel_load_bytes: int
+    load_bytes: int
+    filter_bytes: int
+    bounded_density: float
+    unbounded_bytes: int
+    few_weights: int
+    panel_reuse: float
+    # depthwise
+    depthwise_rows: int
+    # activation-sparse
+    dense_path_density: float
+
+
+@cache
+def constants() -> Mapping[str, Constant]:
+    """The table, by name."""
+    text = (files("sparsepass") / "tuning.json").read_text(encoding="utf-8")
+    return TypeAdapter(dict[str, Constant]).validate_json(text)
+
+
+@cache
+def tuning_for(isa: InstructionSet) -> Tuning:
+    """The constants of one instruction set."""
+    return Tuning.model_validate({name: row.value_for(isa) for name, row in constants().items()})
