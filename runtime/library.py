@@ -8,7 +8,7 @@ from typing import Any
 
 from sparsepass.errors import UsageError
 
-__all__ = ["instruction_set", "library_path", "register", "registered_ops"]
+__all__ = ["instruction_set", "instruction_sets", "library_path", "register", "registered_ops"]
 
 _NAMES = ("libsparsepass_ort.so", "libsparsepass_ort.dylib", "sparsepass_ort.dll")
 
@@ -28,8 +28,18 @@ def library_path() -> Path:
     )
 
 
-def register(options: Any) -> None:
-    """Add our ops to ``options``, an ``onnxruntime.SessionOptions``; twice does not harm."""
+def register(options: Any, isa: str | None = None) -> None:
+    """Add our ops to ``options``, an ``onnxruntime.SessionOptions``; twice does not harm.
+
+    Their kernels are those of the widest instruction set that this machine runs, or of ``isa``, to
+    see how they do on another.  Raises UsageError where this machine does not run it.
+    """
+    if isa is not None:
+        if isa not in instruction_sets():
+            raise UsageError(
+                f"this machine does not run '{isa}'; give one of {', '.join(instruction_sets())}"
+            )
+        options.add_session_config_entry("ai.sparsepass.isa", isa)
     options.register_custom_ops_library(str(library_path()))
 
 
@@ -49,6 +59,12 @@ def instruction_set() -> str:
     function = _library().sparsepass_isa
     function.restype = ctypes.c_char_p
     return function().decode()
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those that this machine runs, the widest last."""
+    known = ("baseline", "avx2", "avx512")
+    return known[: known.index(instruction_set()) + 1]
 
 
 @cache

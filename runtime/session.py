@@ -19,15 +19,21 @@ _NUMBERS = "fiub"
 
 
 def session(
-    model: str | Path | bytes, *, threads: int = 0, profile: Path | None = None
+    model: str | Path | bytes,
+    *,
+    threads: int = 0,
+    profile: Path | None = None,
+    isa: str | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session with the op library registered.
 
     ``threads`` 0 leaves the number to ONNX Runtime (all cores); ``profile`` is the prefix of the
-    profile that ONNX Runtime writes.  Raises ModelError where ONNX Runtime cannot load the model.
+    profile that ONNX Runtime writes; ``isa`` is an instruction set that is narrower than what this
+    machine has.  Raises ModelError where ONNX Runtime cannot load the model, and UsageError where
+    this machine does not run ``isa``.
     """
     options = _options(threads, profile)
-    register(options)
+    register(options, isa)
     return _open(model, options)
 
 

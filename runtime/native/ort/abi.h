@@ -79,6 +79,8 @@ struct Logger;
               (const KernelInfo* info, const char* name, int64_t* out, size_t* size))              \
   SP_ORT_SLOT(237, HasSessionConfigEntry, Status*,                                                 \
               (const SessionOptions* options, const char* key, int* out))                          \
+  SP_ORT_SLOT(238, GetSessionConfigEntry, Status*,                                                 \
+              (const SessionOptions* options, const char* key, char* out, size_t* size))           \
   SP_ORT_SLOT(244, KernelInfo_GetNodeName, Status*,                                                \
               (const KernelInfo* info, char* out, size_t* size))                                   \
   SP_ORT_SLOT(245, KernelInfo_GetLogger, Status*, (const KernelInfo* info, const Logger** out))    \

@@ -84,8 +84,8 @@ class LoadedConv {
         node.constant(first + op.payload_inputs() - 1, ort::kTensorFloat, "bias", &bias_dims));
     if (elements(bias_dims) != params_.filters) throw OrtError("bias needs one value per filter");
     std::string error;
-    conv_ = op.algorithm.factory(params_, weight, bias, op.activation->epilogue(node),
-                                 *kernels_for(best_isa()), &error);
+    conv_ = op.algorithm.factory(params_, weight, bias, op.activation->epilogue(node), *op.kernels,
+                                 &error);
     if (!conv_) throw OrtError(error);
   }
 
@@ -176,8 +176,8 @@ class LrnNode : public Kernel {
     std::vector<int64_t> dims;
     const float* x = input(context, 0, &dims);
     if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, output(context, dims),
-            *kernels_for(best_isa()), host);
+    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, output(context, dims), *op().kernels,
+            host);
   }
 
  private:
@@ -201,7 +201,7 @@ class PoolNode : public Kernel {
     if (!error.empty()) throw OrtError(error);
     const std::vector<int64_t> y_dims = {dims[0], dims[1], params_.out_h(dims[2]),
                                          params_.out_w(dims[3])};
-    run_max_pool(params_, shape, x, output(context, y_dims), *kernels_for(best_isa()), host);
+    run_max_pool(params_, shape, x, output(context, y_dims), *op().kernels, host);
   }
 
  private:

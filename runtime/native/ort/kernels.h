@@ -29,6 +29,7 @@ class Kernel;
 struct Op : ort::CustomOp {
   std::string full_name;
   std::vector<int> input_types;
+  const KernelTable* kernels;
   Kernel* (*create)(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
   void (*infer)(const Op& op, const ort::Api& api, ort::ShapeInferContext* context);
   // Ops of one map only.

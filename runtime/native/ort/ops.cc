@@ -3,7 +3,9 @@
 // Nothing is thrown across the border: every callback returns a status that names the node and what
 // is wrong.
 #include <cstdio>
+#include <cstring>
 #include <limits>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "base/export.h"
 #include "base/machine.h"
 #include "conv/algorithms.h"
+#include "kernels/table.h"
 #include "ort/abi.h"
 #include "ort/error.h"
 #include "ort/kernels.h"
@@ -168,19 +171,50 @@ bool knows_reuse(const ort::ApiBase& base) {
          (major > 1 || minor >= static_cast<int>(ort::kReuseApiVersion));
 }
 
-// One domain for all sessions: sessions keep pointers into it, so it is never released.
-ort::CustomOpDomain* domain(const Api& api, bool reuse) {
-  static ort::CustomOpDomain* const made = [&] {
-    ort::CustomOpDomain* out = nullptr;
-    check(api, api.CreateCustomOpDomain()("ai.sparsepass", &out), "the domain cannot be created");
-    static std::vector<Op> ops = all_ops();
-    for (Op& op : ops) {
-      if (reuse) op.version = ort::kReuseApiVersion;
-      check(api, api.CustomOpDomain_Add()(out, &op), "an op cannot be added to the domain");
-    }
-    return out;
-  }();
-  return made;
+ort::CustomOpDomain* make_domain(const Api& api, bool reuse, Isa isa, std::vector<Op>* ops) {
+  ort::CustomOpDomain* out = nullptr;
+  check(api, api.CreateCustomOpDomain()("ai.sparsepass", &out), "the domain cannot be created");
+  *ops = all_ops();
+  for (Op& op : *ops) {
+    op.kernels = kernels_for(isa);
+    if (reuse) op.version = ort::kReuseApiVersion;
+    check(api, api.CustomOpDomain_Add()(out, &op), "an op cannot be added to the domain");
+  }
+  return out;
+}
+
+// One domain for all sessions of an instruction set: sessions keep pointers into it, so it is never
+// released.
+ort::CustomOpDomain* domain(const Api& api, bool reuse, Isa isa) {
+  static std::mutex mutex;
+  static std::vector<Op> ops[kIsaCount];
+  static ort::CustomOpDomain* made[kIsaCount] = {};
+  const std::lock_guard<std::mutex> lock(mutex);
+  const int index = static_cast<int>(isa);
+  if (!made[index]) made[index] = make_domain(api, reuse, isa, &ops[index]);
+  return made[index];
+}
+
+bool has_entry(const Api& api, const ort::SessionOptions* options, const char* key) {
+  int has = 0;
+  check(api, api.HasSessionConfigEntry()(options, key, &has), "options are not usable");
+  return has != 0;
+}
+
+// The widest instruction set that runs here, or a narrower one where the session asks for it.
+Isa isa_of(const Api& api, const ort::SessionOptions* options) {
+  constexpr const char* kKey = "ai.sparsepass.isa";
+  if (!has_entry(api, options, kKey)) return best_isa();
+  char wanted[16] = {};
+  size_t size = sizeof(wanted);
+  check(api, api.GetSessionConfigEntry()(options, kKey, wanted, &size),
+        "the value of ai.sparsepass.isa names no instruction set");
+  for (int i = 0; i <= static_cast<int>(best_isa()); ++i) {
+    const Isa isa = static_cast<Isa>(i);
+    if (kernels_for(isa) && std::strcmp(wanted, isa_name(isa)) == 0) return isa;
+  }
+  throw OrtError(std::string("this machine does not run the instruction set '") + wanted +
+                 "' of ai.sparsepass.isa");
 }
 
 }  // namespace
@@ -196,11 +230,9 @@ RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::or
   g_api = api;
   return guarded(*api, "sparsepass", [&] {
     constexpr const char* kMark = "ai.sparsepass.registered";
-    int registered = 0;
-    check(*api, api->HasSessionConfigEntry()(options, kMark, &registered),
-          "options are not usable");
-    if (registered) return;
-    check(*api, api->AddCustomOpDomain()(options, domain(*api, knows_reuse(*base))),
+    if (has_entry(*api, options, kMark)) return;
+    const Isa isa = isa_of(*api, options);
+    check(*api, api->AddCustomOpDomain()(options, domain(*api, knows_reuse(*base), isa)),
           "the domain cannot be added");
     check(*api, api->AddSessionConfigEntry()(options, kMark, "1"), "options are not usable");
   });
