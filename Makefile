@@ -7,8 +7,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 NATIVE := $(shell find runtime/native -type f)
 DEMO := build/demo
+MINGW := x86_64-w64-mingw32-g++-posix
 
-.PHONY: help setup demo test test-slow lint bench sanitize clean
+.PHONY: help setup demo test test-slow lint bench sanitize cross clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -70,6 +71,15 @@ sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' --capture sys \
 	  --hypothesis-profile short tests/runtime
+
+# The wheel that comes with it is named after this machine: only the library counts.
+cross: setup ## compile the native library for Windows, with MinGW
+	@command -v $(MINGW) >/dev/null || { echo "make: no $(MINGW); on Debian and Ubuntu:" \
+	  "apt-get install g++-mingw-w64-x86-64" >&2; exit 1; }
+	$(BIN)/pip wheel --no-deps --wheel-dir build/cross \
+	  --config-settings cmake.define.CMAKE_TOOLCHAIN_FILE=$(CURDIR)/runtime/mingw.cmake \
+	  --config-settings build-dir=build/cross/cmake .
+	@echo "The library is $(CURDIR)/build/cross/cmake/sparsepass_ort.dll"
 
 clean: ## remove everything that make created
 	rm -rf .venv build
