@@ -1,4 +1,5 @@
-# Everything starts from Python 3.11+ and a C++17 compiler; nothing else has to be there.
+# Everything starts from Python 3.11+ and a C++17 compiler (GCC 12+, Clang 13+); nothing else has to
+# be there.
 
 PYTHON ?= python3
 MODEL ?= build/demo/resnet50.onnx
@@ -8,6 +9,10 @@ STAMP := .venv/installed
 NATIVE := $(shell find runtime/native -type f)
 DEMO := build/demo
 MINGW := x86_64-w64-mingw32-g++-posix
+
+# What the kernels ask of a compiler.
+VECTORS := typedef float V __attribute__((vector_size(16))); \
+  V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
 
 .PHONY: help setup demo test test-slow lint bench sanitize cross clean
 .DEFAULT_GOAL := help
@@ -19,8 +24,9 @@ help: ## list the targets
 setup: $(STAMP) ## create .venv, build the native library, install everything
 
 $(STAMP): pyproject.toml runtime/CMakeLists.txt $(NATIVE) | $(BIN)/pip
-	@printf 'int main() {}' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
-	  || { echo "make: no C++17 compiler; install g++ or clang++, or set CXX" >&2; exit 1; }
+	@printf '$(VECTORS)' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
+	  || { echo "make: no C++17 compiler that knows vectors; install GCC 12, Clang 13" \
+	    "or a newer one, or set CXX" >&2; exit 1; }
 	$(BIN)/pip install --editable '.[test]'
 	@touch $@
 
