@@ -1,4 +1,5 @@
-# Everything starts from Python 3.11+ and a C++17 compiler; nothing else has to be there.
+# Everything starts from Python 3.11+ and a C++17 compiler (GCC 12+, Clang 13+); nothing else has to
+# be there.
 
 PYTHON ?= python3
 MODEL ?= build/demo/resnet50.onnx
@@ -7,8 +8,13 @@ BIN := .venv/bin
 STAMP := .venv/installed
 NATIVE := $(shell find runtime/native -type f)
 DEMO := build/demo
+MINGW := x86_64-w64-mingw32-g++-posix
 
-.PHONY: help setup demo test test-slow lint bench sanitize clean
+# What the kernels ask of a compiler.
+VECTORS := typedef float V __attribute__((vector_size(16))); \
+  V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
+
+.PHONY: help setup demo test test-slow lint bench sanitize cross clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -18,8 +24,9 @@ help: ## list the targets
 setup: $(STAMP) ## create .venv, build the native library, install everything
 
 $(STAMP): pyproject.toml runtime/CMakeLists.txt sparsepass/tuning.json $(NATIVE) | $(BIN)/pip
-	@printf 'int main() {}' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
-	  || { echo "make: no C++17 compiler; install g++ or clang++, or set CXX" >&2; exit 1; }
+	@printf '$(VECTORS)' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
+	  || { echo "make: no C++17 compiler that knows vectors; install GCC 12, Clang 13" \
+	    "or a newer one, or set CXX" >&2; exit 1; }
 	$(BIN)/pip install --editable '.[test]'
 	@touch $@
 
@@ -70,6 +77,15 @@ sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' --capture sys \
 	  --hypothesis-profile short tests/runtime
+
+# The wheel that comes with it is named after this machine: only the library counts.
+cross: setup ## compile the native library for Windows, with MinGW
+	@command -v $(MINGW) >/dev/null || { echo "make: no $(MINGW); on Debian and Ubuntu:" \
+	  "apt-get install g++-mingw-w64-x86-64" >&2; exit 1; }
+	$(BIN)/pip wheel --no-deps --wheel-dir build/cross \
+	  --config-settings cmake.define.CMAKE_TOOLCHAIN_FILE=$(CURDIR)/runtime/mingw.cmake \
+	  --config-settings build-dir=build/cross/cmake .
+	@echo "The library is $(CURDIR)/build/cross/cmake/sparsepass_ort.dll"
 
 clean: ## remove everything that make created
 	rm -rf .venv build

@@ -1,7 +1,7 @@
 #include "base/aligned.h"
 
 #include <algorithm>
-#include <new>
+#include <cstddef>
 
 #include "base/arithmetic.h"
 
@@ -10,9 +10,8 @@ namespace sparsepass {
 AlignedFloats allocate_floats(int64_t count) {
   const int64_t bytes = count < 0 ? -1 : product({round_up(std::max<int64_t>(count, 1), 16), 4});
   if (bytes < 0) throw std::bad_alloc();
-  AlignedFloats floats(static_cast<float*>(std::aligned_alloc(64, bytes)));
-  if (floats == nullptr) throw std::bad_alloc();
-  return floats;
+  void* memory = ::operator new(static_cast<size_t>(bytes), std::align_val_t{64});
+  return AlignedFloats(static_cast<float*>(memory));
 }
 
 }  // namespace sparsepass

@@ -2,29 +2,14 @@
 #ifndef SPARSEPASS_BASE_ALIGNED_H_
 #define SPARSEPASS_BASE_ALIGNED_H_
 
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
+#include <new>
 
 namespace sparsepass {
 
-// Uninitialised bytes that start at a multiple of 64; throws std::bad_alloc.
-class AlignedBuffer {
- public:
-  explicit AlignedBuffer(size_t bytes) : memory_(new char[bytes + 64]) {
-    const uintptr_t address = reinterpret_cast<uintptr_t>(memory_.get());
-    data_ = memory_.get() + (64 - address % 64) % 64;
-  }
-  void* data() const { return data_; }
-
- private:
-  std::unique_ptr<char[]> memory_;
-  char* data_;
-};
-
 struct FreeFloats {
-  void operator()(float* floats) const { std::free(floats); }
+  void operator()(float* floats) const { ::operator delete(floats, std::align_val_t{64}); }
 };
 using AlignedFloats = std::unique_ptr<float[], FreeFloats>;
 

@@ -4,7 +4,11 @@
 #include <fstream>
 #include <string>
 
-#if !defined(_WIN32)
+#if defined(_WIN32)
+#include <windows.h>
+
+#include <vector>
+#else
 #include <unistd.h>
 #endif
 
@@ -35,6 +39,24 @@ int64_t cache_bytes(int name, int level, char type) {
     if (found_level == level && found_type == type) return kib << 10;
   }
   return name < 0 ? 0 : std::max<int64_t>(0, sysconf(name));
+}
+
+#elif defined(_WIN32)
+
+int64_t cache_bytes(int, int level, char type) {
+  DWORD bytes = 0;
+  GetLogicalProcessorInformation(nullptr, &bytes);
+  std::vector<SYSTEM_LOGICAL_PROCESSOR_INFORMATION> parts(bytes / sizeof(parts[0]));
+  if (!GetLogicalProcessorInformation(parts.data(), &bytes)) return 0;
+  const PROCESSOR_CACHE_TYPE wanted = type == 'D'   ? CacheData
+                                      : type == 'I' ? CacheInstruction
+                                                    : CacheUnified;
+  for (const SYSTEM_LOGICAL_PROCESSOR_INFORMATION& part : parts) {
+    const bool found = part.Relationship == RelationCache && part.Cache.Level == level &&
+                       part.Cache.Type == wanted;
+    if (found) return part.Cache.Size;
+  }
+  return 0;
 }
 
 #else

@@ -39,11 +39,11 @@ class TestHost : public Host {
   void* scratch(size_t bytes) override {
     if (used_ == memory_.size()) {
       bytes_ += bytes;
-      memory_.emplace_back(bytes);
+      memory_.push_back(allocate_floats(static_cast<int64_t>(bytes / sizeof(float)) + 1));
       // What was not written must not matter.
-      std::memset(memory_.back().data(), 0xFF, bytes);
+      std::memset(memory_.back().get(), 0xFF, bytes);
     }
-    return memory_[used_++].data();
+    return memory_[used_++].get();
   }
   // Ends a run; the next one gets the same memory, in the same order.
   void rewind() { used_ = 0; }
@@ -52,7 +52,7 @@ class TestHost : public Host {
  private:
   int threads_;
   size_t used_ = 0, bytes_ = 0;
-  std::vector<AlignedBuffer> memory_;
+  std::vector<AlignedFloats> memory_;
 };
 
 }  // namespace
