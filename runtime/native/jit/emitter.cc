@@ -9,19 +9,6 @@ void Emitter::add(Register r, int32_t value) {
   word(value);
 }
 
-void Emitter::mov(Register to, Memory from) {
-  byte(0x48 | (to >= 8 ? 4 : 0) | (from.base >= 8 ? 1 : 0));
-  byte(0x8B);
-  address(to, from, 1);
-}
-
-void Emitter::lea(Register to, Register base, Register index) {
-  byte(0x48 | (to >= 8 ? 4 : 0) | (index >= 8 ? 2 : 0) | (base >= 8 ? 1 : 0));
-  byte(0x8D);
-  byte(0x04 | (to & 7) << 3);
-  byte((index & 7) << 3 | (base & 7));
-}
-
 void Emitter::mov_stack_argument(Register to) {  // mov to, [rsp + 8]
   byte(0x48 | (to >= 8 ? 4 : 0));
   byte(0x8B);
@@ -63,8 +50,6 @@ void Emitter::address(int reg, Memory m, int unit) {
   }
 }
 
-// AVX-512.
-
 void Avx512Emitter::prefix(int map, int pp, bool r, bool x, bool b, bool r2, int vvvv,
                            bool broadcast, int k, bool zeroing) {
   byte(0x62);
@@ -90,33 +75,6 @@ void Avx512Emitter::registers(int opcode, int map, int pp, int reg, int vvvv, in
 void Avx512Emitter::compare_less(int k, int a, Memory m) {  // vcmpltps k, a, m
   memory(0xC2, kMap0F, 0, k, a, m, 4, true, 0);
   byte(1);
-}
-
-// AVX2.
-
-void Avx2Emitter::prefix(int map, int pp, bool r, bool x, bool b, int vvvv) {
-  byte(0xC4);
-  byte(!r << 7 | !x << 6 | !b << 5 | map);
-  byte((~vvvv & 15) << 3 | 4 | pp);
-}
-
-void Avx2Emitter::memory(int opcode, int map, int pp, int reg, int vvvv, Memory m) {
-  prefix(map, pp, reg & 8, false, m.base & 8, vvvv);
-  byte(opcode);
-  address(reg, m, 1);
-}
-
-void Avx2Emitter::registers(int opcode, int map, int pp, int reg, int vvvv, int rm) {
-  prefix(map, pp, reg & 8, false, rm & 8, vvvv);
-  byte(opcode);
-  byte(0xC0 | (reg & 7) << 3 | (rm & 7));
-}
-
-void Avx2Emitter::blend(int to, int b, int a, int selector) {  // vblendvps to, b, a, selector
-  prefix(kMap0F3A, 1, to & 8, false, a & 8, b);
-  byte(0x4A);
-  byte(0xC0 | (to & 7) << 3 | (a & 7));
-  byte(selector << 4);
 }
 
 }  // namespace sparsepass

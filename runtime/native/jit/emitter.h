@@ -1,7 +1,7 @@
 // The few x86-64 vector instructions that generated kernels are made of.
 //
-// Register operands are numbers; memory operands are [base + displacement].  AVX-512 forms use
-// EVEX, whose one-byte displacements count in units of the operand; AVX2 forms use VEX.
+// Register operands are numbers; memory operands are [base + displacement].  EVEX forms have
+// one-byte displacements that count in units of the operand.
 #ifndef SPARSEPASS_JIT_EMITTER_H_
 #define SPARSEPASS_JIT_EMITTER_H_
 
@@ -35,8 +35,6 @@ class Emitter {
 
   void ret() { byte(0xC3); }
   void add(Register r, int32_t value);
-  void mov(Register to, Memory from);
-  void lea(Register to, Register base, Register index);
   // The first argument behind those in registers.
   void mov_stack_argument(Register to);
   // Prefetches the cache line at m into the second-level cache.
@@ -88,32 +86,6 @@ class Avx512Emitter : public Emitter {
   void memory(int opcode, int map, int pp, int reg, int vvvv, Memory m, int unit, bool broadcast,
               int k);
   void registers(int opcode, int map, int pp, int reg, int vvvv, int rm, int k, bool zeroing);
-};
-
-// 256-bit instructions on ymm0 to ymm15.
-class Avx2Emitter : public Emitter {
- public:
-  void load(int to, Memory from) { memory(0x10, kMap0F, 0, to, 0, from); }
-  void store(Memory to, int from) { memory(0x11, kMap0F, 0, from, 0, to); }
-  void broadcast(int to, Memory from) { memory(0x18, kMap0F38, 1, to, 0, from); }
-  void fma(int acc, int a, int b) { registers(0xB8, kMap0F38, 1, acc, a, b); }
-  void add(int to, int a, int b) { registers(0x58, kMap0F, 0, to, a, b); }
-  void multiply(int to, int a, int b) { registers(0x59, kMap0F, 0, to, a, b); }
-  void max(int to, int a, int b) { registers(0x5F, kMap0F, 0, to, a, b); }
-  void min(int to, int a, int b) { registers(0x5D, kMap0F, 0, to, a, b); }
-  // to[i] = from[index[i]]
-  void permute(int to, int index, int from) { registers(0x16, kMap0F38, 1, to, index, from); }
-  void load_masked(int to, int mask, Memory from) { memory(0x2C, kMap0F38, 1, to, mask, from); }
-  void store_masked(Memory to, int mask, int from) { memory(0x2E, kMap0F38, 1, from, mask, to); }
-  // to = sign of `selector` set ? a : b
-  void blend(int to, int b, int a, int selector);
-  using Emitter::add;
-
- private:
-  static constexpr int kMap0F = 1, kMap0F38 = 2, kMap0F3A = 3;
-  void prefix(int map, int pp, bool r, bool x, bool b, int vvvv);
-  void memory(int opcode, int map, int pp, int reg, int vvvv, Memory m);
-  void registers(int opcode, int map, int pp, int reg, int vvvv, int rm);
 };
 
 }  // namespace sparsepass

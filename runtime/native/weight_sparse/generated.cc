@@ -46,9 +46,8 @@ class GeneratedBlocks : public SpmmBlocks {
   bool generate(const RowRange& weight, const std::vector<int64_t>& offset, SpmmCodeOptions options,
                 size_t most) {
     options.most_bytes = most - std::min(most, tiles_.bytes());
-    return code_.generate(layer_.kernels.isa, weight, layer_.bias.data(), offset, options);
+    return code_.generate(weight, layer_.bias.data(), offset, options);
   }
-  void set_units() { code_.set_units(units_.data(), static_cast<int64_t>(units_.size())); }
 
   int64_t count() const override { return code_blocks() + tiles_.count(); }
   Rows rows(int64_t block) const override {
@@ -94,10 +93,7 @@ std::unique_ptr<SpmmBlocks> make_blocks(const SpmmProblem& problem, const Packin
     auto blocks =
         std::make_unique<GeneratedBlocks>(problem.layer, weight, rows, offset, packing.units());
     if (!blocks->generate(weight.first(rows), offset, options, most)) return nullptr;
-    if (blocks->bytes() <= most) {
-      blocks->set_units();
-      return blocks;
-    }
+    if (blocks->bytes() <= most) return blocks;
     if (rows == weight.rows) {
       const double tiles = static_cast<double>(SparseTiles(weight, offset).bytes());
       const double code = static_cast<double>(blocks->bytes());
@@ -112,7 +108,7 @@ std::unique_ptr<SpmmBlocks> make_blocks(const SpmmProblem& problem, const Packin
 }  // namespace
 
 std::unique_ptr<SpmmProgram> generated(const SpmmProblem& problem) {
-  if (!SpmmCode::block_rows(problem.layer.kernels.isa)) return nullptr;
+  if (!SpmmCode::knows(problem.layer.kernels.isa)) return nullptr;
   std::unique_ptr<const Packing> packing = make_packing(problem.packing());
   std::unique_ptr<const SpmmBlocks> blocks = make_blocks(problem, *packing);
   if (!blocks) return nullptr;

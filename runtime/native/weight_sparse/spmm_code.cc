@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/arithmetic.h"
 #include "base/cache_lines.h"
 
 #if defined(__x86_64__)
@@ -56,28 +57,12 @@ struct SpmmCode::PieceContent {
   const SpmmCodeOptions* options;
 };
 
-int64_t SpmmCode::block_rows(Isa isa) {
-  return isa == Isa::avx512 ? Avx512Writer::kRows : isa == Isa::avx2 ? Avx2Writer::kRows : 0;
-}
-
-bool SpmmCode::generate(Isa isa, const RowRange& weight, const float* bias,
-                        const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
-  // Floats that a displacement reaches, less what the code may add to it.
-  const int64_t most = std::numeric_limits<int32_t>::max() / 4 - 4096;
-  if (!block_rows(isa) || options.y_stride * block_rows(isa) > most) return false;
-  if (!offset.empty() && *std::max_element(offset.begin(), offset.end()) > most) return false;
-  isa_ = isa;
-  gaps_ = options.gaps;
-  y_stride_ = options.y_stride;
-  if (isa == Isa::avx512) return generate_with<Avx512Writer>(weight, bias, offset, options);
-  return generate_with<Avx2Writer>(weight, bias, offset, options);
-}
+bool SpmmCode::knows(Isa isa) { return isa == Isa::avx512; }
 
 // The machine code of a piece, then its weights; `weights` gets the distance between them.
-template <class Writer>
 std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* weights_at) {
   std::vector<float> weights;
-  Writer writer(weights);
+  CodeWriter writer(weights);
   const SpmmCodeOptions& options = *content.options;
   if (content.lines) writer.emit.mov_stack_argument(kNext);
   for (int r = 0; r < content.rows; ++r) {
@@ -121,17 +106,22 @@ std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* 
 
   std::vector<uint8_t> bytes(writer.emit.data(), writer.emit.data() + writer.emit.size());
   bytes.resize((bytes.size() + kLine - 1) / kLine * kLine, 0xCC);
-  *weights_at = bytes.size() + Writer::kWindow / 2 * sizeof(float);
+  *weights_at = bytes.size() + WeightStream::kWindow / 2 * sizeof(float);
   const uint8_t* values = reinterpret_cast<const uint8_t*>(weights.data());
   bytes.insert(bytes.end(), values, values + weights.size() * sizeof(float));
   bytes.resize((bytes.size() + kLine - 1) / kLine * kLine, 0xCC);
   return bytes;
 }
 
-template <class Writer>
-bool SpmmCode::generate_with(const RowRange& weight, const float* bias,
-                             const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
-  const int64_t count = (weight.rows + Writer::kRows - 1) / Writer::kRows;
+bool SpmmCode::generate(const RowRange& weight, const float* bias,
+                        const std::vector<int64_t>& offset, const SpmmCodeOptions& options) {
+  // Floats that a displacement reaches, less what the code may add to it.
+  const int64_t most = std::numeric_limits<int32_t>::max() / 4 - 4096;
+  if (options.y_stride * CodeWriter::kRows > most) return false;
+  if (!offset.empty() && *std::max_element(offset.begin(), offset.end()) > most) return false;
+  gaps_ = options.gaps;
+  y_stride_ = options.y_stride;
+  const int64_t count = divide_up(weight.rows, CodeWriter::kRows);
   std::vector<std::vector<Multiply>> multiplies(count);
   std::vector<PieceContent> contents;
   for (int64_t b = 0; b < count; ++b) {
@@ -159,13 +149,13 @@ bool SpmmCode::generate_with(const RowRange& weight, const float* bias,
   // the first again, for the next strip or image: about as long as when it asks for nothing.
   pieces_.resize(contents.size());
   std::vector<std::vector<uint8_t>> written(contents.size());
-  if (contents.size() > 1) written[0] = write_piece<Writer>(contents[0], &pieces_[0].weights);
+  if (contents.size() > 1) written[0] = write_piece(contents[0], &pieces_[0].weights);
   for (size_t p = contents.size(); p-- > 0;) {
     PieceContent& content = contents[p];
     const int64_t lines = written[(p + 1) % contents.size()].size() / kLine;
     content.lines = (lines + options.units - 1) / options.units;
     pieces_[p].slice = static_cast<size_t>(content.lines) * kLine;
-    written[p] = write_piece<Writer>(content, &pieces_[p].weights);
+    written[p] = write_piece(content, &pieces_[p].weights);
   }
   std::vector<uint8_t> image;
   for (size_t p = 0; p < contents.size(); ++p) {
@@ -189,29 +179,6 @@ void SpmmCode::prefetch(const SpmmBlock& block) const {
   }
 }
 
-void SpmmCode::set_units(const Unit* units, int64_t count) {
-  if (isa_ != Isa::avx2) return;
-  lane_moves_.resize(count);
-  for (int64_t u = 0; u < count; ++u) {
-    LaneMoves& moves = lane_moves_[u];
-    moves = {};
-    if (!gaps_) {
-      for (int i = 0; i < kUnit; ++i) moves.keep[i] = units[u].mask >> i & 1 ? -1 : 0;
-      moves.upper_bytes = kUnit / 2 * sizeof(float);
-      continue;
-    }
-    for (int half = 0; half < 2; ++half) {
-      int kept = 0;
-      for (int i = 0; i < 8; ++i) {
-        if (!(units[u].mask >> (8 * half + i) & 1)) continue;
-        moves.from[8 * half + kept] = i;
-        moves.keep[8 * half + kept++] = -1;
-      }
-      if (half == 0) moves.upper_bytes = kept * 4;
-    }
-  }
-}
-
 void SpmmCode::flush_outputs(const SpmmBlock& block, const Unit* units, int64_t count,
                              float* y) const {
   for (int64_t u = 0; u < count; ++u) {
@@ -232,13 +199,7 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
     const uint8_t* next_code = code_.data() + piece.next;
     for (int64_t u = first; u < first + count; ++u) {
       const Unit& unit = units[u];
-      uint64_t info;
-      if (isa_ == Isa::avx512) {
-        const uint32_t kept = gaps_ ? (1u << __builtin_popcount(unit.mask)) - 1 : unit.mask;
-        info = unit.mask | kept << 16;
-      } else {
-        info = reinterpret_cast<uintptr_t>(&lane_moves_[u]);
-      }
+      const uint32_t kept = gaps_ ? (1u << __builtin_popcount(unit.mask)) - 1 : unit.mask;
       if (next && p == block.first_piece) {
         flush_outputs(*next, &unit, 1, y);
       }
@@ -247,7 +208,7 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
       }
       const int64_t at = unit.y - skipped(unit);
       function(x + unit.x, weights, rows + at, added ? added + at : nullptr,
-               partial + (u - first) * partial_floats_, info, next_code);
+               partial + (u - first) * partial_floats_, unit.mask | kept << 16, next_code);
       next_code += piece.slice;
     }
   }
@@ -255,12 +216,11 @@ void SpmmCode::run(const SpmmBlock& block, const SpmmBlock* next, const Unit* un
 
 #else
 
-int64_t SpmmCode::block_rows(Isa) { return 0; }
-bool SpmmCode::generate(Isa, const RowRange&, const float*, const std::vector<int64_t>&,
+bool SpmmCode::knows(Isa) { return false; }
+bool SpmmCode::generate(const RowRange&, const float*, const std::vector<int64_t>&,
                         const SpmmCodeOptions&) {
   return false;
 }
-void SpmmCode::set_units(const Unit*, int64_t) {}
 void SpmmCode::prefetch(const SpmmBlock&) const {}
 void SpmmCode::flush_outputs(const SpmmBlock&, const Unit*, int64_t, float*) const {}
 void SpmmCode::run(const SpmmBlock&, const SpmmBlock*, const Unit*, int64_t, int64_t, const float*,

@@ -37,16 +37,13 @@ struct SpmmBlock {
 
 class SpmmCode {
  public:
-  // Rows a block has at most, 0 where `isa` has no code generator.
-  static int64_t block_rows(Isa isa);
+  // Whether code can be made for `isa`.
+  static bool knows(Isa isa);
 
   // `offset[tap]` is the distance in floats from a unit's input.  False where the distances do not
   // fit into an instruction or the system forbids generated code.
-  bool generate(Isa isa, const RowRange& weight, const float* bias,
-                const std::vector<int64_t>& offset, const SpmmCodeOptions& options);
-
-  // Prepares what the code needs to know of each unit.
-  void set_units(const Unit* units, int64_t count);
+  bool generate(const RowRange& weight, const float* bias, const std::vector<int64_t>& offset,
+                const SpmmCodeOptions& options);
 
   const std::vector<SpmmBlock>& blocks() const { return blocks_; }
   // Floats of `partial` per unit.
@@ -76,22 +73,10 @@ class SpmmCode {
   // outputs of a unit begin so many floats before the first one kept.
   int64_t skipped(const Unit& unit) const { return gaps_ ? 0 : __builtin_ctz(unit.mask); }
 
-  // What AVX2 code reads of a unit: lane moves and lane masks, and where the upper half goes (at
-  // bytes 0, 64 and 128).
-  struct LaneMoves {
-    int32_t from[kUnit], keep[kUnit];
-    int64_t upper_bytes;
-  };
-
   struct PieceContent;
 
-  template <class Writer>
   static std::vector<uint8_t> write_piece(const PieceContent& content, size_t* weights_at);
-  template <class Writer>
-  bool generate_with(const RowRange& weight, const float* bias, const std::vector<int64_t>& offset,
-                     const SpmmCodeOptions& options);
 
-  Isa isa_ = Isa::baseline;
   bool gaps_ = false;
   int64_t y_stride_ = 0;
   int64_t partial_floats_ = 0;
@@ -99,7 +84,6 @@ class SpmmCode {
   size_t code_end_ = 0;  // of the last piece
   std::vector<Piece> pieces_;
   std::vector<SpmmBlock> blocks_;
-  std::vector<LaneMoves> lane_moves_;
 };
 
 }  // namespace sparsepass

@@ -1,7 +1,7 @@
-// How a kept weight becomes instructions, for each instruction set that has a code generator.
+// How a kept weight becomes AVX-512 instructions.
 //
-// Both writers cover one unit of 16 positions, so that everything around them is the same: begin or
-// resume the accumulators of the rows, load an input, multiply-add, and finish or suspend the rows.
+// Code covers one unit of 16 positions: it begins or resumes the accumulators of the rows, loads an
+// input, multiplies and adds, and finishes or suspends the rows.
 #ifndef SPARSEPASS_WEIGHT_SPARSE_SPMM_WRITERS_H_
 #define SPARSEPASS_WEIGHT_SPARSE_SPMM_WRITERS_H_
 
@@ -28,10 +28,11 @@ constexpr int64_t kLine = 64;
 
 // Walks the stream of weights, in the order in which the code reads them.  The register points into
 // the middle of a window that one-byte displacements reach.
-template <class Emit, int kWindow>
 class WeightStream {
  public:
-  WeightStream(Emit& emit, std::vector<float>& weights) : emit_(emit), weights_(weights) {}
+  static constexpr int kWindow = 256;
+
+  WeightStream(Avx512Emitter& emit, std::vector<float>& weights) : emit_(emit), weights_(weights) {}
 
   // Appends a value and returns its address.
   Memory next(float value) {
@@ -43,26 +44,25 @@ class WeightStream {
   // Makes the next `count` values addressable at the same time.
   void reserve(int count) {
     if (used_ + count <= kWindow) return;
-    emit_.Emitter::add(kWeights, used_ * 4);
+    emit_.add(kWeights, used_ * 4);
     used_ = 0;
   }
 
  private:
-  Emit& emit_;
+  Avx512Emitter& emit_;
   std::vector<float>& weights_;
   int used_ = 0;
 };
 
-// AVX-512: one register per output channel; the weight is broadcast by the multiply-add itself.
-class Avx512Writer {
+// One register per output channel; the weight is broadcast by the multiply-add itself.
+class CodeWriter {
  public:
   static constexpr int kRows = avx512::tuning.code_rows;
   static_assert(kRows <= 30, "registers 30 and 31 hold inputs");
-  static constexpr int kWindow = 256;
   Avx512Emitter emit;
-  WeightStream<Avx512Emitter, kWindow> stream;
+  WeightStream stream;
 
-  explicit Avx512Writer(std::vector<float>& weights) : stream(emit, weights) {}
+  explicit CodeWriter(std::vector<float>& weights) : stream(emit, weights) {}
 
   void begin(int row, float bias) { emit.broadcast(row, stream.next(bias)); }
   void resume(int row) { emit.load(row, {kPartial, row * 64}); }
@@ -70,7 +70,7 @@ class Avx512Writer {
   void load_input(int32_t bytes) {
     const bool whole = bytes % 64 == 0;
     if (whole && !near(bytes) && near_loads_ >= kWorthMoving) {
-      emit.Emitter::add(kX, bytes + kReach - x_);
+      emit.add(kX, bytes + kReach - x_);
       x_ = bytes + kReach;
       near_loads_ = 0;
     }
@@ -118,82 +118,6 @@ class Avx512Writer {
   int32_t x_ = 0;  // bytes that kX has moved by
   int near_loads_ = kWorthMoving;
   Memory slope_ = {kWeights, 0}, zero_ = {kWeights, 0};
-};
-
-// AVX2: two registers per output channel, lower and upper half of the unit.
-class Avx2Writer {
- public:
-  static constexpr int kRows = avx2::tuning.code_rows;
-  static_assert(kRows <= 6, "registers 12 to 15 hold inputs and weights");
-  static constexpr int kWindow = 64;
-  Avx2Emitter emit;
-  WeightStream<Avx2Emitter, kWindow> stream;
-
-  explicit Avx2Writer(std::vector<float>& weights) : stream(emit, weights) {}
-
-  void begin(int row, float bias) {
-    const Memory m = stream.next(bias);
-    emit.broadcast(2 * row, m);
-    emit.broadcast(2 * row + 1, m);
-  }
-  void resume(int row) {
-    emit.load(2 * row, {kPartial, row * 64});
-    emit.load(2 * row + 1, {kPartial, row * 64 + 32});
-  }
-  void suspend(int row) {
-    emit.store({kPartial, row * 64}, 2 * row);
-    emit.store({kPartial, row * 64 + 32}, 2 * row + 1);
-  }
-  void load_input(int32_t bytes) {
-    emit.load(12, {kX, bytes});
-    emit.load(13, {kX, bytes + 32});
-  }
-  void multiply_add(int row, float value) {
-    weight_ = weight_ == 14 ? 15 : 14;
-    emit.broadcast(weight_, stream.next(value));
-    emit.fma(2 * row, 12, weight_);
-    emit.fma(2 * row + 1, 13, weight_);
-  }
-
-  void open_epilogue(const SpmmCodeOptions& options) {
-    const Epilogue& e = options.epilogue;
-    stream.reserve(3);
-    if (e.low > -std::numeric_limits<float>::infinity()) emit.broadcast(12, stream.next(e.low));
-    if (e.high < std::numeric_limits<float>::infinity()) emit.broadcast(13, stream.next(e.high));
-    if (e.slope != 1.0f) slope_ = stream.next(e.slope);
-    emit.mov(rax, {kUnitInfo, 128});  // LaneMoves::upper_bytes
-    emit.lea(r8, kY, rax);
-    if (options.residual) emit.lea(r10, kResidual, rax);
-  }
-  void finish(int row, int32_t y_bytes, const SpmmCodeOptions& options) {
-    const Epilogue& e = options.epilogue;
-    for (int half = 0; half < 2; ++half) {
-      const int acc = 2 * row + half;
-      const Register y = half ? r8 : kY, residual = half ? r10 : kResidual;
-      const Memory from = {kUnitInfo, 32 * half}, keep = {kUnitInfo, 64 + 32 * half};
-      if (options.gaps) {
-        emit.load(14, from);
-        emit.permute(acc, 14, acc);
-      }
-      emit.load(14, keep);
-      if (options.residual) {
-        emit.load_masked(15, 14, {residual, y_bytes});
-        emit.add(acc, acc, 15);
-      }
-      if (e.slope != 1.0f) {
-        emit.broadcast(15, slope_);
-        emit.multiply(15, acc, 15);
-        emit.blend(acc, acc, 15, acc);
-      }
-      if (e.low > -std::numeric_limits<float>::infinity()) emit.max(acc, 12, acc);
-      if (e.high < std::numeric_limits<float>::infinity()) emit.min(acc, 13, acc);
-      emit.store_masked({y, y_bytes}, 14, acc);
-    }
-  }
-
- private:
-  int weight_ = 14;
-  Memory slope_ = {kWeights, 0};
 };
 
 }  // namespace sparsepass
