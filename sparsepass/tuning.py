@@ -41,6 +41,7 @@ class Tuning(_Value):
     """Those constants of one instruction set that work is counted by."""
 
     # weight-sparse
+    prefers_code: bool
     piece_multiplies: int
     piece_units: int
     code_rows: int
