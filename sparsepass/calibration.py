@@ -5,7 +5,7 @@ are wanted, write) become outputs of a copy of the graph; one sample's values ar
 time, the statistics are sums.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from sparsepass.errors import ModelError
 from sparsepass.layer import Layer
 from sparsepass.low_rank import candidate_ranks
-from sparsepass.network import Network
+from sparsepass.model import to_bytes
+from sparsepass.network import Run, plain_session, runner
+from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import ActivationStats, Moments, Stats, weight_stats
 
-__all__ = ["POSITIONS", "Progress", "calibrate", "nodes_of"]
-
-Progress = Callable[[int, int], None]
-"""Called with the number of steps done and the number of all steps."""
+__all__ = ["POSITIONS", "calibrate", "nodes_of"]
 
 # Output positions of one image that enter the moments.  Neighbours are alike: more positions of the
 # same image cost time and add little, more images add more.
@@ -38,24 +37,23 @@ def calibrate(
     model: ir.Model,
     layers: Sequence[Layer],
     samples: Samples,
+    options: RunOptions = DEFAULTS,
     *,
     moments: bool = False,
-    progress: Progress = lambda done, total: None,
-    threads: int = 1,
-    seed: int = 0,
 ) -> dict[str, Stats]:
     """Run the network on ``samples`` and measure every layer; the result maps names to ``Stats``.
 
     With ``moments``, ``Stats.output`` is there for convolutions that a low rank could serve; it
-    is taken over at most ``POSITIONS`` positions of each image, drawn with ``seed``.  It needs
-    8 filters^2 bytes for each of these layers.
+    is taken over at most ``POSITIONS`` positions of each image, drawn with the seed of the run.  It
+    needs 8 filters^2 bytes for each of these layers.
 
     Raises ModelError where a layer is not in the model or an output is not finite, UsageError
     where a sample does not fit.
     """
     nodes = nodes_of(model, layers)
     accumulators = {
-        layer.name: Accumulator(layer, seed, moments and has_low_ranks(layer)) for layer in layers
+        layer.name: Accumulator(layer, options.seed, moments and has_low_ranks(layer))
+        for layer in layers
     }
     read = {name: value_name(node.inputs[0]) for name, node in nodes.items()}
     written = {
@@ -63,9 +61,10 @@ def calibrate(
         for name, node in nodes.items()
         if accumulators[name].covers_output
     }
-    network = expose(model, [*read.values(), *written.values()], threads)
+    progress = options.step("running samples")
+    run = expose(model, [*read.values(), *written.values()], options.threads)
     for done, feed in enumerate(samples, start=1):
-        values = {**feed, **network.run(feed)}
+        values = {**feed, **run(feed)}
         for name, accumulator in accumulators.items():
             accumulator.add_input(values[read[name]])
             if name in written:
@@ -83,14 +82,15 @@ def nodes_of(model: ir.Model, layers: Iterable[Layer]) -> dict[str, ir.Node]:
     return {layer.name: by_name[layer.name] for layer in layers}
 
 
-def expose(model: ir.Model, names: Iterable[str], threads: int) -> Network:
+def expose(model: ir.Model, names: Iterable[str], threads: int) -> Run:
     """The network with the named values as its outputs, but for its inputs."""
     copy = model.clone()
     inputs = {value.name for value in copy.graph.inputs}
     values = {v.name: v for node in copy.graph for v in node.outputs if v.name not in inputs}
     wanted = [name for name in dict.fromkeys(names) if name in values]
     copy.graph.outputs[:] = [values[name] for name in wanted] or list(copy.graph.outputs)
-    return Network(copy, wanted, threads=threads)
+    run = runner(plain_session(to_bytes(copy), threads=threads))
+    return run if wanted else lambda feed: {}
 
 
 def value_name(value: ir.Value | None) -> str:

@@ -14,6 +14,7 @@ from sparsepass.errors import ModelError, SparsepassError
 from sparsepass.graph import layers, layout_graph
 from sparsepass.model import load
 from sparsepass.passes import FoldBatchNorm, FoldConstants, FoldPad, NameNodes
+from sparsepass.shapes import infer
 
 CONV = "g (float[1, 4, 8, 8] x) => (float[1, 4, P, Q] y) { [conv] y = Conv(x, w) }"
 W = normal(4, 4, 3, 3)
@@ -347,8 +348,8 @@ def read_everything(content: bytes) -> None:
         model = load(content, max_bytes=1 << 24)
         for step in (NameNodes(), FoldConstants(), FoldPad(), FoldBatchNorm()):
             step(model)
-        layers(model)
-        layout_graph(model)
+        known = infer(model)
+        layout_graph(model, layers(model, known).layers, known)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

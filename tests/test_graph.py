@@ -1,7 +1,9 @@
 import math
 
+import networkx as nx
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
@@ -20,6 +22,7 @@ from sparsepass.passes import (
     NameNodes,
     RemoveUnused,
 )
+from sparsepass.shapes import infer
 
 REAL = {
     "alexnet-pruned-l1-top1_56.3-convtrunk": 5,
@@ -127,12 +130,12 @@ def test_a_matmul_counts_its_leading_axes_as_batch():
     )
 
 
-def test_an_open_batch_is_dynamic_and_a_fixed_one_is_not():
+def test_an_open_batch_is_planned_as_one():
     text = "g (float[N, 4, 8, 8] x) => (float[N, 4, 6, 6] y) { [c] y = Conv(x, w) }"
 
     found = [only_layer(t, w=normal(4, 4, 3, 3)) for t in (text, text.replace("N", "3"))]
 
-    assert [(layer.batch, layer.dynamic) for layer in found] == [(1, True), (3, False)]
+    assert [layer.batch for layer in found] == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -344,6 +347,11 @@ def between(operator: str, channels: int) -> onnx.ModelProto:
     )  # fmt: skip
 
 
+def layouts(model: ir.Model, block: int = 16) -> nx.DiGraph:
+    known = infer(model)
+    return layout_graph(model, layers(model, known).layers, known, block=block)
+
+
 def onnxruntime_reorders(proto: onnx.ModelProto, tmp_path) -> int:
     """Count the layout changes in the graph that ONNX Runtime makes of a model."""
     options = ort.SessionOptions()
@@ -377,7 +385,7 @@ def test_layout_is_predicted_as_onnxruntime_has_it(operator, channels, tmp_path)
         pytest.skip("ONNX Runtime has no blocked layout on this machine")
     proto = between(operator.format(channels=channels), channels)
 
-    graph = layout_graph(load(proto), block=block)
+    graph = layouts(load(proto), block)
 
     # One change at each end of the network, more only around an operator that is not blocked.
     reorders = onnxruntime_reorders(proto, tmp_path)
@@ -385,7 +393,7 @@ def test_layout_is_predicted_as_onnxruntime_has_it(operator, channels, tmp_path)
 
 
 def test_edges_carry_the_bytes_of_their_tensor_and_ends_are_nodes():
-    graph = layout_graph(load(between("Relu(c)", 24)))
+    graph = layouts(load(between("Relu(c)", 24)))
 
     assert graph.edges["first", "between"] == {"value": "c", "bytes": 4 * 24 * 64}
     assert graph.nodes["input x"]["kind"] == graph.nodes["output y"]["kind"] == "nchw"
@@ -393,7 +401,7 @@ def test_edges_carry_the_bytes_of_their_tensor_and_ends_are_nodes():
 
 
 def test_the_first_convolution_reads_plain_channels():
-    graph = layout_graph(
+    graph = layouts(
         model_of(
             "g (float[1, 3, 8, 8] x) => (float y) { [c] y = Conv(x, w) }", w=normal(16, 3, 3, 3)
         )

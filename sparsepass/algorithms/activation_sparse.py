@@ -9,7 +9,8 @@ from sparsepass.sparsity import ActivationStats, Stats
 
 __all__ = ["CPO", "CPS"]
 
-# Share of non-zeros above which the ops take their dense path, about: runtime/native/activation_sparse/activation.cc.
+# Share of non-zeros above which the ops take their dense path, about
+# (runtime/native/activation_sparse/activation.cc).
 GUARD = 0.75
 
 

@@ -23,7 +23,8 @@ MULTIPLY_BYTES, PANEL_LOAD_BYTES, LOAD_BYTES, FILTER_BYTES = 11, 7, 10, 28
 BOUNDED_DENSITY = 0.4
 # Bytes that code may take in any case.
 UNBOUNDED_BYTES = 24 * 1024
-# Bytes of a weight and its index where the output is one position (runtime/native/weight_sparse/sparse_dot.cc).
+# Bytes of a weight and its index where the output is one position
+# (runtime/native/weight_sparse/sparse_dot.cc).
 DOT_BYTES = 6
 # Weights whose code, MULTIPLY_BYTES each, fits into half of a usual second-level cache.
 FEW_WEIGHTS = 1 << 15
