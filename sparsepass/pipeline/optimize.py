@@ -14,7 +14,7 @@ from sparsepass.model import MOST_BYTES, save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
 from sparsepass.pipeline.market import Market, open_market
-from sparsepass.pipeline.prove import is_lossy, open_trials
+from sparsepass.pipeline.prove import Trials, is_lossy, open_trials
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Studied
@@ -182,6 +182,13 @@ def carry_out(market: Market, plan: Plan | None) -> Made:
     )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)
+    made = outcome.candidate
+    choices = every_layer(studied, made.choices, first, outcome.fates)
+    return Made(made.model, choices, made.tiling, outcome, warnings_of(trials, outcome, plan))
+
+
+def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[str, ...]:
+    """What a user should know of the outcome, and of a replayed plan."""
     warnings = [
         f"output {name} of the original has NaN or infinite values; give samples that avoid them"
         for name, output in trials.noise.outputs.items()
@@ -192,11 +199,10 @@ def carry_out(market: Market, plan: Plan | None) -> Made:
     if plan is not None and outcome.fates:
         listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
         warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
-    if tiling and not outcome.candidate.tiling:
-        warnings.append(f"groups of {tiling.micro_batch} images were not faster: given up")
-    choices = every_layer(studied, outcome.candidate.choices, first, outcome.fates)
-    made = outcome.candidate
-    return Made(made.model, choices, made.tiling, outcome, tuple(warnings))
+    if plan is not None and plan.tiling and not outcome.candidate.tiling:
+        groups = plan.tiling.micro_batch
+        warnings.append(f"groups of {groups} images were not faster: given up")
+    return tuple(warnings)
 
 
 def every_layer(
