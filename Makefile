@@ -1,4 +1,5 @@
-# Everything starts from Python 3.11+ and a C++17 compiler; nothing else has to be there.
+# Everything starts from Python 3.11+ and a C++17 compiler, GCC 12+ or Clang; nothing else has to be
+# there.
 
 PYTHON ?= python3
 MODEL ?= build/demo/resnet50.onnx
@@ -7,6 +8,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 NATIVE := $(shell find runtime/native -type f)
 DEMO := build/demo
+# What older compilers of C++17 lack: shuffles of vectors.
+PROBE := typedef float V __attribute__((vector_size(16))); \
+  V turn(V v) { return __builtin_shufflevector(v, v, 1, 2, 3, 0); }
 
 .PHONY: help setup demo test test-slow lint bench sanitize clean
 .DEFAULT_GOAL := help
@@ -18,8 +22,8 @@ help: ## list the targets
 setup: $(STAMP) ## create .venv, build the native library, install everything
 
 $(STAMP): pyproject.toml runtime/CMakeLists.txt sparsepass/tuning.json $(NATIVE) | $(BIN)/pip
-	@printf 'int main() {}' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
-	  || { echo "make: no C++17 compiler; install g++ or clang++, or set CXX" >&2; exit 1; }
+	@printf '$(PROBE)' | $${CXX:-c++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null \
+	  || { echo "make: no C++17 compiler; install g++ 12 or newer or clang++, or set CXX" >&2; exit 1; }
 	$(BIN)/pip install --editable '.[test]'
 	@touch $@
 
