@@ -116,9 +116,14 @@ def mobilenet_v1(sparsity: float = 0.9, seed: int = 0, batch: int | None = 1) ->
     for index, width in enumerate(widths):
         stride = 2 if index in halving else 1
         depthwise = net.conv(
-            x, f"block{index}.depthwise", x.channels, kernel=3, stride=stride, groups=x.channels,
+            x,
+            f"block{index}.depthwise",
+            x.channels,
+            kernel=3,
+            stride=stride,
+            groups=x.channels,
             prune=False,
-        )  # fmt: skip
+        )
         x = net.relu(net.conv(net.relu(depthwise), f"block{index}.pointwise", width))
     x = net.linear(net.flat_mean(x), "fc", 1000, prune=False)
     return net.model("mobilenet_v1", x, batch)

@@ -48,11 +48,13 @@ class Replacement:
 class LowerConvolutions(ir.passes.InPlacePass):
     """Replace each named layer by its op.  ``version`` is that of the ops' domain.
 
-    A name that no node has is left alone, so that a second run changes nothing.
+    ``shapes`` are those of the values, see ``fusions``.  A name that no node has is left alone, so
+    that a second run changes nothing.
     """
 
     replacements: Mapping[str, Replacement]
     version: int = 1
+    shapes: Mapping[str, ir.Shape] | None = None
     name: ClassVar[str] = "lower-convolutions"
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -63,7 +65,7 @@ class LowerConvolutions(ir.passes.InPlacePass):
             for name, replacement in self.replacements.items()
             if domains.get(name, replacement.domain) != replacement.domain
         ]
-        found = fusions(model, waiting)
+        found = fusions(model, waiting, self.shapes)
         for name, fusion in found.items():
             replacement = self.replacements[name]
             rewrite(model.graph, fusion, replacement)

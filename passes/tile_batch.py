@@ -103,9 +103,11 @@ def rewrite(graph: ir.Graph, found: Match, batch: Batch, micro_batch: int) -> No
     read_instead(sources, slices, moved)
     constants = take_constants(graph, moved)
     scan = ir.node(
-        "Scan", [node.outputs[0] for node in split], num_outputs=len(found.outputs),
+        "Scan",
+        [node.outputs[0] for node in split],
+        num_outputs=len(found.outputs),
         name=free_name(graph, "tiles"),
-    )  # fmt: skip
+    )
     for value, stacked in zip(found.outputs, scan.outputs, strict=True):
         stacked.name, stacked.type = free_name(graph, f"{value.name}.tiles"), value.type
     joined = [

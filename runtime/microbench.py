@@ -5,7 +5,7 @@ nonnegative least squares on relative errors.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, Work
 from sparsepass.cost import FEATURES, block_of, features, kind
 from sparsepass.layer import Array
 from sparsepass.profile import MachineProfile, Rates, Transfer, cpu_name
+from sparsepass.run import Steps
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
 from sparsepass.runtime.sample_networks import (
@@ -37,8 +38,6 @@ __all__ = ["fit", "measure_profile"]
 
 _optimize = cast(Any, optimize)  # its types are partial
 _ort: Any = onnxruntime  # ships no types
-
-Progress = Callable[[int, int], None]
 
 # Layers of one network: enough that their weights do not stay in the second-level cache.
 NETWORK_LAYERS = 16
@@ -64,7 +63,7 @@ FEWEST_SAMPLES = 6
 def measure_profile(
     threads: int,
     *,
-    progress: Progress = lambda done, total: None,
+    progress: Steps = lambda done, total: None,
     command: str = "sparsepass calibrate",
 ) -> MachineProfile:
     """Measure every algorithm that has prices of its own, with ``threads`` threads.
@@ -129,9 +128,14 @@ def random_zeros(share: float) -> ActivationStats:
     """Statistics of an input whose values are zero independently of each other."""
     kept = 1 - share
     return ActivationStats(
-        zeros_mean=share, zeros_p10=share, zeros_p90=share, dead_channels=0.0,
-        dense_groups=4 * kept**3 * share + kept**4, empty_groups=share**4, samples=1,
-    )  # fmt: skip
+        zeros_mean=share,
+        zeros_p10=share,
+        zeros_p90=share,
+        dead_channels=0.0,
+        dense_groups=4 * kept**3 * share + kept**4,
+        empty_groups=share**4,
+        samples=1,
+    )
 
 
 def time_operators(threads: int, rng: np.random.Generator) -> dict[str, Transfer]:

@@ -140,13 +140,19 @@ def make_layer(shape: Shape, name: str, sparsity: float, rng: np.random.Generato
     kernel = (shape.kernel,) * axes
     dims = (shape.filters, shape.channels // shape.groups, *kernel)
     return Layer(
-        name=name, op_type="Conv" if axes else "Gemm", batch=1, groups=shape.groups,
-        kernel=kernel, strides=(shape.stride,) * axes, dilations=(1,) * axes,
-        pads=(shape.kernel // 2,) * 2 * axes, input_spatial=(shape.size,) * axes,
+        name=name,
+        op_type="Conv" if axes else "Gemm",
+        batch=1,
+        groups=shape.groups,
+        kernel=kernel,
+        strides=(shape.stride,) * axes,
+        dilations=(1,) * axes,
+        pads=(shape.kernel // 2,) * 2 * axes,
+        input_spatial=(shape.size,) * axes,
         weight=random_weight(dims, sparsity, rng),
         bias=np.zeros(shape.filters, np.float32),
         epilogue=Epilogue(shape.residual, "Relu") if axes else Epilogue(),
-    )  # fmt: skip
+    )
 
 
 def random_weight(dims: tuple[int, ...], sparsity: float, rng: np.random.Generator) -> Array:

@@ -4,14 +4,12 @@ Dense layers run in the blocked layout there, weights come from where a network'
 and layout changes are nodes of their own.
 """
 
-import json
 import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -19,14 +17,24 @@ import onnx_ir as ir
 from sparsepass.algorithms import Algorithm, Packed, Work
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
+from sparsepass.network import runner
 from sparsepass.passes import LowerConvolutions
 from sparsepass.runtime.lowering import add_functions, replacement
+from sparsepass.runtime.profiling import NodeRun, end_profile
 from sparsepass.runtime.session import session
 
 __all__ = [
-    "Candidate", "Timed", "ended", "graph_input", "into_blocked", "model_of", "relu",
-    "time_candidates", "time_nodes",
-]  # fmt: skip
+    "Candidate",
+    "Timed",
+    "ended",
+    "graph_input",
+    "into_blocked",
+    "medians",
+    "model_of",
+    "relu",
+    "time_candidates",
+    "time_nodes",
+]
 
 OPSET = 17
 # Runs of each network, without those before caches and generated code are warm.
@@ -71,10 +79,11 @@ def time_candidates(found: Sequence[Candidate], threads: int, rng: np.random.Gen
 def time_nodes(model: ir.Model, feeds: Mapping[str, Array], threads: int) -> Timed:
     """Run a model a few times and read the times of its nodes."""
     with tempfile.TemporaryDirectory() as folder:
-        runner = cast(Any, session(to_bytes(model), threads=threads, profile=Path(folder) / "p"))
+        opened = session(to_bytes(model), threads=threads, profile=Path(folder, "profile"))
+        run = runner(opened)
         for _ in range(WARM_RUNS + RUNS):
-            runner.run(None, feeds)
-        return read_profile(json.loads(Path(runner.end_profiling()).read_text(encoding="utf-8")))
+            run(feeds)
+        return medians(end_profile(opened))
 
 
 def input_shape(layer: Layer) -> tuple[int, ...]:
@@ -181,21 +190,17 @@ def ended(nodes: Sequence[ir.Node], named: ir.Node, name: str = "") -> list[ir.N
     return [*nodes, end]
 
 
-def read_profile(events: Sequence[Mapping[str, Any]]) -> Timed:
-    """Medians over the runs, without the warm ones."""
+def medians(runs: Iterable[NodeRun]) -> Timed:
+    """Medians over the runs of each node, without the warm ones."""
     times: dict[str, list[float]] = defaultdict(list)
     passes: dict[tuple[str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str], float] = {}
-    for event in events:
-        if event.get("cat") != "Node":
-            continue
-        arguments = cast(Mapping[str, Any], event["args"])
-        name = cast(str, event["name"]).removesuffix("_kernel_time").removesuffix("_nchwc")
-        times[name].append(event["dur"])
-        if arguments["op_name"] in PASSES:
-            key = (arguments["op_name"], arguments["node_index"])
-            passes[key].append(event["dur"])
-            sizes[key] = bytes_of(arguments["input_type_shape"])
+    for run in runs:
+        times[run.node].append(run.microseconds)
+        if run.arguments["op_name"] in PASSES:
+            key = (run.arguments["op_name"], run.arguments["node_index"])
+            passes[key].append(run.microseconds)
+            sizes[key] = bytes_of(run.arguments["input_type_shape"])
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for key, durations in passes.items():
         found[key[0]].append((sizes[key], median(durations)))

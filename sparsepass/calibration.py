@@ -5,7 +5,7 @@ are wanted, write) become outputs of a copy of the graph; one sample's values ar
 time, the statistics are sums.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
@@ -13,30 +13,27 @@ from sparsepass.accumulators import InputZeros, OutputMoments
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.errors import ModelError
 from sparsepass.layer import Layer
-from sparsepass.network import Network
+from sparsepass.model import to_bytes
+from sparsepass.network import Run, plain_session, runner
+from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Statistic, Stats, weight_stats
 
-__all__ = ["Progress", "calibrate", "nodes_of"]
-
-Progress = Callable[[int, int], None]
-"""Called with the number of steps done and the number of all steps."""
+__all__ = ["calibrate", "nodes_of"]
 
 
 def calibrate(
     model: ir.Model,
     layers: Sequence[Layer],
     samples: Samples,
+    options: RunOptions = DEFAULTS,
     *,
     lossy: bool = False,
-    progress: Progress = lambda done, total: None,
-    threads: int = 1,
-    seed: int = 0,
 ) -> dict[str, Stats]:
     """Run the network on ``samples`` and measure every layer; the result maps names to ``Stats``.
 
     Zeros of the inputs are always there; with ``lossy`` also what lossy algorithms ask for, for the
-    layers where they do.  ``seed`` draws the positions of an image that enter them.
+    layers where they do.  The seed of the run draws the positions of an image that enter them.
 
     Raises ModelError where a layer is not in the model or an output is not finite, UsageError
     where a sample does not fit.
@@ -44,15 +41,16 @@ def calibrate(
     nodes = nodes_of(model, layers)
     zeros = {layer.name: InputZeros(layer) for layer in layers}
     moments = {
-        layer.name: OutputMoments(layer, seed)
+        layer.name: OutputMoments(layer, options.seed)
         for layer in layers
         if "output moments" in wanted_of(layer, lossy)
     }
     read = {name: value_name(node.inputs[0]) for name, node in nodes.items()}
     written = {name: value_name(nodes[name].outputs[0]) for name in moments}
-    network = expose(model, [*read.values(), *written.values()], threads)
+    progress = options.step("running samples")
+    run = expose(model, [*read.values(), *written.values()], options.threads)
     for done, feed in enumerate(samples, start=1):
-        values = {**feed, **network.run(feed)}
+        values = {**feed, **run(feed)}
         for name, found in zeros.items():
             found.add(values[read[name]])
         for name, found in moments.items():
@@ -80,14 +78,15 @@ def nodes_of(model: ir.Model, layers: Iterable[Layer]) -> dict[str, ir.Node]:
     return {layer.name: by_name[layer.name] for layer in layers}
 
 
-def expose(model: ir.Model, names: Iterable[str], threads: int) -> Network:
+def expose(model: ir.Model, names: Iterable[str], threads: int) -> Run:
     """The network with the named values as its outputs, but for its inputs."""
     copy = model.clone()
     inputs = {value.name for value in copy.graph.inputs}
     values = {v.name: v for node in copy.graph for v in node.outputs if v.name not in inputs}
     wanted = [name for name in dict.fromkeys(names) if name in values]
     copy.graph.outputs[:] = [values[name] for name in wanted] or list(copy.graph.outputs)
-    return Network(copy, wanted, threads=threads)
+    run = runner(plain_session(to_bytes(copy), threads=threads))
+    return run if wanted else lambda feed: {}
 
 
 def value_name(value: ir.Value | None) -> str:

@@ -43,8 +43,7 @@ class Layer:
 
     ``weight`` is (filters, channels / groups, *kernel) and ``bias`` (filters,), always present.
     Spatial tuples have one entry per spatial axis; ``pads`` has begins, then ends, as in ONNX.
-    ``batch`` and ``input_spatial`` are the sizes the plan is made for; ``dynamic`` says that
-    the graph leaves some of them open.
+    ``batch`` and ``input_spatial`` are the sizes the plan is made for.
     """
 
     name: str
@@ -59,7 +58,6 @@ class Layer:
     weight: Array = field(repr=False, compare=False)
     bias: Array = field(repr=False, compare=False)
     epilogue: Epilogue = Epilogue()
-    dynamic: bool = False
 
     @property
     def filters(self) -> int:

@@ -1,7 +1,6 @@
 """Reading a model from whatever the caller has, and writing one without leaving half a file."""
 
 import copy
-import hashlib
 import logging
 import os
 import shutil
@@ -24,7 +23,7 @@ from sparsepass.shapes import input_shapes
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MOST_BYTES", "digest", "load", "save", "to_bytes"]
+__all__ = ["MOST_BYTES", "load", "save", "to_bytes"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +97,6 @@ def to_bytes(model: ir.Model) -> bytes:
             f"{model.graph.name or 'model'}: larger than 2 GiB; save it to a file instead"
         )
     return self_contained(with_ir_version(model)).SerializeToString()
-
-
-def digest(model: ir.Model) -> str:
-    """Return the SHA-256 of the model's file, to tell whether two runs saw the same model."""
-    return hashlib.sha256(to_bytes(model)).hexdigest()
 
 
 # --- reading -------------------------------------------------------------------------------------

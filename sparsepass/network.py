@@ -1,23 +1,27 @@
-"""A network in plain ONNX Runtime, as calibration and sensitivity run it."""
+"""A network in ONNX Runtime: its session at the best settings, and runs of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
-import onnx_ir as ir
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from sparsepass.errors import ModelError
-from sparsepass.model import to_bytes
 
-__all__ = ["ORT_ERRORS", "Network", "ort_reason"]
+__all__ = ["Run", "open_session", "plain_session", "runner", "session_options"]
+
+Run = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
+"""A network as a function from feeds, of which it takes what it needs, to named outputs."""
 
 _ort: Any = onnxruntime  # ships no types
 _state = _ort.capi.onnxruntime_pybind11_state
+_NUMBERS = "fiub"
 
 # ONNX Runtime's exceptions share no base but Exception.
-ORT_ERRORS: tuple[type[Exception], ...] = (
+_ERRORS: tuple[type[Exception], ...] = (
     _state.EPFail,
     _state.EngineError,
     _state.Fail,
@@ -30,39 +34,66 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-class Network:
-    """An ONNX Runtime session of a model, with its own or other outputs.
+def plain_session(
+    model: str | Path | bytes, *, threads: int = 0, profile: Path | None = None
+) -> onnxruntime.InferenceSession:
+    """A session without our library: custom ops run on their function bodies.
 
-    ``outputs`` names values of the main graph; the session keeps nothing of the model.
-    Raises ModelError where ONNX Runtime cannot load or run it.
+    ``threads`` 0 leaves the number to ONNX Runtime (all cores); ``profile`` is the prefix of the
+    profile that ONNX Runtime writes.  Raises ModelError where ONNX Runtime cannot load the model.
     """
+    return open_session(model, session_options(threads, profile))
 
-    def __init__(
-        self, model: ir.Model, outputs: Sequence[str] | None = None, *, threads: int = 1
-    ) -> None:
-        self.outputs = [v.name or "" for v in model.graph.outputs] if outputs is None else outputs
-        options = _ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+
+def session_options(threads: int, profile: Path | None) -> Any:
+    """What all sessions have in common, as ``onnxruntime.SessionOptions``."""
+    options = _ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads of a session that is done must not spin on the cores of the one that is timed next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    return options
+
+
+def open_session(model: str | Path | bytes, options: Any) -> onnxruntime.InferenceSession:
+    """A session on the CPU; raises ModelError where ONNX Runtime cannot load the model."""
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return _ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except _ERRORS as error:
+        named = "the model" if isinstance(model, bytes) else f"{model}"
+        raise ModelError(f"ONNX Runtime cannot load {named}: {reason(error)}") from error
+
+
+def runner(opened: onnxruntime.InferenceSession) -> Run:
+    """The function that a session computes.
+
+    It raises ModelError where ONNX Runtime cannot run the model and where an output is no tensor of
+    numbers.
+    """
+    inference: Any = opened
+    names: list[str] = [value.name for value in inference.get_outputs()]
+    fed: set[str] = {value.name for value in inference.get_inputs()}
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        taken = {name: value for name, value in feed.items() if name in fed}
         try:
-            self._session = _ort.InferenceSession(
-                to_bytes(model), options, providers=["CPUExecutionProvider"]
-            )
-        except ORT_ERRORS as error:
-            raise ModelError(f"ONNX Runtime cannot load the model: {ort_reason(error)}") from error
+            found = cast(list[NDArray[Any]], inference.run(names, taken))
+        except (*_ERRORS, ValueError) as error:
+            raise ModelError(f"ONNX Runtime cannot run the model: {reason(error)}") from error
+        for name, value in zip(names, found, strict=True):
+            if getattr(value, "dtype", np.dtype(object)).kind not in _NUMBERS:
+                raise ModelError(f"output '{name}' is no tensor of numbers; remove it")
+        return dict(zip(names, found, strict=True))
 
-    def run(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run once; the result maps the outputs' names to arrays."""
-        if not self.outputs:
-            return {}  # ONNX Runtime would take no names for all names
-        try:
-            found = self._session.run(list(self.outputs), dict(feed))
-        except ORT_ERRORS as error:
-            raise ModelError(f"ONNX Runtime cannot run the model: {ort_reason(error)}") from error
-        return dict(zip(self.outputs, cast(list[NDArray[Any]], found), strict=True))
+    return run
 
 
-def ort_reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first line of ONNX Runtime's message without codes and source positions, and a remedy."""
     line = str(error).strip().partition("\n")[0]
     line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)

@@ -18,10 +18,20 @@ from sparsepass.errors import UsageError
 from sparsepass.pictures import SUFFIXES, ImageTransform
 from sparsepass.shapes import input_shapes
 
-__all__ = ["Feed", "InputSpec", "Samples", "inputs_of", "load_samples", "random_samples"]
+__all__ = [
+    "Feed",
+    "InputSpec",
+    "SampleSource",
+    "Samples",
+    "inputs_of",
+    "load_samples",
+    "random_samples",
+]
 
 AnyArray = NDArray[Any]
 Feed = dict[str, AnyArray]
+SampleSource = str | Path | AnyArray | Mapping[str, AnyArray]
+"""A file, a folder or arrays; see ``load_samples``."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Samples:
 
 
 def load_samples(
-    source: str | Path | AnyArray | Mapping[str, AnyArray],
+    source: SampleSource,
     inputs: Sequence[InputSpec],
     *,
     limit: int | None = None,
@@ -134,7 +144,7 @@ def noise(spec: InputSpec, rng: np.random.Generator) -> AnyArray:
 
 
 def open_source(
-    source: str | Path | AnyArray | Mapping[str, AnyArray],
+    source: SampleSource,
     inputs: Sequence[InputSpec],
     transform: ImageTransform,
 ) -> Samples:

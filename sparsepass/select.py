@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _optimize = cast(Any, optimize)  # its types are partial
 
-__all__ = ["Quality", "bid", "choose", "quality"]
+__all__ = ["EXACT", "Limits", "Quality", "bid", "choose", "quality"]
 
 # What a predicted gain has to exceed at least, as a share of the dense time, and what a measured
 # one has to: the noise of a timing.
@@ -76,32 +76,45 @@ def bids_of(
     ]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a plan has to keep to.
+
+    ``responses`` say what a layer's error does to the outputs (it passes unchanged where there is
+    none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
+    ``weight_bytes``.
+    """
+
+    max_error: float = 0.0
+    responses: Mapping[str, Response] = field(default_factory=dict[str, Response])
+    max_bytes: float | None = None
+    weight_bytes: Callable[[Layer, Offer], float] = lambda layer, offer: 0.0
+
+    def output_error(self, layer: str, offer: Offer) -> float:
+        """What an offer is expected to do to the outputs."""
+        response = self.responses.get(layer)
+        return response.output_error(offer.error) if response else offer.error
+
+
+EXACT = Limits()
+
+
 def choose(
     layers: Sequence[Layer],
     bids: Mapping[str, Sequence[Bid]],
     layout_graph: "nx.DiGraph[str]",
     costs: CostModel,
-    *,
-    max_error: float = 0.0,
-    responses: Mapping[str, Response] | None = None,
-    max_bytes: float | None = None,
-    weight_bytes: Callable[[Layer, Offer], float] = lambda layer, offer: 0.0,
+    limits: Limits = EXACT,
 ) -> tuple[Choice, ...]:
     """Return one choice per layer: the least time of the whole graph.
 
-    ``responses`` say what a layer's error does to the outputs (it passes unchanged where there is
-    none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
-    ``weight_bytes``.  An offer replaces the dense one where it gains more than a margin: the larger
-    of 5 % and the median error of the prediction, or 2 % where both were measured.  Between equal
-    offers the earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
+    An offer replaces the dense one where it gains more than a margin: the larger of 5 % and the
+    median error of the prediction, or 2 % where both were measured.  Between equal offers the
+    earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
     """
+    max_error, max_bytes = limits.max_error, limits.max_bytes
     problem = Problem()
-    candidates = {
-        layer.name: offers_of(
-            layer, bids[layer.name], costs, responses or {}, max_error, weight_bytes
-        )
-        for layer in layers
-    }
+    candidates = {layer.name: offers_of(layer, bids[layer.name], costs, limits) for layer in layers}
     for found in candidates.values():
         problem.pick_one([problem.binary(c.price) for c in found])
     state_layouts(problem, layout_graph, layers, candidates, costs)
@@ -139,23 +152,17 @@ class Candidate:
 
 
 def offers_of(
-    layer: Layer,
-    bids: Sequence[Bid],
-    costs: CostModel,
-    responses: Mapping[str, Response],
-    max_error: float,
-    weight_bytes: Callable[[Layer, Offer], float],
+    layer: Layer, bids: Sequence[Bid], costs: CostModel, limits: Limits
 ) -> list[Candidate]:
     """The offers that may win: within the error budget, and not worse than another in every way."""
     offers = [b for b in bids if isinstance(b, Offer)]
     dense = next((o for o in offers if o.algorithm == DENSE.name), None)
     if dense is None:
         raise PlanError(f"{layer.name}: no dense offer; make its bids with select.bid")
-    response = responses.get(layer.name)
     found: list[Candidate] = []
     for position, offer in enumerate(offers):
-        error = response.output_error(offer.error) if response else offer.error
-        if error > max_error:
+        error = limits.output_error(layer.name, offer)
+        if error > limits.max_error:
             continue
         row = algorithm(offer.algorithm)
         margin = 0.0 if offer is dense else margin_of(layer, offer, dense, costs)
@@ -167,7 +174,7 @@ def offers_of(
                 margin=margin,
                 blocked=row is not None and not row.op,
                 output_error=error,
-                bytes=weight_bytes(layer, offer),
+                bytes=limits.weight_bytes(layer, offer),
             )
         )
     return undominated(found)

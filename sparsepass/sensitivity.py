@@ -20,9 +20,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from sparsepass.algorithms import ALGORITHMS
-from sparsepass.calibration import Progress, nodes_of
+from sparsepass.calibration import nodes_of
 from sparsepass.layer import Array, Layer
-from sparsepass.network import Network
+from sparsepass.model import to_bytes
+from sparsepass.network import Run, plain_session, runner
+from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Stats
 
@@ -65,23 +67,22 @@ def output_errors(
     model: ir.Model,
     probes: Mapping[Key, Probe],
     samples: Samples,
-    *,
-    progress: Progress = lambda done, total: None,
-    threads: int = 1,
+    options: RunOptions = DEFAULTS,
 ) -> dict[Key, float]:
     """Measure the relative error of the network's outputs for each probe, one layer at a time.
 
     It takes a run per probe and sample, and all samples stay in memory: give a few.
     """
     layers = {probe.layer.name: probe.layer for probe in probes.values()}
-    network = with_open_weights(model, layers.values(), threads)
+    progress = options.step("measuring sensitivity")
+    run = with_open_weights(model, layers.values(), options.threads)
     exact = {k: v for layer in layers.values() for k, v in weights_of(layer).items()}
     feeds = [{**feed, **exact} for feed in samples]
-    references = [network.run(feed) for feed in feeds]
+    references = [run(feed) for feed in feeds]
     errors: dict[Key, float] = {}
     for key, probe in probes.items():
         changed = weights_of(probe.layer, *probe.stand_in())
-        found = [network.run({**feed, **changed}) for feed in feeds]
+        found = [run({**feed, **changed}) for feed in feeds]
         errors[key] = relative_error(references, found)
         progress(len(errors), len(probes))
     return errors
@@ -117,9 +118,7 @@ def responses(
     layers: Iterable[Layer],
     stats: Mapping[str, Stats],
     samples: Samples,
-    *,
-    progress: Progress = lambda done, total: None,
-    threads: int = 1,
+    options: RunOptions = DEFAULTS,
 ) -> dict[str, Response]:
     """Measure how the outputs answer to errors of each layer that an algorithm may approximate.
 
@@ -135,7 +134,7 @@ def responses(
             errors[layer.name, number] = error
     if not probes:
         return {}
-    measured = output_errors(model, probes, samples, progress=progress, threads=threads)
+    measured = output_errors(model, probes, samples, options)
     points: dict[str, list[tuple[float, float]]] = {}
     for key, change in measured.items():
         if change > 0:
@@ -160,7 +159,7 @@ def probes_of(layer: Layer, stats: Stats) -> list[tuple[Probe, float]]:
     return [found[i] for i in sorted(nearest)]
 
 
-def with_open_weights(model: ir.Model, layers: Iterable[Layer], threads: int) -> Network:
+def with_open_weights(model: ir.Model, layers: Iterable[Layer], threads: int) -> Run:
     """The network with the weights and biases of ``layers`` as inputs, see ``weights_of``."""
     copy = model.clone()
     listed = list(layers)
@@ -172,7 +171,7 @@ def with_open_weights(model: ir.Model, layers: Iterable[Layer], threads: int) ->
             value = ir.val(name, ir.DataType.FLOAT, array.shape)
             copy.graph.inputs.append(value)
             node.replace_input_with(position, value)
-    return Network(copy, threads=threads)
+    return runner(plain_session(to_bytes(copy), threads=threads))
 
 
 def weights_of(

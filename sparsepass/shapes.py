@@ -5,13 +5,22 @@ made for one set of sizes, found by shape inference on a copy with fixed inputs.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from sparsepass.errors import UsageError
 
-__all__ = ["concrete_shapes", "input_shapes", "open_shapes", "open_values", "parse_shape"]
+__all__ = [
+    "Inferred",
+    "concrete_shapes",
+    "infer",
+    "input_shapes",
+    "open_shapes",
+    "open_values",
+    "parse_shape",
+]
 
 Dims = tuple[int, ...]
 
@@ -53,21 +62,43 @@ def input_shapes(
     }
 
 
+@dataclass(frozen=True)
+class Inferred:
+    """What can be known of the values of a main graph, by their names.
+
+    ``sizes`` are those that a plan is made for, see ``concrete_shapes``; ``shapes`` and ``values``
+    leave open what the model leaves open, see ``open_shapes`` and ``open_values``.
+    """
+
+    sizes: Mapping[str, Dims]
+    shapes: Mapping[str, ir.Shape]
+    values: Mapping[str, ir.Value]
+
+
+def infer(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None) -> Inferred:
+    """Return all of it at once; ``shapes`` settles open inputs, see ``input_shapes``."""
+    inputs = {name: ir.Shape(dims) for name, dims in input_shapes(model, shapes).items()}
+    left_open = settled = inferred(model, {})
+    if any(value.shape != inputs.get(value.name or "") for value in real_inputs(model.graph)):
+        settled = inferred(model, inputs)
+    return Inferred(
+        sizes_of(known_shapes(model, settled)),
+        known_shapes(model, left_open),
+        named_values(left_open),
+    )
+
+
 def concrete_shapes(
     model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Dims]:
     """Return the sizes of every value of the main graph that can be known; see ``input_shapes``."""
     inputs = {name: ir.Shape(dims) for name, dims in input_shapes(model, shapes).items()}
-    return {
-        name: tuple(int(str(dim)) for dim in shape)
-        for name, shape in (static_shapes(model) | shapes_of(inferred(model, inputs))).items()
-        if shape.is_static()
-    }
+    return sizes_of(known_shapes(model, inferred(model, inputs)))
 
 
 def open_shapes(model: ir.Model) -> dict[str, ir.Shape]:
     """Return the shapes of the values of the main graph with the model's own open sizes left in."""
-    return static_shapes(model) | shapes_of(inferred(model, {}))
+    return known_shapes(model, inferred(model, {}))
 
 
 def open_values(model: ir.Model) -> dict[str, ir.Value]:
@@ -75,7 +106,7 @@ def open_values(model: ir.Model) -> dict[str, ir.Value]:
 
     Sizes that the model leaves open are open here.
     """
-    return {value.name: value for value in values_of(inferred(model, {}).graph) if value.name}
+    return named_values(inferred(model, {}))
 
 
 def real_inputs(graph: ir.Graph) -> list[ir.Value]:
@@ -151,6 +182,20 @@ def shapes_of(model: ir.Model) -> dict[str, ir.Shape]:
     return {v.name: v.shape for v in values if v.name and v.shape is not None}
 
 
-def static_shapes(model: ir.Model) -> dict[str, ir.Shape]:
-    """What the model itself says of sizes that nothing leaves open."""
-    return {name: shape for name, shape in shapes_of(model).items() if shape.is_static()}
+def named_values(model: ir.Model) -> dict[str, ir.Value]:
+    return {value.name: value for value in values_of(model.graph) if value.name}
+
+
+def known_shapes(model: ir.Model, copy: ir.Model) -> dict[str, ir.Shape]:
+    """What inference found in a ``copy``, else what the model says of sizes that are not open."""
+    declared = {name: shape for name, shape in shapes_of(model).items() if shape.is_static()}
+    return declared | shapes_of(copy)
+
+
+def sizes_of(shapes: Mapping[str, ir.Shape]) -> dict[str, Dims]:
+    """The shapes of which every size is known."""
+    return {
+        name: tuple(int(str(dim)) for dim in shape)
+        for name, shape in shapes.items()
+        if shape.is_static()
+    }

@@ -1,23 +1,28 @@
 """Comparing the outputs of two networks, and how far apart rounding alone may bring them."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsepass.calibration import Progress
 from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
+from sparsepass.network import Run
 from sparsepass.report.schema import Verification
+from sparsepass.run import Steps
 from sparsepass.samples import Samples
 
 __all__ = [
-    "ROUNDING", "Comparison", "Difference", "Run", "compare", "rounding_bound",
+    "ROUNDING",
+    "Comparison",
+    "Difference",
+    "compare",
+    "rounding_bound",
     "rounding_tolerances",
-]  # fmt: skip
+]
 
 EPSILON = float(np.finfo(np.float32).eps)
 # A measured deviation is one draw of rounding errors, another way to compute is another draw.  The
@@ -30,9 +35,6 @@ LAST_ROUNDINGS = 8.0
 DEVIATIONS = 8.0
 
 ROUNDING = "4 times what the network's own rounding does to this output"
-
-Arrays = Mapping[str, NDArray[Any]]
-Run = Callable[[Mapping[str, NDArray[Any]]], Arrays]
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def compare(
     original: Run,
     rewritten: Run,
     samples: Samples,
-    progress: Progress = lambda done, total: None,
+    progress: Steps = lambda done, total: None,
 ) -> Comparison:
     """Run both networks on every sample; outputs of one sample are in memory at a time.
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Work, algorithm, dense_work
+from sparsepass.algorithms import DENSE, Work, algorithm, dense_work
 from sparsepass.cost import FEATURES, CostModel, block_of, features, kind
 from sparsepass.errors import PlanError
-from sparsepass.layer import Epilogue, Layer
+from sparsepass.layer import Layer
 from sparsepass.profile import Rates, Transfer
 from sparsepass.sparsity import Moments, Stats, weight_stats
 from test_profile import profile_of
@@ -125,30 +125,3 @@ def test_layout_changes_and_passes_are_priced_by_their_bytes():
 
 def test_the_block_is_that_of_the_instruction_set():
     assert (block_of("avx512"), block_of("avx2"), block_of("baseline")) == (16, 8, 8)
-
-
-@pytest.mark.parametrize("row", ALGORITHMS, ids=lambda row: row.name)
-def test_work_is_counted_in_full(row):
-    layer = layer_of(kept=0.2)
-    stats = Stats(weight_stats(layer))
-    if reason := row.refuse(layer, stats):
-        pytest.skip(reason)
-
-    for option in row.options(layer, stats):
-        assert all(np.isfinite(amount) and amount >= 0 for amount in features(option.work))
-        assert option.work.macs > 0
-        assert option.work.output_bytes == 4 * layer.output_size
-
-
-def test_a_residual_is_read():
-    layer = layer_of()
-    added = replace(layer, epilogue=Epilogue(residual=True))
-
-    assert dense_work(added).input_bytes - dense_work(layer).input_bytes == 4 * layer.output_size
-
-
-def test_blocks_that_channels_do_not_fill_are_idle_work():
-    full, odd = dense_work(layer_of(kernel=1)), dense_work(layer_of(20, 20, kernel=1))
-
-    assert full.idle_macs == 0
-    assert odd.macs + odd.idle_macs == full.macs

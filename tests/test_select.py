@@ -14,7 +14,7 @@ from sparsepass.errors import PlanError
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.plan import Offer, Refusal
 from sparsepass.profile import Transfer
-from sparsepass.select import bid, choose, quality
+from sparsepass.select import Limits, bid, choose, quality
 from sparsepass.sensitivity import Response
 from sparsepass.sparsity import Stats, weight_stats
 from test_cost import layer_of, rates
@@ -308,12 +308,13 @@ def test_the_plan_is_the_best_of_all_plans(seed):
     margins = {name: 0.05 * offers[0].predicted for name, offers in bids.items()}
     # Memory in numbers that make some plans too large.
     size = {DENSE.name: 2.0, CUSTOM: 1.0, CHAIN: 3.0}
-
-    choices = choose(
-        layers, bids, graph, COSTS, max_error=max_error,
+    limits = Limits(
+        max_error,
         max_bytes=None if limit == math.inf else limit,
         weight_bytes=lambda layer, offer: size[offer.algorithm],
-    )  # fmt: skip
+    )
+
+    choices = choose(layers, bids, graph, COSTS, limits)
 
     best = min(
         total(picked, layers, graph, margins)
@@ -349,7 +350,7 @@ def test_the_budget_goes_where_it_gains_most():
     bids = {"a": [dense(100), chain(50, 0.08)], "b": [dense(100), chain(20, 0.08)]}
 
     choices = choose(
-        [named("a"), named("b")], bids, graph_of("in>a a>b b>out"), COSTS, max_error=0.1
+        [named("a"), named("b")], bids, graph_of("in>a a>b b>out"), COSTS, Limits(max_error=0.1)
     )
 
     assert algorithms(choices) == {"a": DENSE.name, "b": CHAIN}
@@ -360,18 +361,17 @@ def test_responses_say_what_an_error_does_to_the_outputs():
     drowned = {"a": Response(((0.5, 0.01),))}
 
     (choice,) = choose(
-        [named("a")], bids, graph_of("in>a a>out"), COSTS, max_error=0.1, responses=drowned
+        [named("a")], bids, graph_of("in>a a>out"), COSTS, Limits(0.1, responses=drowned)
     )
 
     assert choice.algorithm == CHAIN
 
 
 def test_a_memory_limit_that_nothing_fits_is_an_error():
+    limits = Limits(max_bytes=10, weight_bytes=lambda layer, offer: 11)
+
     with pytest.raises(PlanError, match="memory limit"):
-        choose(
-            [named("a")], {"a": [dense(1)]}, graph_of("in>a a>out"), COSTS,
-            max_bytes=10, weight_bytes=lambda layer, offer: 11,
-        )  # fmt: skip
+        choose([named("a")], {"a": [dense(1)]}, graph_of("in>a a>out"), COSTS, limits)
 
 
 # --- size and quality ----------------------------------------------------------------------------
@@ -388,7 +388,11 @@ def test_a_network_of_many_layers_and_ranks_is_solved():
     edges = " ".join(f"{a}>{b}" for a, b in itertools.pairwise(["in", *names, "out"]))
 
     choices = choose(
-        [named(name) for name in names], bids, graph_of(edges, size=2e7), COSTS, max_error=0.05
+        [named(name) for name in names],
+        bids,
+        graph_of(edges, size=2e7),
+        COSTS,
+        Limits(max_error=0.05),
     )
 
     error = math.hypot(*(0.3 / (1 + c.parameters["rank"]) for c in choices if c.parameters))

@@ -22,9 +22,13 @@ NATIVE_NUMBERS = {
     "the machine": {"kIsaCount", "kLine", "kLineFloats", "kLarge", "kHugePage", "kAhead"},
     "lanes and registers": {
         "kLanes", "kUnit", "kTileFilters", "kTileColumns", "kTileRows", "kTilePatterns",
-        "kMostVectors", "kMostUnits", "kMostTiledRows", "kPixelsAtOnce", "kMostBlock",
+        "kMostVectors", "kMostUnits", "kMostTiledRows", "kPixelsAtOnce", "kMostBlock", "kQuads",
+        "kMostListVectors",
     },
-    "layouts": {"kGroup", "kGemmSlack", "kEncodingSlack", "kTile", "kNone", "kOfInput"},
+    "layouts": {
+        "kGroup", "kGemmSlack", "kEncodingSlack", "kTile", "kNone", "kOfInput", "kListUnit",
+        "kMostListDistance",
+    },
     "encodings of instructions": {
         "kMap0F", "kMap0F38", "kMap0F3A", "kWindow", "kReach", "kWorthMoving",
     },
@@ -64,7 +68,7 @@ def test_every_named_number_is_in_the_table_or_was_not_measured():
 
 @pytest.mark.parametrize("name", constants())
 def test_every_constant_is_used(name):
-    uses = rf"\b(tuning\.|Tuning::|counted\(\)\.){name}\b"
+    uses = rf"\b(tuning_?\.|Tuning::|counted\(\)\.){name}\b"
 
     assert any(re.search(uses, path.read_text("utf-8")) for path in [*SOURCES, *ALGORITHMS])
 

@@ -28,6 +28,7 @@ from sparsepass.pipeline.certify import certify
 from sparsepass.report.markdown import table
 from sparsepass.report.schema import write_text
 from sparsepass.report.units import printable
+from sparsepass.run import RunOptions
 
 __all__ = ["bench", "verify"]
 
@@ -60,17 +61,15 @@ def verify(
 ) -> None:
     """Prove that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
     with progress_bars(quiet) as progress:
-        proofs = certify(
-            model,
-            optimized,
+        options = RunOptions(
+            threads=threads,
+            seed=seed,
+            progress=progress,
             samples=samples,
             image_transform=read_transform(image_transform),
             shapes=read_shapes(shape),
-            threads=threads,
-            max_error=max_error,
-            seed=seed,
-            progress=progress,
         )
+        proofs = certify(model, optimized, options, max_error=max_error)
     for name, proof in proofs.items():
         agreement = (
             "" if proof.top1_agreement is None else f", top-1 agreement {proof.top1_agreement:.1%}"
@@ -106,17 +105,15 @@ def bench(
     if json:
         check_target(json, source=model)
     with progress_bars(quiet) as progress:
-        rows = compare_engines(
-            model,
-            optimized or model,
+        options = RunOptions(
             threads=threads,
-            shapes=read_shapes(shape),
-            samples=samples,
-            image_transform=read_transform(image_transform),
-            seconds=seconds,
             seed=seed,
             progress=progress,
+            samples=samples,
+            image_transform=read_transform(image_transform),
+            shapes=read_shapes(shape),
         )
+        rows = compare_engines(model, optimized or model, options, seconds=seconds)
     if json:
         write_text(json, TypeAdapter(list[Row]).dump_json(rows, indent=2).decode() + "\n")
     print_rows([row.cells() for row in rows])

@@ -16,9 +16,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sparsepass.pipeline.stages import Progress as Report
-from sparsepass.pipeline.stages import silent
 from sparsepass.report.units import printable
+from sparsepass.run import Progress as Report
+from sparsepass.run import silent
 
 __all__ = ["errors", "output", "print_error", "print_path", "progress_bars"]
 

@@ -7,8 +7,8 @@ import typer
 
 from sparsepass.cli.console import print_path, progress_bars
 from sparsepass.cli.options import Quiet, Threads, check_target
-from sparsepass.pipeline.stages import step
 from sparsepass.profile import cached_path, cpu_name
+from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.microbench import measure_profile
 
@@ -30,6 +30,7 @@ def calibrate(
         check_target(out)
     target = out or cached_path(cpu_name(), instruction_set(), threads)
     with progress_bars(quiet) as progress:
-        profile = measure_profile(threads, progress=step(progress, "measuring machine"))
+        options = RunOptions(threads=threads, progress=progress)
+        profile = measure_profile(threads, progress=options.step("measuring machine"))
     profile.save(target)
     print_path("profile", target)

@@ -31,13 +31,15 @@ class Fusion:
         return self.nodes[-1].outputs[0]
 
 
-def fusions(model: ir.Model, names: Collection[str]) -> dict[str, Fusion]:
+def fusions(
+    model: ir.Model, names: Collection[str], shapes: Mapping[str, ir.Shape] | None = None
+) -> dict[str, Fusion]:
     """Return what each of the layers ``names`` can absorb, in topological order.
 
     An Add belongs to one layer: where both operands come from layers, to the later one, whose
-    residual is then ready.
+    residual is then ready.  ``shapes`` are those of the values, see ``shapes.open_shapes``.
     """
-    shapes = open_shapes(model)
+    shapes = open_shapes(model) if shapes is None else shapes
     taken: set[ir.Node] = set()
     found: dict[str, Fusion] = {}
     for node in reversed(model.graph):

@@ -1,6 +1,5 @@
 """Find the layers of a graph: every Conv, Gemm and MatMul with a constant float weight."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import onnx_ir as ir
 from sparsepass.graph.fusions import fusions
 from sparsepass.graph.values import constant_array, is_standard
 from sparsepass.layer import Array, Layer
-from sparsepass.shapes import concrete_shapes, open_shapes
+from sparsepass.shapes import Inferred, infer
 
 __all__ = ["Layers", "Skipped", "layers"]
 
@@ -43,32 +42,30 @@ class Layers:
     skipped: tuple[Skipped, ...]
 
 
-def layers(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None) -> Layers:
+def layers(model: ir.Model, known: Inferred | None = None) -> Layers:
     """Return the layers of the main graph of ``model``, which must be sorted and named.
 
-    ``shapes`` maps open inputs to the sizes the plan is made for; see ``shapes.input_shapes`` for
-    what it raises.  Weights come as (filters, channels / groups, *kernel), scaled by the alpha of a
-    Gemm, biases scaled by its beta.
+    ``known`` is what ``shapes.infer`` finds in it, also for other sizes of open inputs than its
+    own.  Weights come as (filters, channels / groups, *kernel), scaled by the alpha of a Gemm,
+    biases scaled by its beta.
     """
-    sizes, declared = concrete_shapes(model, shapes), open_shapes(model)
+    known = known or infer(model)
     found: list[Layer] = []
     skipped: list[Skipped] = []
     for node in model.graph.all_nodes():
         if not is_standard(node, *PRODUCTS, *OTHERS):
             continue
-        result = read_layer(node, model.graph, sizes, declared)
+        result = read_layer(node, model.graph, known)
         if isinstance(result, Layer):
             found.append(result)
         else:
             skipped.append(Skipped(node.name or "", node.op_type, result))
-    after = fusions(model, {layer.name for layer in found})
+    after = fusions(model, {layer.name for layer in found}, known.shapes)
     whole = tuple(replace(layer, epilogue=after[layer.name].epilogue) for layer in found)
     return Layers(whole, tuple(skipped))
 
 
-def read_layer(
-    node: ir.Node, graph: ir.Graph, sizes: Mapping[str, Dims], declared: Mapping[str, ir.Shape]
-) -> Layer | str:
+def read_layer(node: ir.Node, graph: ir.Graph, known: Inferred) -> Layer | str:
     """Return the layer that ``node`` computes, or why it is none."""
     if node.op_type in OTHERS:
         return OTHERS[node.op_type]
@@ -80,15 +77,14 @@ def read_layer(
     weight = float_constant(weight_value)
     if isinstance(weight, str):
         return f"weight {weight}"
-    shape, shape_in_model = sizes.get(source.name or ""), declared.get(source.name or "")
+    shape = known.sizes.get(source.name or "")
     if shape is None:
         return "the shape of its input is not known"
     if 0 in shape or 0 in weight.shape:
         return "empty tensor"
-    is_open = shape_in_model is None or not shape_in_model.is_static()
     if node.op_type == "Conv":
-        return read_conv(node, weight, shape, shape_in_model, is_open)
-    return read_product(node, weight, shape, is_open)
+        return read_conv(node, weight, shape, known.shapes.get(source.name or ""))
+    return read_product(node, weight, shape)
 
 
 def float_constant(value: ir.Value) -> Array | str:
@@ -104,7 +100,7 @@ def float_constant(value: ir.Value) -> Array | str:
 
 
 def read_conv(
-    node: ir.Node, weight: Array, shape: Dims, shape_in_model: ir.Shape | None, is_open: bool
+    node: ir.Node, weight: Array, shape: Dims, shape_in_model: ir.Shape | None
 ) -> Layer | str:
     rank = weight.ndim - 2
     groups = node.attributes.get_int("group", 1)
@@ -125,10 +121,18 @@ def read_conv(
     ):
         return f"auto_pad {auto_pad(node)} with an open image size"
     layer = Layer(
-        name=node.name or "", op_type="Conv", batch=shape[0], groups=groups, kernel=kernel,
-        strides=strides, dilations=dilations, pads=pads, input_spatial=size,
-        weight=weight, bias=bias, dynamic=is_open,
-    )  # fmt: skip
+        name=node.name or "",
+        op_type="Conv",
+        batch=shape[0],
+        groups=groups,
+        kernel=kernel,
+        strides=strides,
+        dilations=dilations,
+        pads=pads,
+        input_spatial=size,
+        weight=weight,
+        bias=bias,
+    )
     if min(layer.output_spatial) < 1:
         return "its kernel is larger than its input"
     return layer
@@ -166,7 +170,7 @@ def read_bias(node: ir.Node, filters: int) -> Array | str:
     return np.array(np.broadcast_to(bias.reshape(-1), filters))
 
 
-def read_product(node: ir.Node, weight: Array, shape: Dims, is_open: bool) -> Layer | str:
+def read_product(node: ir.Node, weight: Array, shape: Dims) -> Layer | str:
     if weight.ndim != 2:
         return f"weight has {weight.ndim} axes"
     get_int, get_float = node.attributes.get_int, node.attributes.get_float
@@ -180,9 +184,15 @@ def read_product(node: ir.Node, weight: Array, shape: Dims, is_open: bool) -> La
     if isinstance(bias, str):
         return bias
     return Layer(
-        name=node.name or "", op_type="Gemm" if node.op_type == "Gemm" else "MatMul",
-        batch=int(np.prod(shape[:-1], dtype=np.int64)), groups=1,
-        kernel=(), strides=(), dilations=(), pads=(), input_spatial=(),
+        name=node.name or "",
+        op_type="Gemm" if node.op_type == "Gemm" else "MatMul",
+        batch=int(np.prod(shape[:-1], dtype=np.int64)),
+        groups=1,
+        kernel=(),
+        strides=(),
+        dilations=(),
+        pads=(),
+        input_spatial=(),
         weight=np.ascontiguousarray(oriented * np.float32(alpha)),
-        bias=bias * np.float32(beta), dynamic=is_open,
-    )  # fmt: skip
+        bias=bias * np.float32(beta),
+    )

@@ -6,17 +6,16 @@ that ONNX Runtime 1.31 makes of small models; a test repeats that.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import networkx as nx
 import onnx_ir as ir
 
-from sparsepass.graph.layers import layers
 from sparsepass.graph.pools import max_pool_windows
 from sparsepass.graph.values import bodies, constant_array, is_read_once, is_standard
 from sparsepass.layer import Layer
-from sparsepass.shapes import concrete_shapes, open_values
+from sparsepass.shapes import Inferred
 
 __all__ = ["blocked_nodes", "layout_graph"]
 
@@ -35,9 +34,11 @@ LINEAR_COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 
 
 def layout_graph(
-    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None, *, block: int = 16
+    model: ir.Model, layers: Iterable[Layer], known: Inferred, *, block: int = 16
 ) -> "nx.DiGraph[str]":
     """Return the main graph as node names, with edges for the tensors between them.
+
+    ``layers`` and ``known`` are what ``graph.layers`` and ``shapes.infer`` find in ``model``.
 
     Every node has an ``op_type`` and a ``kind``: "layer" (its layout depends on the choice of
     algorithm), "transparent" (blocked where all of its inputs are), "blocked" (always) or "nchw".
@@ -48,13 +49,13 @@ def layout_graph(
 
     ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
     """
-    sizes, known = concrete_shapes(model, shapes), open_values(model)
-    found = {layer.name: layer for layer in layers(model, shapes).layers}
+    sizes = known.sizes
+    found = {layer.name: layer for layer in layers}
     graph: nx.DiGraph[str] = nx.DiGraph()
     for node in model.graph:
         name = node.name or ""
         reads, writes = blocked_ends(node, found.get(name), sizes, block)
-        kind = "layer" if name in found else kind_of(node, known) if reads else "nchw"
+        kind = "layer" if name in found else kind_of(node, known.values) if reads else "nchw"
         graph.add_node(
             name, kind=kind, op_type=node.op_type, reads_blocked=reads, writes_blocked=writes
         )

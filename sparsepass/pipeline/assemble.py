@@ -1,16 +1,23 @@
 """Reports from what the stages found."""
 
+import math
 import os
+import shlex
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 import onnxruntime
 
 from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_bytes
 from sparsepass.layer import Epilogue, Layer
+from sparsepass.pipeline.market import Market
+from sparsepass.pipeline.prove import is_lossy
 from sparsepass.pipeline.search import Outcome
-from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.plan import Bid, Choice, Offer, Plan
+from sparsepass.profile import cpu_name
 from sparsepass.report.schema import (
     Analysis,
     ErrorBudget,
@@ -27,8 +34,10 @@ from sparsepass.report.schema import (
     SkippedNode,
     Tensor,
 )
+from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
+from sparsepass.select import quality
 from sparsepass.sparsity import Stats
 
 __all__ = ["analysis_of", "latency", "machine_of", "report_of", "tool_name"]
@@ -50,35 +59,99 @@ def machine_of(cpu: str, threads: int) -> Machine:
     )
 
 
-def model_file(studied: Studied, after_bytes: int | None = None) -> ModelFile:
+def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
+    """The report of ``sparsepass analyze``."""
+    return Analysis(
+        tool=tool_name(),
+        model=model_file(studied.prepared),
+        machine=machine_of(cpu_name(), options.threads),
+        samples=samples_of(studied, options),
+        passes=studied.prepared.passes,
+        skipped=skipped_of(studied),
+        layers=tuple(layer_analysis(studied, layer) for layer in studied.layers),
+    )
+
+
+def report_of(
+    market: Market, plan: Plan, outcome: Outcome | None, warnings: tuple[str, ...]
+) -> Report:
+    """The report of ``sparsepass optimize``; ``outcome`` is None for a dry run."""
+    studied, options = market.studied, market.options
+    fates: Mapping[str, str] = outcome.fates if outcome else {}
+    return Report(
+        tool=tool_name(),
+        model=model_file(studied.prepared, outcome.candidate.size if outcome else None),
+        machine=machine_of(plan.machine, plan.threads),
+        samples=samples_of(studied, options),
+        passes=studied.prepared.passes,
+        skipped=skipped_of(studied),
+        warnings=warnings,
+        layers=tuple(
+            layer_report(studied, layer, plan, market.bids[layer.name], fates.get(layer.name, ""))
+            for layer in studied.layers
+        ),
+        plan=plan,
+        budget=budget_of(market, plan, outcome),
+        network=network_time(studied.prepared, outcome, options) if outcome else None,
+        verification=outcome.proof.verification if outcome else None,
+        selector=selector_of(market) if options.measured else None,
+    )
+
+
+def model_file(prepared: Prepared, after_bytes: int | None = None) -> ModelFile:
     return ModelFile(
-        name=studied.name,
-        digest=studied.digest,
-        ir_version=studied.original.ir_version,
-        opset=studied.original.opset_imports[""],
-        before_bytes=studied.size,
+        name=prepared.name,
+        digest=prepared.digest,
+        ir_version=prepared.original.ir_version,
+        opset=prepared.opset,
+        before_bytes=len(prepared.content),
         after_bytes=after_bytes,
         inputs=tuple(
             Tensor(name=spec.name, shape=spec.shape, element_type=str(spec.dtype))
-            for spec in studied.inputs
+            for spec in prepared.inputs
         ),
     )
 
 
-def samples_of(studied: Studied) -> Samples | None:
+def samples_of(studied: Studied, options: RunOptions) -> Samples | None:
     if studied.calibration is None:
         return None
     return Samples(
         count=len(studied.calibration) + len(studied.held_out),
         source=studied.calibration.source,
-        seed=studied.seed,
+        seed=options.seed,
     )
 
 
 def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
-    return tuple(
-        SkippedNode(name=s.node, op_type=s.op_type, reason=s.reason) for s in studied.found.skipped
+    skipped = studied.prepared.found.skipped
+    return tuple(SkippedNode(name=s.node, op_type=s.op_type, reason=s.reason) for s in skipped)
+
+
+def budget_of(market: Market, plan: Plan, outcome: Outcome | None) -> ErrorBudget | None:
+    if plan.max_error == 0:
+        return None
+    errors = [market.output_error(choice) for choice in plan.choices if is_lossy(choice)]
+    return ErrorBudget(
+        max_error=plan.max_error,
+        predicted=math.hypot(*errors),
+        measured=outcome.proof.relative if outcome else None,
     )
+
+
+def network_time(prepared: Prepared, outcome: Outcome, options: RunOptions) -> NetworkTime:
+    return NetworkTime(
+        before=latency(outcome.before),
+        after=latency(outcome.after),
+        threads=options.threads,
+        batch=prepared.inputs[0].batch if prepared.inputs else 1,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    )
+
+
+def selector_of(market: Market) -> Selector:
+    share, regret, count = quality(market.bids)
+    return Selector(layers=count, best_share=share, regret=regret)
 
 
 def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
@@ -90,62 +163,6 @@ def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
         macs=layer.macs,
         weight=stats.weight,
         input=stats.input,
-    )
-
-
-def analysis_of(studied: Studied, machine: Machine) -> Analysis:
-    """The report of ``sparsepass analyze``."""
-    return Analysis(
-        tool=tool_name(),
-        model=model_file(studied),
-        machine=machine,
-        samples=samples_of(studied),
-        passes=studied.passes,
-        skipped=skipped_of(studied),
-        layers=tuple(layer_analysis(studied, layer) for layer in studied.layers),
-    )
-
-
-def report_of(
-    studied: Studied,
-    plan: Plan,
-    bids: Mapping[str, tuple[Bid, ...]],
-    *,
-    machine: Machine,
-    outcome: Outcome | None,
-    budget: ErrorBudget | None,
-    selector: Selector | None,
-    command: str,
-    warnings: tuple[str, ...],
-) -> Report:
-    """The report of ``sparsepass optimize``; ``outcome`` is None for a dry run."""
-    fates: Mapping[str, str] = outcome.fates if outcome else {}
-    network = None
-    if outcome:
-        network = NetworkTime(
-            before=latency(outcome.before),
-            after=latency(outcome.after),
-            threads=machine.threads,
-            batch=studied.inputs[0].batch if studied.inputs else 1,
-            command=command,
-        )
-    return Report(
-        tool=tool_name(),
-        model=model_file(studied, outcome.candidate.size if outcome else None),
-        machine=machine,
-        samples=samples_of(studied),
-        passes=studied.passes,
-        skipped=skipped_of(studied),
-        warnings=warnings,
-        layers=tuple(
-            layer_report(studied, layer, plan, bids[layer.name], fates.get(layer.name, ""))
-            for layer in studied.layers
-        ),
-        plan=plan,
-        budget=budget,
-        network=network,
-        verification=outcome.proof.verification if outcome else None,
-        selector=selector,
     )
 
 

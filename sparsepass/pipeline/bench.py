@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sparsepass.model import load
-from sparsepass.pictures import ImageTransform
+from sparsepass.network import Run, plain_session, runner
 from sparsepass.pipeline.assemble import latency
-from sparsepass.pipeline.stages import Progress, step
-from sparsepass.pipeline.study import SampleSource, naming
+from sparsepass.pipeline.study import naming, samples_for
 from sparsepass.report.schema import Engine
+from sparsepass.run import RunOptions
 from sparsepass.runtime.engines import ENGINES
 from sparsepass.runtime.engines import Engine as Peer
-from sparsepass.runtime.session import plain_session, runner, session
+from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import interleave
-from sparsepass.samples import inputs_of, load_samples, random_samples
-from sparsepass.verify import Run
+from sparsepass.samples import inputs_of
 
 __all__ = ["OURS", "PLAIN", "Row", "compare_engines"]
 
@@ -55,25 +54,16 @@ class Row(BaseModel):
 def compare_engines(
     original: Path,
     optimized: Path,
+    options: RunOptions,
     *,
-    threads: int,
-    shapes: Mapping[str, Sequence[int]],
-    samples: SampleSource | None,
-    image_transform: ImageTransform | None,
     seconds: float,
-    seed: int,
-    progress: Progress,
     peers: Sequence[Peer] = ENGINES,
 ) -> list[Row]:
     """Time ``original`` in plain ONNX Runtime and ``peers``, ``optimized`` with our library."""
+    threads = options.threads
     with naming(original):
-        inputs = inputs_of(load(original, shapes=shapes), shapes)
-        given = (
-            random_samples(inputs, seed=seed, count=1)
-            if samples is None
-            else load_samples(samples, inputs, limit=1, transform=image_transform, seed=seed)
-        )
-        feed = given[0]
+        inputs = inputs_of(load(original, shapes=options.shapes), options.shapes)
+        feed = samples_for(inputs, options, limit=1)[0]
         plain = bound_run(runner(plain_session(original, threads=threads)), feed)
         plain()
     with naming(optimized):
@@ -89,12 +79,9 @@ def compare_engines(
             absent[peer.name] = run
         else:
             runs[peer.name] = run
-    progressed = step(progress, "timing engines")
-    timings = dict(
-        zip(
-            runs, interleave(list(runs.values()), seconds=seconds, progress=progressed), strict=True
-        )
-    )
+    progress = options.step("timing engines")
+    found = interleave(list(runs.values()), seconds=seconds, progress=progress)
+    timings = dict(zip(runs, found, strict=True))
     rows = [
         Row(
             engine=Engine(name=name, version=versions[name], latency=latency(timing)),

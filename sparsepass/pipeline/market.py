@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sparsepass.algorithms import held_bytes
 from sparsepass.cost import CostModel
-from sparsepass.graph import layout_graph
+from sparsepass.layer import Layer
 from sparsepass.pipeline.measure import measure
-from sparsepass.pipeline.stages import Progress, Studied, step
+from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Bid, Choice, Offer
+from sparsepass.run import RunOptions
 from sparsepass.runtime.lowering import refuse_opset
-from sparsepass.select import bid, choose
+from sparsepass.select import Limits, bid, choose
 from sparsepass.sensitivity import Response, responses
 
-if TYPE_CHECKING:
-    import networkx as nx
-
 __all__ = ["Market", "open_market"]
+
+Bids = Mapping[str, tuple[Bid, ...]]
 
 # Runs of the whole network per probe: the dearest part of a lossy plan.
 RESPONSE_SAMPLES = 3
@@ -25,78 +24,61 @@ RESPONSE_SAMPLES = 3
 
 @dataclass(frozen=True)
 class Market:
-    """Bids, the answers of the outputs to lossy ones, the layouts between layers, and prices.
+    """Bids for the layers of a network, the answers of its outputs to lossy ones, and prices."""
 
-    ``max_memory`` is how many bytes the weights of all layers may take in memory.
-    """
-
-    bids: Mapping[str, tuple[Bid, ...]]
-    responses: Mapping[str, Response]
-    layouts: "nx.DiGraph[str]"
+    studied: Studied
+    options: RunOptions
     costs: CostModel
-    max_memory: int | None = None
+    bids: Bids
+    responses: Mapping[str, Response]
 
-    def choose(self, studied: Studied, max_error: float) -> tuple[Choice, ...]:
+    def choose(self, max_error: float) -> tuple[Choice, ...]:
         """The plan of least time for an error budget; it names every layer."""
+        studied = self.studied
         if not studied.layers:
             return ()
-        return choose(
-            studied.layers, self.bids, self.layouts, self.costs,
-            max_error=max_error, responses=self.responses, max_bytes=self.max_memory,
-            weight_bytes=lambda layer, offer: held_bytes(
-                layer, studied.stats[layer.name], offer.algorithm, offer.parameters
-            ),
-        )  # fmt: skip
+        limits = self.limits(max_error)
+        return choose(studied.layers, self.bids, studied.layouts, self.costs, limits)
+
+    def limits(self, max_error: float) -> Limits:
+        """What a plan for an error budget has to keep to."""
+        return Limits(max_error, self.responses, self.options.max_memory, self.weight_bytes)
+
+    def weight_bytes(self, layer: Layer, offer: Offer) -> float:
+        """Bytes that the layer's weight would take in memory."""
+        stats = self.studied.stats[layer.name]
+        return held_bytes(layer, stats, offer.algorithm, offer.parameters)
 
     def output_error(self, choice: Choice) -> float:
         """What a choice was expected to do to the outputs."""
         offers = [bid for bid in self.bids[choice.layer] if isinstance(bid, Offer)]
         wanted = (choice.algorithm, choice.parameters)
-        error = next(o.error for o in offers if (o.algorithm, o.parameters) == wanted)
-        response = self.responses.get(choice.layer)
-        return response.output_error(error) if response else error
+        offer = next(o for o in offers if (o.algorithm, o.parameters) == wanted)
+        return self.limits(self.options.max_error).output_error(choice.layer, offer)
 
 
-def open_market(
-    studied: Studied,
-    costs: CostModel,
-    shapes: Mapping[str, Sequence[int]] | None,
-    *,
-    threads: int,
-    max_error: float,
-    max_memory: int | None,
-    measured: bool,
-    progress: Progress,
-) -> Market:
-    """Ask every algorithm about every layer, and time those that could win if ``measured``."""
-    opset = studied.original.opset_imports[""]
-    bids = {
+def open_market(studied: Studied, costs: CostModel, options: RunOptions) -> Market:
+    """Ask every algorithm about every layer, and time those that could win if that is wanted."""
+    opset = studied.prepared.opset
+    bids: Bids = {
         layer.name: bid(
             layer, studied.stats[layer.name], costs, refuse=lambda row: refuse_opset(row, opset)
         )
         for layer in studied.layers
     }
-    layouts = layout_graph(studied.prepared, shapes, block=costs.block)
-    if measured and bids:
-        bids = measure(
-            studied.prepared, studied.layers, studied.stats, bids, studied.held_out[0],
-            layouts,             threads=threads, progress=step(progress, "measuring layers"),
-        )  # fmt: skip
-    answers = output_responses(studied, bids, threads, progress) if max_error > 0 else {}
-    return Market(bids, answers, layouts, costs, max_memory)
+    if options.measured and bids:
+        bids = measure(studied, bids, options)
+    answers = output_responses(studied, bids, options) if options.max_error > 0 else {}
+    return Market(studied, options, costs, bids, answers)
 
 
-def output_responses(
-    studied: Studied, bids: Mapping[str, tuple[Bid, ...]], threads: int, progress: Progress
-) -> dict[str, Response]:
+def output_responses(studied: Studied, bids: Bids, options: RunOptions) -> dict[str, Response]:
     """How the outputs answer to errors of the layers where a lossy offer could win."""
     hopeful = [layer for layer in studied.layers if lossy_could_win(bids[layer.name])]
     if not hopeful:
         return {}
-    return responses(
-        studied.prepared, hopeful, studied.stats, studied.held_out.take(RESPONSE_SAMPLES),
-        progress=step(progress, "measuring sensitivity"), threads=threads,
-    )  # fmt: skip
+    samples = studied.held_out.take(RESPONSE_SAMPLES)
+    return responses(studied.prepared.model, hopeful, studied.stats, samples, options)
 
 
 def lossy_could_win(bids: Sequence[Bid]) -> bool:

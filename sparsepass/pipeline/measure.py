@@ -1,20 +1,14 @@
 """Measured times for the offers that could win, taken inside the network."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import onnx_ir as ir
+from collections.abc import Mapping
 
 from sparsepass.algorithms import DENSE, algorithm
-from sparsepass.layer import Layer
+from sparsepass.model import to_bytes
 from sparsepass.pipeline.rewrite import rewrite
-from sparsepass.pipeline.stages import Steps
+from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Bid, Choice, Offer
+from sparsepass.run import RunOptions
 from sparsepass.runtime.node_times import layer_times, names_of_layers
-from sparsepass.sparsity import Stats
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 __all__ = ["measure"]
 
@@ -26,25 +20,17 @@ NO_PARAMETERS: Parameters = ()
 DOUBT = 2.0
 
 
-def measure(
-    prepared: ir.Model,
-    layers: Sequence[Layer],
-    stats: Mapping[str, Stats],
-    bids: Bids,
-    feed: Mapping[str, Any],
-    layouts: "nx.DiGraph[str]",
-    *,
-    threads: int,
-    progress: Steps = lambda done, total: None,
-) -> dict[str, tuple[Bid, ...]]:
+def measure(studied: Studied, bids: Bids, options: RunOptions) -> dict[str, tuple[Bid, ...]]:
     """Return ``bids`` with ``measured`` filled in for the dense offers and those that could win.
 
     Every layer that an algorithm could win is given to it at once, in one network for each of its
     settings: a few sessions measure all.
     """
-    names = names_of_layers(prepared, tuple(layers))
+    prepared, feed, threads = studied.prepared, studied.held_out[0], options.threads
+    names = names_of_layers(prepared.model, studied.layers, prepared.known.shapes)
     settings = hopeful_settings(bids)
-    dense = layer_times(prepared, names, feed, threads=threads, custom_ops=False)
+    progress = options.step("measuring layers")
+    dense = layer_times(prepared.clean_content, names, feed, threads=threads, custom_ops=False)
     times = {(name, DENSE.name, NO_PARAMETERS): us for name, us in dense.items()}
     progress(1, 1 + len(settings))
     for done, (row, parameters) in enumerate(settings, start=2):
@@ -52,8 +38,8 @@ def measure(
             Choice(layer=name, algorithm=row, parameters=dict(parameters))
             for name in settings[row, parameters]
         ]
-        model = rewrite(prepared, layers, stats, chosen, layouts, fused=False)
-        found = layer_times(model, names, feed, threads=threads, custom_ops=True)
+        content = to_bytes(rewrite(studied, chosen, fused=False))
+        found = layer_times(content, names, feed, threads=threads, custom_ops=True)
         times |= {(c.layer, row, parameters): found[c.layer] for c in chosen if c.layer in found}
         progress(done, 1 + len(settings))
     return {

@@ -17,8 +17,9 @@ from sparsepass.calibration import nodes_of
 from sparsepass.graph import constant_array
 from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
-from sparsepass.pipeline.stages import Steps
-from sparsepass.runtime.session import plain_session, runner
+from sparsepass.network import plain_session, runner
+from sparsepass.pipeline.stages import Prepared
+from sparsepass.run import RunOptions
 from sparsepass.samples import Samples
 from sparsepass.verify import Comparison, compare
 
@@ -29,24 +30,20 @@ UNIT_ROUNDOFF = float(np.finfo(np.float32).eps) / 2
 NOISE_SAMPLES = 4
 
 
-def rounding_noise(
-    prepared: ir.Model,
-    layers: Sequence[Layer],
-    samples: Samples,
-    *,
-    threads: int,
-    seed: int,
-    progress: Steps = lambda done, total: None,
-) -> Comparison:
+def rounding_noise(prepared: Prepared, samples: Samples, options: RunOptions) -> Comparison:
     """Compare a network with itself under disturbed weights, on some of ``samples``."""
-    reference = runner(plain_session(to_bytes(prepared), threads=threads))
-    moved = runner(plain_session(to_bytes(disturbed(prepared, layers, seed)), threads=threads))
-    return compare(reference, moved, samples.take(NOISE_SAMPLES), progress)
+    progress = options.step("measuring rounding")
+    moved = disturbed(prepared.model, prepared.found.layers, options.seed)
+    reference, changed = (
+        runner(plain_session(content, threads=options.threads))
+        for content in (prepared.clean_content, to_bytes(moved))
+    )
+    return compare(reference, changed, samples.take(NOISE_SAMPLES), progress)
 
 
-def disturbed(prepared: ir.Model, layers: Sequence[Layer], seed: int) -> ir.Model:
-    """A copy of the network with each layer's weight times 1 + sqrt(terms) u, of random sign."""
-    copy = prepared.clone()
+def disturbed(model: ir.Model, layers: Sequence[Layer], seed: int) -> ir.Model:
+    """A copy of a network with each layer's weight times 1 + sqrt(terms) u, of random sign."""
+    copy = model.clone()
     nodes = nodes_of(copy, layers)
     weights = {nodes[layer.name].inputs[1]: layer.taps + 1 for layer in layers}
     rng = np.random.default_rng(seed)

@@ -1,8 +1,5 @@
 """The main job: read, measure, choose, rewrite, prove."""
 
-import math
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +9,23 @@ import onnx
 import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
-from sparsepass.cost import CostModel
-from sparsepass.errors import UsageError
+from sparsepass.cost import CostModel, block_of
 from sparsepass.model import MOST_BYTES, save
 from sparsepass.pictures import ImageTransform
-from sparsepass.pipeline.assemble import analysis_of, machine_of, report_of, tool_name
+from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
 from sparsepass.pipeline.market import Market, open_market
-from sparsepass.pipeline.prove import is_lossy, open_trials
+from sparsepass.pipeline.prove import Trials, is_lossy, open_trials
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
-from sparsepass.pipeline.stages import Progress, Studied, silent
-from sparsepass.pipeline.study import SampleSource, naming, study
+from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.study import naming, study
 from sparsepass.pipeline.tiling import check_tiling, tile
-from sparsepass.plan import PLAN_KEY, Bid, Choice, Plan, Tiling
+from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, find
-from sparsepass.report.schema import Analysis, ErrorBudget, Report, Selector
+from sparsepass.report.schema import Analysis, Report
+from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import instruction_set
-from sparsepass.select import quality
+from sparsepass.samples import SampleSource
 
 if TYPE_CHECKING:
     import torch
@@ -83,29 +80,27 @@ def optimize(
     """
     if plan is not None and max_error == 0 and any(map(is_lossy, plan.choices)):
         max_error = plan.max_error
-    check_arguments(threads, max_error, samples)
-    if max_memory is not None and max_memory < 1:
-        raise UsageError(f"a memory limit of {max_memory} bytes makes no sense; give more than 0")
+    options = RunOptions(
+        threads=threads,
+        seed=seed,
+        progress=progress,
+        samples=samples,
+        image_transform=image_transform,
+        shapes=shapes or {},
+        max_error=max_error,
+        max_memory=max_memory,
+        max_bytes=max_bytes,
+        measure=measure,
+        dry_run=dry_run,
+    )
+    found, warning = (profile, None) if profile else find(threads, instruction_set())
+    costs = CostModel(found)
     with naming(model):
-        studied = study(
-            model, samples=samples, image_transform=image_transform, shapes=shapes,
-            example_inputs=example_inputs, moments=max_error > 0, threads=threads, seed=seed,
-            progress=progress, max_bytes=max_bytes,
-        )  # fmt: skip
+        studied = study(model, options, block=costs.block, example_inputs=example_inputs)
         if plan is not None:
-            opset = studied.original.opset_imports[""]
-            check_choices(studied.layers, studied.stats, plan.choices, opset)
-            if plan.tiling:
-                check_tiling(studied, plan.tiling)
-        found, warning = (profile, None) if profile else find(threads, instruction_set())
-        market = open_market(
-            studied, CostModel(found), shapes, threads=threads, max_error=max_error,
-            max_memory=max_memory, measured=measure and not dry_run, progress=progress,
-        )  # fmt: skip
-        made = carry_out(
-            studied, market, plan,
-            threads=threads, max_error=max_error, dry_run=dry_run, progress=progress,
-        )  # fmt: skip
+            check_plan(studied, plan)
+        market = open_market(studied, costs, options)
+        made = carry_out(market, plan)
     final = Plan(
         tool=tool_name(),
         machine=cpu_name(),
@@ -114,15 +109,8 @@ def optimize(
         tiling=made.tiling,
         choices=made.choices,
     )
-    report = report_of(
-        studied, final, market.bids,
-        machine=machine_of(final.machine, threads),
-        outcome=made.outcome,
-        budget=budget_of(final, market, made.outcome),
-        selector=selector_of(market.bids) if measure and not dry_run else None,
-        command=" ".join(shlex.quote(part) for part in [Path(sys.argv[0]).name, *sys.argv[1:]]),
-        warnings=tuple(filter(None, [warning, *made.warnings])),
-    )  # fmt: skip
+    warnings = tuple(filter(None, [warning, *made.warnings]))
+    report = report_of(market, final, made.outcome, warnings)
     return Result(signed(made.model, final), final, report)
 
 
@@ -139,25 +127,19 @@ def analyze(
     progress: Progress = silent,
 ) -> Analysis:
     """Measure where ``model`` is sparse, and change nothing; see ``optimize`` for the arguments."""
-    check_arguments(threads, 0.0, samples)
+    options = RunOptions(
+        threads=threads,
+        seed=seed,
+        progress=progress,
+        samples=samples,
+        image_transform=image_transform,
+        shapes=shapes or {},
+        max_bytes=max_bytes,
+    )
+    block = block_of(instruction_set())
     with naming(model):
-        studied = study(
-            model, samples=samples, image_transform=image_transform, shapes=shapes,
-            example_inputs=example_inputs, moments=False, threads=threads, seed=seed,
-            progress=progress, max_bytes=max_bytes,
-        )  # fmt: skip
-    return analysis_of(studied, machine_of(cpu_name(), threads))
-
-
-def check_arguments(threads: int, max_error: float, samples: SampleSource | None) -> None:
-    if threads < 1:
-        raise UsageError(f"{threads} threads were asked for; at least 1 is needed")
-    if not 0 <= max_error < 1:
-        raise UsageError(
-            f"a maximal error of {max_error} makes no sense; give one from 0 to below 1"
-        )
-    if max_error > 0 and samples is None:
-        raise UsageError("a maximal error needs samples to be measured on; give --samples as well")
+        studied = study(model, options, block=block, example_inputs=example_inputs)
+    return analysis_of(studied, options)
 
 
 @dataclass(frozen=True)
@@ -171,36 +153,42 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
-def carry_out(
-    studied: Studied,
-    market: Market,
-    plan: Plan | None,
-    *,
-    threads: int,
-    max_error: float,
-    dry_run: bool,
-    progress: Progress,
-) -> Made:
-    """Find the plan that holds, or with ``dry_run`` the one to try."""
+def check_plan(studied: Studied, plan: Plan) -> None:
+    """Raise PlanError where a plan cannot be carried out."""
+    check_choices(studied, plan.choices)
+    if plan.tiling:
+        check_tiling(studied, plan.tiling)
+
+
+def carry_out(market: Market, plan: Plan | None) -> Made:
+    """Find the plan that holds, or in a dry run the one to try; ``plan`` is replayed."""
+    studied, options = market.studied, market.options
 
     def choices_for(budget: float) -> tuple[Choice, ...]:
-        if plan is not None:
-            return plan.choices
-        return market.choose(studied, budget)
+        return plan.choices if plan is not None else market.choose(budget)
 
-    first = choices_for(max_error)
+    first = choices_for(options.max_error)
     tiling = plan.tiling if plan else None
-    if dry_run:
-        return Made(studied.prepared, every_layer(studied, first, first, {}), tiling)
-    trials = open_trials(
-        studied, market.layouts, threads=threads, max_error=max_error, progress=progress
-    )
+    if options.dry_run:
+        return Made(studied.prepared.model, every_layer(studied, first, first, {}), tiling)
+    trials = open_trials(studied, options)
     outcome = search(
-        choices_for, market.bids, trials, max_error=max_error, replayed=plan is not None,
-        widened=market.max_memory is None,
-    )  # fmt: skip
+        choices_for,
+        market.bids,
+        trials,
+        max_error=options.max_error,
+        replayed=plan is not None,
+        widened=options.max_memory is None,
+    )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)
+    made = outcome.candidate
+    choices = every_layer(studied, made.choices, first, outcome.fates)
+    return Made(made.model, choices, made.tiling, outcome, warnings_of(trials, outcome, plan))
+
+
+def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[str, ...]:
+    """What a user should know of the outcome, and of a replayed plan."""
     warnings = [
         f"output {name} of the original has NaN or infinite values; give samples that avoid them"
         for name, output in trials.noise.outputs.items()
@@ -211,11 +199,10 @@ def carry_out(
     if plan is not None and outcome.fates:
         listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
         warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
-    if tiling and not outcome.candidate.tiling:
-        warnings.append(f"groups of {tiling.micro_batch} images were not faster: given up")
-    choices = every_layer(studied, outcome.candidate.choices, first, outcome.fates)
-    made = outcome.candidate
-    return Made(made.model, choices, made.tiling, outcome, tuple(warnings))
+    if plan is not None and plan.tiling and not outcome.candidate.tiling:
+        groups = plan.tiling.micro_batch
+        warnings.append(f"groups of {groups} images were not faster: given up")
+    return tuple(warnings)
 
 
 def every_layer(
@@ -232,22 +219,6 @@ def every_layer(
         final.get(layer.name)
         or Choice(layer=layer.name, algorithm=DENSE.name, reason=reasons.get(layer.name, ""))
         for layer in studied.layers
-    )
-
-
-def selector_of(bids: Mapping[str, tuple[Bid, ...]]) -> Selector:
-    share, regret, count = quality(bids)
-    return Selector(layers=count, best_share=share, regret=regret)
-
-
-def budget_of(plan: Plan, market: Market, outcome: Outcome | None) -> ErrorBudget | None:
-    if plan.max_error == 0:
-        return None
-    errors = [market.output_error(choice) for choice in plan.choices if is_lossy(choice)]
-    return ErrorBudget(
-        max_error=plan.max_error,
-        predicted=math.hypot(*errors),
-        measured=outcome.proof.relative if outcome else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -10,28 +10,32 @@ from numpy.typing import NDArray
 
 from sparsepass.algorithms import Numerics, algorithm
 from sparsepass.errors import ModelError
-from sparsepass.graph import Batch, batch_of
-from sparsepass.layer import Layer
+from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
+from sparsepass.network import Run, plain_session, runner
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.rewrite import rewrite
-from sparsepass.pipeline.stages import Progress, Studied, step
+from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice, Tiling
 from sparsepass.report.schema import Verification
+from sparsepass.run import RunOptions
 from sparsepass.runtime.ops import DOMAIN
-from sparsepass.runtime.session import plain_session, runner, session
+from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import Timing, interleave
 from sparsepass.samples import Samples
-from sparsepass.verify import Comparison, Run, compare, rounding_tolerances
-
-if TYPE_CHECKING:
-    import networkx as nx
+from sparsepass.verify import Comparison, compare, rounding_tolerances
 
 __all__ = [
-    "Candidate", "Proof", "Trials", "is_lossy", "numerics_of", "open_batches", "open_trials",
-    "prove", "with_other_batches",
-]  # fmt: skip
+    "Candidate",
+    "Proof",
+    "Trials",
+    "is_lossy",
+    "numerics_of",
+    "open_batches",
+    "open_trials",
+    "with_other_batches",
+]
 
 SECONDS = 3.0
 # Batches besides the planned one that an open batch is proven with: one image, and an odd number.
@@ -73,81 +77,60 @@ def is_lossy(choice: Choice) -> bool:
     return numerics_of(choice) == "lossy"
 
 
-def prove(
-    reference: Run,
-    model: ir.Model,
-    run: Run,
-    samples: Samples,
-    *,
-    choices: Sequence[Choice],
-    layers: Sequence[Layer],
-    noise: Comparison,
-    max_error: float,
-    threads: int,
-    progress: Progress,
-) -> Proof:
-    """Compare ``run`` of a rewritten ``model`` with ``reference``, and its run without our library.
-
-    Without lossy ``choices`` both are held to what rounding allows (``rounding_tolerances``).
-    With them outputs are held to ``max_error``, and the library to what the function bodies of the
-    same file give: that proves the exact layers among the lossy ones.
-    """
-    tolerances = rounding_tolerances(noise, layers)
-    compared = compare(reference, run, samples, step(progress, "comparing outputs"))
-    lossy = any(map(is_lossy, choices))
-    found = compared.within(max_error) if lossy else compared.exact(tolerances)
-    if found.passed and any(node.domain == DOMAIN for node in model.graph.all_nodes()):
-        bodies = runner(plain_session(to_bytes(model), threads=threads))
-        plain = compare(
-            bodies if lossy else reference,
-            run if lossy else bodies,
-            samples,
-            step(progress, "comparing bodies"),
-        ).exact(tolerances)
-        if not plain.passed:
-            return Proof(plain, compared.relative)
-    return Proof(found, compared.relative)
-
-
 @dataclass(frozen=True)
 class Trials:
     """Where candidates are made, proven and timed against the original.
 
-    ``batch`` is what the network does to the images of a batch, or why it does not keep them apart.
+    ``noise`` is what rounding alone does to the outputs of the original.
     """
 
     studied: Studied
-    layouts: "nx.DiGraph[str]"
+    options: RunOptions
     original: Candidate
     samples: Samples
     noise: Comparison
-    batch: Batch | str
-    max_error: float
-    threads: int
-    progress: Progress
 
     @property
     def images(self) -> int:
         """The batch that the plan is made for."""
-        return self.studied.inputs[0].batch if self.studied.inputs else 1
+        inputs = self.studied.prepared.inputs
+        return inputs[0].batch if inputs else 1
 
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
-        studied = self.studied
-        model = rewrite(studied.prepared, studied.layers, studied.stats, choices, self.layouts)
-        if tiling and isinstance(self.batch, Batch):
-            TileBatch(self.batch, tiling.micro_batch, tiling.until)(model)
+        model = rewrite(self.studied, choices)
+        batch = self.studied.prepared.batch
+        if tiling and isinstance(batch, Batch):
+            TileBatch(batch, tiling.micro_batch, tiling.until)(model)
         content = to_bytes(model)
-        opened = session(content, threads=self.threads)
+        opened = session(content, threads=self.options.threads)
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
     def prove(self, candidate: Candidate) -> Proof:
-        """Compare a candidate with the original on the held-out samples, and at other batches."""
-        return prove(
-            self.original.run, candidate.model, candidate.run, self.samples,
-            choices=candidate.choices, layers=self.studied.layers, noise=self.noise,
-            max_error=self.max_error, threads=self.threads, progress=self.progress,
-        )  # fmt: skip
+        """Compare a candidate with the original, and its run without our library.
+
+        Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
+        held to what rounding allows (``rounding_tolerances``).  With them outputs are held to the
+        error budget, and the library to what the function bodies of the same file give: that proves
+        the exact layers among the lossy ones.
+        """
+        tolerances = rounding_tolerances(self.noise, self.studied.layers)
+        compared = self.compare(self.original.run, candidate.run, "comparing outputs")
+        lossy = any(map(is_lossy, candidate.choices))
+        max_error = self.options.max_error
+        found = compared.within(max_error) if lossy else compared.exact(tolerances)
+        if found.passed and any(n.domain == DOMAIN for n in candidate.model.graph.all_nodes()):
+            content = to_bytes(candidate.model)
+            bodies = runner(plain_session(content, threads=self.options.threads))
+            pair = (bodies, candidate.run) if lossy else (self.original.run, bodies)
+            plain = self.compare(*pair, "comparing bodies").exact(tolerances)
+            if not plain.passed:
+                return Proof(plain, compared.relative)
+        return Proof(found, compared.relative)
+
+    def compare(self, reference: Run, run: Run, stage: str) -> Comparison:
+        """Compare two networks on all samples."""
+        return compare(reference, run, self.samples, self.options.step(stage))
 
     def time(self, candidates: Sequence[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
         """Time the original and every candidate in turn, on one sample."""
@@ -156,36 +139,22 @@ class Trials:
         timings = interleave(
             [lambda run=network.run: run(feed) for network in networks],
             seconds=SECONDS,
-            progress=step(self.progress, "timing networks"),
+            progress=self.options.step("timing networks"),
         )
         return timings[0], tuple(timings[1:])
 
 
-def open_trials(
-    studied: Studied,
-    layouts: "nx.DiGraph[str]",
-    *,
-    threads: int,
-    max_error: float,
-    progress: Progress,
-) -> Trials:
+def open_trials(studied: Studied, options: RunOptions) -> Trials:
     """Open the original, and measure what rounding alone does to its outputs."""
-    content = to_bytes(studied.original)
-    run = runner(plain_session(content, threads=threads))
+    prepared = studied.prepared
+    run = runner(plain_session(prepared.content, threads=options.threads))
     return Trials(
         studied=studied,
-        layouts=layouts,
-        original=Candidate((), studied.original, len(content), run),
-        samples=with_other_batches(studied.held_out, open_batches(studied.original), run),
-        noise=rounding_noise(
-            studied.prepared, studied.layers, studied.held_out,
-            threads=threads, seed=studied.seed, progress=step(progress, "measuring rounding"),
-        ),
-        batch=batch_of(studied.prepared),
-        max_error=max_error,
-        threads=threads,
-        progress=progress,
-    )  # fmt: skip
+        options=options,
+        original=Candidate((), prepared.original, len(prepared.content), run),
+        samples=with_other_batches(studied.held_out, open_batches(prepared.original), run),
+        noise=rounding_noise(prepared, studied.held_out, options),
+    )
 
 
 def open_batches(model: ir.Model) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """From a prepared network and a plan to the network that the plan describes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -17,27 +16,22 @@ from sparsepass.passes import (
     LowerLrn,
     LowerMaxPool,
 )
+from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
 from sparsepass.runtime.lowering import add_functions, pairs, refuse_opset, replacement
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
-from sparsepass.shapes import open_values
 from sparsepass.sparsity import Stats
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 __all__ = ["check_choices", "rewrite"]
 
 
-def check_choices(
-    layers: Sequence[Layer], stats: Mapping[str, Stats], choices: Sequence[Choice], opset: int
-) -> None:
+def check_choices(studied: Studied, choices: Sequence[Choice]) -> None:
     """Raise PlanError for a choice that cannot be carried out, and say why.
 
     It names no layer or one twice, no algorithm or one that refuses the layer, or parameters that
     the algorithm does not offer for it.
     """
-    by_name = {layer.name: layer for layer in layers}
+    by_name = {layer.name: layer for layer in studied.layers}
     seen: set[str] = set()
     for choice in choices:
         layer = by_name.get(choice.layer)
@@ -48,7 +42,7 @@ def check_choices(
         if choice.layer in seen:
             raise PlanError(f"plan: layer {choice.layer!r} is there twice; remove one of them")
         seen.add(choice.layer)
-        check_choice(layer, stats[layer.name], choice, opset)
+        check_choice(layer, studied.stats[layer.name], choice, studied.prepared.opset)
 
 
 def check_choice(layer: Layer, stats: Stats, choice: Choice, opset: int) -> None:
@@ -68,27 +62,19 @@ def check_choice(layer: Layer, stats: Stats, choice: Choice, opset: int) -> None
         )
 
 
-def rewrite(
-    prepared: ir.Model,
-    layers: Sequence[Layer],
-    stats: Mapping[str, Stats],
-    choices: Sequence[Choice],
-    layouts: "nx.DiGraph[str]",
-    *,
-    fused: bool = True,
-) -> ir.Model:
-    """Return a copy of ``prepared`` in which each chosen layer runs by its algorithm.
+def rewrite(studied: Studied, choices: Sequence[Choice], *, fused: bool = True) -> ir.Model:
+    """Return a copy of the clean network in which each chosen layer runs by its algorithm.
 
     Layers that ``choices`` does not name stay as they are; ``choices`` are those that
-    ``check_choices`` accepts.  ``layouts`` is the layout graph of ``prepared``.  Without
-    ``fused`` every layer keeps a node of its own.
+    ``check_choices`` accepts.  Without ``fused`` every layer keeps a node of its own.
     """
-    by_name = {layer.name: layer for layer in layers}
+    prepared = studied.prepared
+    by_name = {layer.name: layer for layer in studied.layers}
     chains: dict[str, tuple[Factor, ...]] = {}
     ops: dict[str, tuple[Algorithm, Packed]] = {}
     for choice in choices:
         layer, row = by_name[choice.layer], row_of(choice)
-        packed = row.pack(layer, stats[layer.name], choice.parameters)
+        packed = row.pack(layer, studied.stats[layer.name], choice.parameters)
         match packed:
             case Packed():
                 ops[layer.name] = row, packed
@@ -96,26 +82,27 @@ def rewrite(
                 chains[layer.name] = packed
             case None:
                 continue
-    model = prepared.clone()
+    model = prepared.model.clone()
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorConvolutions(chains)(model)
-    opset, known = model.opset_imports[""], open_values(model)
+    # Values keep their names and shapes whatever becomes of the layers.
+    opset, known = model.opset_imports[""], prepared.known
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
-    absorbed = fusions(model, ops)
+    absorbed = fusions(model, ops, known.shapes)
     replacements = {
         name: replacement(
             replace(by_name[name], epilogue=absorbed[name].epilogue), row, packed, opset
         )
         for name, (row, packed) in ops.items()
     }
-    LowerConvolutions(replacements, VERSION)(model)
+    LowerConvolutions(replacements, VERSION, known.shapes)(model)
     if replacements:
         # Between our ops, a normalisation or pool of ours needs no layout change.
-        LowerLrn(DOMAIN, LRN.name, VERSION, known)(model)
-        blocked = blocked_nodes(layouts, ops)
-        LowerMaxPool(DOMAIN, MAX_POOL.name, VERSION, known, lambda node: node.name not in blocked)(
-            model
-        )
+        LowerLrn(DOMAIN, LRN.name, VERSION, known.values)(model)
+        blocked = blocked_nodes(studied.layouts, ops)
+        LowerMaxPool(
+            DOMAIN, MAX_POOL.name, VERSION, known.values, lambda node: node.name not in blocked
+        )(model)
     if fused:
         FuseBranches(DOMAIN, pairs(opset))(model)
     add_functions(model)

@@ -1,60 +1,85 @@
-"""What the stages of a run hand to each other, and how they tell how far they are."""
+"""What the stages of a run hand to each other, besides its options."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from sparsepass.calibration import Progress as Steps
-from sparsepass.graph import Layers
+from sparsepass.graph import Batch, Layers, batch_of, layout_graph
 from sparsepass.layer import Layer
+from sparsepass.model import to_bytes
 from sparsepass.report.schema import PassRun
 from sparsepass.samples import InputSpec, Samples
+from sparsepass.shapes import Inferred
 from sparsepass.sparsity import Stats
 
-__all__ = ["Progress", "Steps", "Studied", "silent", "step"]
+if TYPE_CHECKING:
+    import networkx as nx
+
+__all__ = ["Prepared", "Studied"]
 
 
-class Progress(Protocol):
-    """Told what is going on: a stage, and how many of its steps are done."""
+@dataclass(frozen=True)
+class Prepared:
+    """A network that was read and cleaned, and all that is known of it without running it.
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Called at the start (0 done) and after each step."""
-        ...
+    ``content`` is the file of ``original``, ``model`` what ``passes`` made of it, the clean dense
+    network.  ``known`` and ``found`` belong to ``model``.
+    """
 
+    name: str
+    original: ir.Model
+    content: bytes
+    model: ir.Model
+    passes: tuple[PassRun, ...]
+    inputs: tuple[InputSpec, ...]
+    known: Inferred
+    found: Layers
 
-def silent(stage: str, done: int, total: int) -> None:
-    """A Progress that tells nobody."""
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the original's file, to tell whether two runs saw the same model."""
+        return hashlib.sha256(self.content).hexdigest()
 
+    @property
+    def opset(self) -> int:
+        """The version of the standard operators."""
+        return self.original.opset_imports[""]
 
-def step(progress: Progress, stage: str) -> Steps:
-    """The callback of one stage; the stage is announced at once."""
-    progress(stage, 0, 1)
-    return lambda done, total: progress(stage, done, total)
+    @cached_property
+    def clean_content(self) -> bytes:
+        """The file of the clean network."""
+        return to_bytes(self.model)
+
+    @cached_property
+    def batch(self) -> Batch | str:
+        """What the network does to the images of a batch, or why it does not keep them apart."""
+        return batch_of(self.model)
 
 
 @dataclass(frozen=True)
 class Studied:
-    """A network that was read, cleaned and measured; ``held_out`` samples were not calibrated on.
+    """A prepared network that was measured; ``held_out`` samples were not calibrated on.
 
-    ``digest`` is the SHA-256 of the file of ``original``, which has ``size`` bytes.
+    ``block`` is how many channels ONNX Runtime keeps together on the machine that is planned for.
     """
 
-    original: ir.Model
-    prepared: ir.Model
-    name: str
-    digest: str
-    size: int
-    passes: tuple[PassRun, ...]
-    found: Layers
-    inputs: tuple[InputSpec, ...]
+    prepared: Prepared
     stats: Mapping[str, Stats]
     calibration: Samples | None
     held_out: Samples
-    seed: int
+    block: int
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers in topological order."""
-        return self.found.layers
+        return self.prepared.found.layers
+
+    @cached_property
+    def layouts(self) -> "nx.DiGraph[str]":
+        """The layouts between layers, see ``graph.layout_graph``."""
+        prepared = self.prepared
+        return layout_graph(prepared.model, self.layers, prepared.known, block=self.block)

@@ -1,31 +1,29 @@
 """The first half of every run: import, prepare, calibrate, analyze."""
 
-import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from sparsepass.calibration import calibrate
 from sparsepass.errors import ModelError
 from sparsepass.graph import layers
-from sparsepass.model import MOST_BYTES, load, to_bytes
-from sparsepass.pictures import ImageTransform
+from sparsepass.layer import Layer
+from sparsepass.model import load, to_bytes
 from sparsepass.pipeline.prepare import prepare
-from sparsepass.pipeline.stages import Progress, Studied, step
-from sparsepass.samples import Samples, inputs_of, load_samples, random_samples
+from sparsepass.pipeline.stages import Prepared, Studied
+from sparsepass.run import RunOptions
+from sparsepass.samples import InputSpec, Samples, inputs_of, load_samples, random_samples
+from sparsepass.shapes import infer
 from sparsepass.sparsity import Stats, weight_stats
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RANDOM_SAMPLES", "SampleSource", "naming", "study"]
-
-SampleSource = str | Path | NDArray[Any] | Mapping[str, NDArray[Any]]
+__all__ = ["naming", "read", "samples_for", "study"]
 
 # Of the samples given, this share is for statistics, the rest for verification.
 CALIBRATION_SHARE = 0.5
@@ -35,66 +33,77 @@ RANDOM_SAMPLES = 4
 
 def study(
     source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
+    options: RunOptions,
     *,
-    samples: SampleSource | None,
-    image_transform: ImageTransform | None,
-    shapes: Mapping[str, Sequence[int]] | None,
-    example_inputs: tuple[Any, ...] | None,
-    moments: bool,
-    threads: int,
-    seed: int,
-    progress: Progress,
-    max_bytes: int = MOST_BYTES,
+    block: int,
+    example_inputs: tuple[Any, ...] | None = None,
 ) -> Studied:
-    """Read a network and measure where it is sparse; see ``optimize`` for the arguments."""
-    done = step(progress, "reading")
-    original = load(source, shapes=shapes, example_inputs=example_inputs, max_bytes=max_bytes)
-    digest, size = fingerprint(original)
-    prepared = original.clone()
-    passes = prepare(prepared)
-    found = layers(prepared, shapes)
-    inputs = inputs_of(original, shapes)
+    """Read a network and measure where it is sparse; see ``Studied`` for ``block``."""
+    prepared = read(source, options, example_inputs)
+    found = prepared.found.layers
+    given = samples_for(prepared.inputs, options, MOST_SAMPLES)
+    if options.samples is None:
+        return Studied(prepared, weights_of(found, options), None, given, block)
+    fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
+    stats = calibrate(prepared.model, found, fitted, options, lossy=options.max_error > 0)
+    return Studied(prepared, stats, fitted, held_out, block)
+
+
+def read(
+    source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
+    options: RunOptions,
+    example_inputs: tuple[Any, ...] | None = None,
+) -> Prepared:
+    """Read a network and clean it; ``example_inputs`` go with a torch module."""
+    done = options.step("reading")
+    original = load(
+        source, shapes=options.shapes, example_inputs=example_inputs, max_bytes=options.max_bytes
+    )
+    content = content_of(original)
+    model = original.clone()
+    passes = prepare(model)
+    known = infer(model, options.shapes)
+    found = layers(model, known)
+    inputs = inputs_of(original, options.shapes)
     done(1, 1)
-    calibration: Samples | None = None
-    held_out = random_samples(inputs, seed=seed, count=RANDOM_SAMPLES)
-    if samples is not None:
-        given = load_samples(
-            samples, inputs, limit=MOST_SAMPLES, transform=image_transform, seed=seed
-        )
-        calibration = held_out = given
-        if len(given) > 1:
-            calibration, held_out = given.split(CALIBRATION_SHARE)
-    if calibration is None:
-        done = step(progress, "analyzing weights")
-        stats = {}
-        for count, layer in enumerate(found.layers, start=1):
-            stats[layer.name] = Stats(weight_stats(layer))
-            done(count, len(found.layers))
-    else:
-        stats = calibrate(
-            prepared,
-            found.layers,
-            calibration,
-            lossy=moments,
-            progress=step(progress, "running samples"),
-            threads=threads,
-            seed=seed,
-        )
-    return Studied(
-        original, prepared, name_of(source, original), digest, size, passes, found, inputs, stats,
-        calibration, held_out, seed,
-    )  # fmt: skip
+    name = name_of(source, original)
+    return Prepared(name, original, content, model, passes, inputs, known, found)
 
 
-def fingerprint(model: ir.Model) -> tuple[str, int]:
-    """The SHA-256 of a model's file and its size in bytes; raises ModelError above 2 GiB."""
+def samples_for(
+    inputs: Sequence[InputSpec], options: RunOptions, limit: int | None = None
+) -> Samples:
+    """The samples that a run was given, or a few of noise; at most ``limit``."""
+    if options.samples is None:
+        count = min(RANDOM_SAMPLES, limit or RANDOM_SAMPLES)
+        return random_samples(inputs, seed=options.seed, count=count)
+    return load_samples(
+        options.samples,
+        inputs,
+        limit=limit,
+        transform=options.image_transform,
+        seed=options.seed,
+    )
+
+
+def content_of(model: ir.Model) -> bytes:
+    """The file of a model; raises ModelError above 2 GiB."""
     try:
-        content = to_bytes(model)
+        return to_bytes(model)
     except ModelError as error:
         raise ModelError(
             "more than 2 GiB of weights, and a session takes no more from memory; split the model"
         ) from error
-    return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def weights_of(found: Sequence[Layer], options: RunOptions) -> dict[str, Stats]:
+    """Statistics of the weights alone."""
+    done = options.step("analyzing weights")
+    stats: dict[str, Stats] = {}
+    for count, layer in enumerate(found, start=1):
+        stats[layer.name] = Stats(weight_stats(layer))
+        done(count, len(found))
+    return stats
 
 
 def name_of(source: object, model: ir.Model) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from sparsepass.errors import PlanError
-from sparsepass.graph import Batch, batch_of, nodes_before
+from sparsepass.graph import Batch, nodes_before
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline.prove import Candidate, Trials
 from sparsepass.pipeline.search import Outcome, faster
-from sparsepass.pipeline.stages import Studied, step
+from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Tiling
 from sparsepass.runtime.timing import interleave
 
@@ -29,8 +29,9 @@ MOST_ENDS = 3
 
 def check_tiling(studied: Studied, tiling: Tiling) -> None:
     """Raise PlanError where the network cannot be run in the groups that a plan asks for."""
-    batch = batch_of(studied.prepared)
-    reason = batch if isinstance(batch, str) else tiler(batch, tiling).refuse(studied.prepared)
+    prepared = studied.prepared
+    batch = prepared.batch
+    reason = batch if isinstance(batch, str) else tiler(batch, tiling).refuse(prepared.model)
     if reason:
         raise PlanError(
             f"plan: groups of {tiling.micro_batch} images: {reason}; remove tiling or plan again"
@@ -43,10 +44,11 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
     Single images are tried first, through the whole network and up to the points of ``ends``, then
     larger groups up to the best of these.  ``given``, of a replayed plan, is tried alone.
     """
-    batch, whole = trials.batch, outcome.candidate
+    prepared, whole = trials.studied.prepared, outcome.candidate
+    batch = prepared.batch
     if isinstance(batch, str) or trials.images == 1:
         return outcome
-    model = trials.studied.prepared if outcome.untouched else whole.model
+    model = prepared.model if outcome.untouched else whole.model
 
     def candidates(tilings: Iterable[Tiling]) -> list[Candidate]:
         possible = [t for t in tilings if tiler(batch, t).refuse(model) is None]
@@ -97,7 +99,7 @@ def fastest(candidates: list[Candidate], trials: Trials) -> Candidate:
     feed = trials.studied.held_out[0]
     timings = interleave(
         [lambda run=candidate.run: run(feed) for candidate in candidates],
-        progress=step(trials.progress, "timing groups of images"),
+        progress=trials.options.step("timing groups of images"),
     )
     best = min(range(len(candidates)), key=lambda i: timings[i].median_ms)
     return candidates[best]

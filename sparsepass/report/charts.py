@@ -22,16 +22,15 @@ SPEEDUP_TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 @dataclass(frozen=True)
 class TimeBar:
-    """Time of one engine; ``low`` and ``high`` are p10 and p90.  ``absent`` replaces the bar."""
+    """Time of one engine; ``low`` and ``high`` are p10 and p90."""
 
     label: str
     role: str
-    value: str = ""
-    detail: str = ""
-    width: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-    absent: str = ""
+    value: str
+    detail: str
+    width: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,13 @@ class Scatter:
 
 
 def network_bars(network: NetworkTime) -> tuple[TimeBar, ...]:
-    """Before, after, and every other engine."""
-    rows: list[tuple[str, str, Latency | None, str]] = [
-        ("ONNX Runtime", "before", network.before, ""),
-        ("sparsepass", "after", network.after, ""),
-    ]
-    for engine in network.engines:
-        name = f"{engine.name} {engine.version}".strip()
-        rows.append((name, "other", engine.latency, engine.absent))
-    longest = max((found.p90_ms for _, _, found, _ in rows if found is not None), default=0.0)
-    return tuple(_time_bar(*row, longest) for row in rows)
+    """Before and after."""
+    before, after = network.before, network.after
+    longest = max(before.p90_ms, after.p90_ms)
+    return (
+        _time_bar("ONNX Runtime", "before", before, longest),
+        _time_bar("sparsepass", "after", after, longest),
+    )
 
 
 def stacks(report: Report) -> tuple[tuple[str, str, tuple[Segment, ...]], ...]:
@@ -167,9 +163,7 @@ def nice_step(longest: float) -> float:
     return next(m * power for m in (1, 2, 5, 10) if m * power >= longest / 4 * 0.999)
 
 
-def _time_bar(label: str, role: str, found: Latency | None, absent: str, longest: float) -> TimeBar:
-    if found is None:
-        return TimeBar(label, role, absent=absent or "not measured")
+def _time_bar(label: str, role: str, found: Latency, longest: float) -> TimeBar:
     scale = 100 / longest if longest > 0 else 0.0
     return TimeBar(
         label,

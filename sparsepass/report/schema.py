@@ -58,11 +58,10 @@ class Machine(_Value):
 
 
 class PassRun(_Value):
-    """A graph pass that ran; ``changes`` counts what it changed where the pass counts."""
+    """A graph pass that ran, and whether it changed anything."""
 
     name: str
     modified: bool
-    changes: int | None = None
 
 
 class Samples(_Value):
@@ -194,7 +193,6 @@ class NetworkTime(_Value):
     threads: int
     batch: int
     command: str
-    engines: tuple[Engine, ...] = ()
 
     @property
     def speedup(self) -> float:

@@ -39,7 +39,6 @@ def print_report(console: Console, report: Report, *, quiet: bool = False) -> No
         console.print("", _layers(console, report), "", _totals(report), "", sep="\n")
         _print_refusals(console, report)
         _print_skipped(console, report)
-        _print_engines(console, report)
     _print_warnings(console, report.warnings)
 
 
@@ -207,17 +206,6 @@ def _print_skipped(console: Console, document: Report | Analysis) -> None:
     for node in document.skipped:
         text = f"skipped {node.op_type} {node.name}: {node.reason}"
         console.print(Text(units.printable(text), style="dim"))
-
-
-def _print_engines(console: Console, report: Report) -> None:
-    for engine in report.network.engines if report.network is not None else ():
-        found = (
-            engine.absent
-            if engine.latency is None
-            else units.milliseconds(engine.latency.median_ms)
-        )
-        name = f"{engine.name} {engine.version}".strip()
-        console.print(Text(units.printable(f"{name}: {found}"), style="dim"))
 
 
 def _print_warnings(console: Console, warnings: tuple[str, ...]) -> None:

@@ -24,8 +24,8 @@ from sparsepass import SparsepassError, optimize
 from sparsepass.cli.console import output, print_error, progress_bars
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.bench import compare_engines
-from sparsepass.pipeline.stages import Progress
 from sparsepass.report.schema import Engine
+from sparsepass.run import Progress, RunOptions
 
 SECONDS = 20.0
 
@@ -37,16 +37,22 @@ def measure(case: Case, progress: Progress) -> PeerRow:
         original, optimized = Path(folder, "model.onnx"), Path(folder, "model.sparse.onnx")
         case.write(original)
         result = optimize(
-            original, threads=case.threads, samples=case.samples, image_transform=transform,
+            original,
+            threads=case.threads,
+            samples=case.samples,
+            image_transform=transform,
             progress=progress,
-        )  # fmt: skip
+        )
         result.save(optimized)
 
         def engines(samples: Samples) -> tuple[Engine, ...]:
-            rows = compare_engines(
-                original, optimized, threads=case.threads, shapes={}, samples=samples,
-                image_transform=transform, seconds=SECONDS, seed=0, progress=progress,
-            )  # fmt: skip
+            options = RunOptions(
+                threads=case.threads,
+                progress=progress,
+                samples=samples,
+                image_transform=transform,
+            )
+            rows = compare_engines(original, optimized, options, seconds=SECONDS)
             return tuple(row.engine for row in rows)
 
         return PeerRow(

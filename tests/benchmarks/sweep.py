@@ -24,13 +24,11 @@ from rows import LayerRow, NetworkRow
 from sparsepass import SparsepassError, optimize
 from sparsepass.algorithms import algorithm
 from sparsepass.cli.console import print_error, progress_bars
-from sparsepass.graph import layers
 from sparsepass.layer import Layer
-from sparsepass.model import load
 from sparsepass.pipeline.bench import OURS, PLAIN, compare_engines
-from sparsepass.pipeline.prepare import prepare
-from sparsepass.pipeline.stages import Progress, silent
+from sparsepass.pipeline.study import read
 from sparsepass.report.schema import LayerReport
+from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.sparsity import Stats
 
 NETWORKS = ("resnet50", "mobilenet_v1", "vgg16")
@@ -68,13 +66,9 @@ def measure(
         write(original, case.network, case.sparsity, case.batch)
         result = optimize(original, threads=case.threads, progress=progress)
         result.save(optimized)
-        rows = compare_engines(
-            original, optimized, threads=case.threads, shapes={}, samples=None,
-            image_transform=None, seconds=seconds, seed=0, progress=progress, peers=(),
-        )  # fmt: skip
-        prepared = load(original)
-        prepare(prepared)
-        found = {layer.name: layer for layer in layers(prepared, None).layers}
+        options = RunOptions(threads=case.threads, progress=progress)
+        rows = compare_engines(original, optimized, options, seconds=seconds, peers=())
+        found = {layer.name: layer for layer in read(original, options).found.layers}
     latencies = {row.engine.name: row.engine.latency for row in rows}
     machine = this_machine(case.threads)
     return NetworkRow(

@@ -10,10 +10,10 @@ import pytest
 
 from models_in_text import normal, proto_of
 from sparsepass import profile
+from sparsepass.network import plain_session
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
 from sparsepass.report import Analysis, Report
-from sparsepass.runtime.session import plain_session
 
 NET = """
 <ir_version: 8, opset_import: ["": 17]>

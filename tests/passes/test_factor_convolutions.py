@@ -8,7 +8,8 @@ from onnx_ir.passes.common import CheckerPass
 from models_in_text import model_of
 from sparsepass.algorithms import Factor
 from sparsepass.errors import PlanError
-from sparsepass.network import Network
+from sparsepass.model import to_bytes
+from sparsepass.network import plain_session, runner
 from sparsepass.passes.factor_convolutions import FactorConvolutions
 
 NETWORK = """
@@ -41,11 +42,11 @@ def exact_problem():
 def test_chain_computes_the_same_outputs():
     model, chain = exact_problem()
     x = np.random.default_rng(1).standard_normal((2, 4, 9, 9)).astype(np.float32)
-    before = Network(model).run({"x": x})["y"]
+    before = runner(plain_session(to_bytes(model)))({"x": x})["y"]
 
     result = FactorConvolutions({"conv": chain})(model)
 
-    after = Network(model).run({"x": x})["y"]
+    after = runner(plain_session(to_bytes(model)))({"x": x})["y"]
     assert result.modified
     # 36 + 3 products of normal numbers, each side rounds once more per product.
     scale = np.abs(chain[0].weight).max() * np.abs(chain[1].weight).max() * np.abs(x).max()

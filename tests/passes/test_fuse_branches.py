@@ -3,12 +3,15 @@ import onnx_ir as ir
 import pytest
 
 from models_in_text import assert_same_outputs, model_of, normal, op_types
-from sparsepass.graph import layers, layout_graph
+from sparsepass.graph import layers
 from sparsepass.passes import FuseBranches
 from sparsepass.pipeline.rewrite import rewrite
+from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.plan import Choice
 from sparsepass.runtime.lowering import pairs
 from sparsepass.runtime.ops import DOMAIN
+from sparsepass.samples import inputs_of, random_samples
+from sparsepass.shapes import infer
 from sparsepass.sparsity import Stats, weight_stats
 
 
@@ -39,10 +42,17 @@ def fire(
 
 
 def lowered(model: ir.Model, algorithm: str = "spmm", fused: bool = True) -> ir.Model:
-    found = layers(model).layers
-    stats = {layer.name: Stats(weight_stats(layer)) for layer in found}
     choices = [Choice(layer="one", algorithm="spmm"), Choice(layer="three", algorithm=algorithm)]
-    return rewrite(model, found, stats, choices, layout_graph(model), fused=fused)
+    return rewrite(studied(model), choices, fused=fused)
+
+
+def studied(model: ir.Model) -> Studied:
+    """A network as it is: cleaning it would take away what a test needs."""
+    known = infer(model)
+    found = layers(model, known)
+    prepared = Prepared("test", model, b"", model, (), inputs_of(model), known, found)
+    stats = {layer.name: Stats(weight_stats(layer)) for layer in found.layers}
+    return Studied(prepared, stats, None, random_samples(prepared.inputs), block=16)
 
 
 def test_two_sparse_convolutions_of_one_input_become_one_op():

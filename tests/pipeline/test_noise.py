@@ -6,7 +6,9 @@ from models_in_text import model_of, normal
 from sparsepass.graph import layers
 from sparsepass.passes import NameNodes
 from sparsepass.pipeline.noise import UNIT_ROUNDOFF, disturbed, rounding_noise
-from sparsepass.samples import inputs_of, random_samples
+from sparsepass.pipeline.study import read
+from sparsepass.run import DEFAULTS
+from sparsepass.samples import random_samples
 
 CONV = "g (float[1, 3, 6, 6] x) => (float[1, 4, 6, 6] y) { [conv] y = Conv<pads=[1,1,1,1]>(x, w) }"
 
@@ -36,10 +38,10 @@ def test_a_weight_of_two_layers_is_disturbed_once():
 
 
 def test_noise_is_that_of_a_sum_in_another_order():
-    model = model_of(CONV, w=normal(4, 3, 3, 3))
-    samples = random_samples(inputs_of(model), count=2)
+    prepared = read(model_of(CONV, w=normal(4, 3, 3, 3)), DEFAULTS)
+    samples = random_samples(prepared.inputs, count=2)
 
-    noise = rounding_noise(model, layers(model).layers, samples, threads=1, seed=0).outputs["y"]
+    noise = rounding_noise(prepared, samples, DEFAULTS).outputs["y"]
 
     # 27 terms of order 1: between one rounding and the worst case of all of the same sign.
     assert UNIT_ROUNDOFF < noise.absolute < 27**1.5 * 8 * UNIT_ROUNDOFF
@@ -47,6 +49,7 @@ def test_noise_is_that_of_a_sum_in_another_order():
 
 def test_a_network_without_layers_has_no_noise():
     model = model_of("g (float[1, 3] x) => (float[1, 3] y) { [relu] y = Relu(x) }")
-    samples = random_samples(inputs_of(model), count=1)
+    prepared = read(model, DEFAULTS)
+    samples = random_samples(prepared.inputs, count=1)
 
-    assert rounding_noise(model, (), samples, threads=1, seed=0).outputs["y"].absolute == 0
+    assert rounding_noise(prepared, samples, DEFAULTS).outputs["y"].absolute == 0

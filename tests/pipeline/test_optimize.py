@@ -11,17 +11,15 @@ from onnx import numpy_helper
 import sparsepass
 from models_in_text import assert_same_outputs, model_of, normal, op_types, outputs_of, proto_of
 from sparsepass.errors import PlanError, SparsepassError, UsageError
-from sparsepass.graph import layers, layout_graph
 from sparsepass.model import load, to_bytes
+from sparsepass.network import runner
 from sparsepass.pipeline import prove
 from sparsepass.pipeline.rewrite import rewrite
-from sparsepass.pipeline.stages import silent
 from sparsepass.pipeline.study import study
 from sparsepass.plan import PLAN_KEY, Choice, Plan
+from sparsepass.run import RunOptions
 from sparsepass.runtime import session
 from sparsepass.runtime.ops import DOMAIN
-from sparsepass.runtime.session import runner
-from sparsepass.sparsity import Stats, weight_stats
 
 # Large enough that 95 % zeros win by a margin that no busy machine hides.
 NET = """
@@ -310,12 +308,9 @@ def test_an_add_of_two_layers_goes_to_the_one_that_becomes_an_op():
     }
     """
     model = model_of(text, w1=pruned(8, 8, 3, 3, seed=1), w2=normal(8, 8, 3, 3))
-    found = layers(model).layers
-    stats = {layer.name: Stats(weight_stats(layer)) for layer in found}
+    studied = study(model, RunOptions(), block=16)
 
-    rewritten = rewrite(
-        model, found, stats, [Choice(layer="left", algorithm="spmm")], layout_graph(model)
-    )
+    rewritten = rewrite(studied, [Choice(layer="left", algorithm="spmm")])
 
     assert op_types(rewritten) == ["Conv", "SparseConvAddRelu"]
     assert_same_outputs(model, rewritten)
@@ -392,13 +387,8 @@ def opened(
     result: sparsepass.Result, max_error: float = 0.0
 ) -> tuple[prove.Trials, prove.Candidate]:
     """The trials of a network, and a candidate that is right."""
-    studied = study(
-        network(), samples=None, image_transform=None, shapes=None, example_inputs=None,
-        moments=False, threads=1, seed=0, progress=silent,
-    )  # fmt: skip
-    trials = prove.open_trials(
-        studied, layout_graph(studied.prepared), threads=1, max_error=max_error, progress=silent
-    )
+    options = RunOptions(samples=samples(2), max_error=max_error)
+    trials = prove.open_trials(study(network(), options, block=16), options)
     return trials, trials.make(result.plan.choices)
 
 

@@ -1,6 +1,5 @@
 """Published networks: outputs stay, our operators run, and what was really pruned gets faster."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,9 +8,11 @@ import pytest
 
 import sparsepass
 from sparsepass.model import to_bytes
+from sparsepass.network import plain_session, runner
 from sparsepass.pictures import ImageTransform
 from sparsepass.runtime.ops import DOMAIN, op_names
-from sparsepass.runtime.session import plain_session, runner, session
+from sparsepass.runtime.profiling import end_profile
+from sparsepass.runtime.session import session
 from sparsepass.samples import inputs_of, load_samples, random_samples
 
 CAFFE = ImageTransform(mean=(104, 117, 123), std=(1,), scale=1, order="bgr")
@@ -26,8 +27,7 @@ def ran(content: bytes, feed: dict[str, np.ndarray], folder: Path) -> Counter[st
     """How often ONNX Runtime ran each operator of ours in one inference, by its own profile."""
     opened = session(content, threads=1, profile=folder / "profile")
     runner(opened)(feed)
-    events = json.loads(Path(opened.end_profiling()).read_text(encoding="utf-8"))
-    names = (event.get("args", {}).get("op_name", "") for event in events)
+    names = (run.arguments["op_name"] for run in end_profile(opened))
     return Counter(name for name in names if name in op_names())
 
 

@@ -12,13 +12,14 @@ from models_in_text import model_of, normal, op_types, proto_of
 from sparsepass.errors import PlanError
 from sparsepass.graph import batch_of
 from sparsepass.model import to_bytes
+from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline.prove import Candidate, Proof, Trials
 from sparsepass.pipeline.search import Outcome
-from sparsepass.pipeline.stages import Progress, silent
 from sparsepass.pipeline.tiling import ends, tile
 from sparsepass.plan import Choice, Plan, Tiling
-from sparsepass.runtime.session import plain_session, runner, session
+from sparsepass.run import RunOptions
+from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import Timing
 
 NET = """
@@ -47,20 +48,19 @@ class Tried:
     images: int = 4
     right: bool = True
     made: list[Tiling] = field(default_factory=list)
-
-    progress: Progress = silent
+    options: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
-        self.prepared = model_of(NET.format(batch=4), **WEIGHTS)
-        self.batch = batch_of(self.prepared)
-        self.studied = SimpleNamespace(prepared=self.prepared, held_out=[{}])
+        self.model = model_of(NET.format(batch=4), **WEIGHTS)
+        prepared = SimpleNamespace(model=self.model, batch=batch_of(self.model))
+        self.studied = SimpleNamespace(prepared=prepared, held_out=[{}])
 
     def make(self, choices: tuple[Choice, ...], tiling: Tiling) -> Candidate:
         self.made.append(tiling)
         return replace(self.untiled(), tiling=tiling)
 
     def untiled(self) -> Candidate:
-        return Candidate((), self.prepared, 0, lambda feed: {})
+        return Candidate((), self.model, 0, lambda feed: {})
 
     def time(self, candidates: list[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
         groups = [c.tiling.micro_batch if c.tiling else 0 for c in candidates]

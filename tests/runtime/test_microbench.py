@@ -10,8 +10,9 @@ from sparsepass.cost import kind
 from sparsepass.profile import Transfer
 from sparsepass.runtime import microbench
 from sparsepass.runtime.microbench import candidates, fit, fit_transfer, measure_profile
+from sparsepass.runtime.profiling import node_runs
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
-from sparsepass.runtime.sample_networks import Timed, read_profile, time_candidates
+from sparsepass.runtime.sample_networks import Timed, medians, time_candidates
 
 SMALL = (
     Shape(32, 16, 6, 3), Shape(16, 32, 6, 1, residual=True), Shape(3, 16, 6, 3, 2),
@@ -68,7 +69,7 @@ def test_times_are_medians_without_the_first_runs():
     warm = [event("a", "Conv", 1000), event("a", "Conv", 1000)]
     events = [*warm, *(event("a_nchwc", "Conv", d) for d in (5, 7, 90)), {"cat": "Session"}]
 
-    assert read_profile(events) == Timed({"a": 7.0}, {})
+    assert medians(node_runs(events)) == Timed({"a": 7.0}, {})
 
 
 def test_layout_changes_are_told_apart_by_their_index_and_carry_bytes():
@@ -78,7 +79,7 @@ def test_layout_changes_are_told_apart_by_their_index_and_carry_bytes():
         for index in (1, 2)
     ]
 
-    assert read_profile(events).passes == {"ReorderInput": [(96.0, 10.0), (96.0, 20.0)]}
+    assert medians(node_runs(events)).passes == {"ReorderInput": [(96.0, 10.0), (96.0, 20.0)]}
 
 
 def test_prices_that_made_the_times_are_found_again():

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/aligned.h"
 #include "base/arithmetic.h"
 
 namespace sparsepass {
@@ -86,33 +85,6 @@ std::vector<EncodedChunk> lay_out(const Encoding& encoding, const Chunking& chun
     chunks.push_back(encoded);
   }
   return chunks;
-}
-
-EncodingSize measure_encoding(const Encoding& encoding, const KernelTable& kernels, const float* x,
-                              int64_t images, int64_t channels, int64_t pixels) {
-  const Chunking chunking(1, channels);
-  EncodingSize size;
-  for (int64_t image = 0; image < images; ++image, x += channels * pixels) {
-    std::vector<int64_t> counts;
-    for (int64_t c = 0; c < chunking.count(); ++c) {
-      counts.push_back(
-          kernels.activation_count(x + chunking.first(c) * pixels, chunking.width(c) * pixels));
-    }
-    const int64_t bytes = encoding_room(encoding, chunking, counts.data(), pixels);
-    const AlignedFloats memory = allocate_floats(divide_up(bytes, 4));
-    const std::vector<EncodedChunk> chunks =
-        lay_out(encoding, chunking, counts.data(), pixels, reinterpret_cast<char*>(memory.get()));
-    for (int64_t c = 0; c < chunking.count(); ++c) {
-      if (counts[c] == 0) continue;
-      encoding.encode({x + chunking.first(c) * pixels, chunking.width(c), pixels,
-                       chunking.channels(), chunks[c]});
-      size.values += counts[c];
-      size.indices += encoding.grouped ? chunks[c].group_start[pixels] : counts[c];
-      size.pointers += (encoding.grouped ? 2 : 1) * (pixels + 1);
-    }
-  }
-  size.bytes = 4 * size.values + (encoding.grouped ? 4 : 2) * size.indices + 4 * size.pointers;
-  return size;
 }
 
 }  // namespace sparsepass

@@ -40,18 +40,6 @@ class Chunking {
   int64_t groups_, channels_per_group_, channels_, per_group_;
 };
 
-// Entries of an encoding, or of one chunk of it.
-struct EncodingSize {
-  int64_t values = 0;    // float32
-  int64_t indices = 0;   // CPO: 16-bit positions; CPS: 32-bit groups
-  int64_t pointers = 0;  // 32-bit starts of pixels
-  int64_t bytes = 0;
-};
-
-// The size of the encoding of `images` images of (channels, pixels).
-EncodingSize measure_encoding(const Encoding& encoding, const KernelTable& kernels, const float* x,
-                              int64_t images, int64_t channels, int64_t pixels);
-
 // Memory for the encoding of one image whose chunks have counts[chunk] non-zeros.
 int64_t encoding_room(const Encoding& encoding, const Chunking& chunking, const int64_t* counts,
                       int64_t pixels);

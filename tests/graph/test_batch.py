@@ -10,8 +10,8 @@ from models_in_text import model_of, normal, outputs_of
 from sparsepass.errors import ModelError
 from sparsepass.graph import batch_of, nodes_before
 from sparsepass.model import to_bytes
+from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
-from sparsepass.runtime.session import plain_session, runner
 
 # What keeps images apart: an expression in x, of 4 images of 6 channels, and what it needs.
 APART = {

@@ -1,0 +1,76 @@
+"""A run as a value: what was asked for besides the network, and how it tells how far it is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sparsepass.errors import UsageError
+from sparsepass.model import MOST_BYTES
+from sparsepass.pictures import ImageTransform
+from sparsepass.samples import SampleSource
+
+__all__ = ["DEFAULTS", "Progress", "RunOptions", "Steps", "silent"]
+
+Steps = Callable[[int, int], None]
+"""Called with the number of steps done and the number of all steps of one stage."""
+
+
+class Progress(Protocol):
+    """Told what is going on: a stage, and how many of its steps are done."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Called at the start (0 done) and after each step."""
+        ...
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """A Progress that tells nobody."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run was asked for; made once, where it begins.  ``optimize`` explains the fields.
+
+    Raises UsageError for values that make no sense.
+    """
+
+    threads: int = 1
+    seed: int = 0
+    progress: Progress = silent
+    samples: SampleSource | None = None
+    image_transform: ImageTransform | None = None
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    max_error: float = 0.0
+    max_memory: int | None = None
+    max_bytes: int = MOST_BYTES
+    measure: bool = True
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"{self.threads} threads were asked for; at least 1 is needed")
+        if not 0 <= self.max_error < 1:
+            raise UsageError(
+                f"a maximal error of {self.max_error} makes no sense; give one from 0 to below 1"
+            )
+        if self.max_error > 0 and self.samples is None:
+            raise UsageError(
+                "a maximal error needs samples to be measured on; give --samples as well"
+            )
+        if self.max_memory is not None and self.max_memory < 1:
+            raise UsageError(
+                f"a memory limit of {self.max_memory} bytes makes no sense; give more than 0"
+            )
+
+    @property
+    def measured(self) -> bool:
+        """Whether offers are timed inside the network."""
+        return self.measure and not self.dry_run
+
+    def step(self, stage: str) -> Steps:
+        """The callback of one stage; the stage is announced at once."""
+        self.progress(stage, 0, 1)
+        return lambda done, total: self.progress(stage, done, total)
+
+
+DEFAULTS = RunOptions()
