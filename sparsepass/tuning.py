@@ -56,7 +56,15 @@ class Tuning(_Value):
     # depthwise
     depthwise_rows: int
     # activation-sparse
-    dense_path_density: float
+    chunk_channels: int
+    gather_vectors: int
+    finish_multiplies: float
+    sweep_visit_multiplies: float
+    gather_visit_multiplies: float
+    near_weight_multiplies: float
+    far_weight_multiplies: float
+    near_weight_bytes: int
+    encode_multiplies: float
 
 
 @cache

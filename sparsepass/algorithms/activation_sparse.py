@@ -35,21 +35,44 @@ def refuse_activation(layer: Layer, stats: Stats) -> str | None:
         return "depthwise: nothing shares an encoded input"
     if stats.input is None:
         return "zeros of its input are not known: give --samples"
-    if stats.input.zeros_p90 < 1 - counted().dense_path_density:
-        return f"only {stats.input.zeros_mean:.0%} of its input is zero"
+    if stats.input.zeros_p90 < (needed := 1 - break_even_density(layer)):
+        return (
+            f"only {stats.input.zeros_mean:.0%} of its input is zero; it pays from {needed:.0%} on"
+        )
     return None
 
 
-def expected_density(stats: ActivationStats) -> float:
-    """The mean share of multiply-adds done over samples: all of them where the guard sends one."""
+def break_even_density(layer: Layer) -> float:
+    """The share of non-zeros above which the ops take their dense path.
+
+    In vector multiply-adds for one output pixel and one vector of filters, as in the native library
+    (runtime/native/activation_sparse/activation.cc).
+    """
+    tuning = counted()
+    channels, filters = layer.channels // layer.groups, layer.filters // layer.groups
+    vectors, kernel = math.ceil(filters / LANES), math.prod(layer.kernel)
+    sweep = layer.kernel == (3, 3) and layer.strides == layer.dilations == (1, 1)
+    chunks = math.ceil(channels / tuning.chunk_channels)
+    chunk_channels = round_up(math.ceil(channels / chunks), LANES)
+    block = 1 if sweep else min(vectors, tuning.gather_vectors)
+    is_near = 4 * kernel * chunk_channels * block * LANES <= tuning.near_weight_bytes
+    nonzero = tuning.near_weight_multiplies if is_near else tuning.far_weight_multiplies
+    visit = tuning.sweep_visit_multiplies if sweep else tuning.gather_visit_multiplies
+    encode = tuning.encode_multiplies * channels * math.prod(layer.strides) / filters
+    dense = layer.taps * filters / (vectors * LANES)
+    rest = dense - tuning.finish_multiplies - visit * math.ceil(channels / chunk_channels) - encode
+    return max(0.0, rest / (nonzero * layer.taps))
+
+
+def expected_density(stats: ActivationStats, break_even: float) -> float:
+    """The mean share of multiply-adds done over samples: all of them where one goes dense."""
     densities = (1 - stats.zeros_p10, 1 - stats.zeros_mean, 1 - stats.zeros_p90)
-    guard = counted().dense_path_density
-    return sum(d if d < guard else 1.0 for d in densities) / len(densities)
+    return sum(d if d <= break_even else 1.0 for d in densities) / len(densities)
 
 
 def activation_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
     assert stats.input is not None
-    density = expected_density(stats.input)
+    density = expected_density(stats.input, break_even_density(layer))
     return (
         Option(
             Work(

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "activation_sparse/activation.h"
 #include "base/aligned.h"
 #include "base/export.h"
 #include "base/machine.h"
@@ -149,6 +150,14 @@ SP_EXPORT void sparsepass_test_tuning(void (*add)(const char*, double, double, d
 #include "base/tuning.inc"
 #undef SP_FOR_ALL
 #undef SP_FOR_EACH
+}
+
+// The share of non-zeros up to which CPO and CPS take their encoded path; `params` as ConvParams.
+SP_EXPORT double sparsepass_test_break_even(int32_t isa, const int64_t params[13]) {
+  const Tuning* all[] = {&baseline::tuning, &avx2::tuning, &avx512::tuning};
+  ConvParams given;
+  std::memcpy(&given, params, sizeof(given));
+  return break_even_density(given, *all[isa]);
 }
 
 // Bytes of the caches of a core: data and code of the first level, second level, last level.

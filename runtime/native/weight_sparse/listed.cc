@@ -180,9 +180,15 @@ std::unique_ptr<SpmmProgram> listed(const SpmmProblem& problem) {
   const int64_t row_bytes = vectors * kernels.gemm_lanes() * static_cast<int64_t>(sizeof(float));
   const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(sums) / row_bytes);
   const int64_t chunks = round_up(divide_up(problem.layer.params.filters, rows), problem.parts);
-  const WeightLists::Layout layout = {problem.layer.params.channels(),
-                                      packing->reads().channel_floats, packing->distances(),
-                                      slice_channels(packing->reads(), kernels.tuning), chunks};
+  const WeightLists::Layout layout = {
+      problem.layer.params.channels(),
+      packing->reads().channel_floats,
+      packing->distances(),
+      slice_channels(packing->reads(), kernels.tuning),
+      chunks,
+      kernels.tuning.list_entry_cycles /
+          (kernels.tuning.list_weight_cycles +
+           kernels.tuning.list_multiply_cycles * static_cast<double>(vectors))};
   if (!WeightLists::fits(layout)) return nullptr;
   return std::make_unique<Listed>(problem, std::move(packing), layout);
 }

@@ -28,7 +28,7 @@ bool WeightLists::fits(const Layout& layout) {
 
 WeightLists::WeightLists(const RowRange& weight, const Layout& layout) {
   add_slices(layout);
-  add_chunks(weight, std::max(layout.chunks, divide_up(weight.rows, kMost)));
+  add_chunks(weight, layout);
   const size_t kept = static_cast<size_t>(weight.row_start[weight.rows] - weight.row_start[0]);
   distances_.reserve(kept);
   values_.reserve(kept);
@@ -44,18 +44,19 @@ void WeightLists::add_slices(const Layout& layout) {
   }
 }
 
-// With as many weights in each, and at least one row.
-void WeightLists::add_chunks(const RowRange& weight, int64_t count) {
-  // Entering a row takes as long as some weights.
-  constexpr int64_t kEntry = 2;
+// With as much work in each, and at least one row.
+void WeightLists::add_chunks(const RowRange& weight, const Layout& layout) {
   const auto work = [&](int64_t row) {
-    return weight.row_start[row] - weight.row_start[0] + kEntry * row;
+    return static_cast<double>(weight.row_start[row] - weight.row_start[0]) +
+           layout.entry * static_cast<double>(row);
   };
-  count = std::min(count, weight.rows);
+  const int64_t count =
+      std::min(std::max(layout.chunks, divide_up(weight.rows, kMost)), weight.rows);
   int64_t row = 0;
   for (int64_t c = 0; c < count; ++c) {
     const int64_t first = row++;
-    const int64_t target = work(weight.rows) * (c + 1) / count;
+    const double target =
+        work(weight.rows) * static_cast<double>(c + 1) / static_cast<double>(count);
     const int64_t most = std::min(weight.rows - (count - 1 - c), first + kMost);
     while (row < most && (c + 1 == count || work(row) < target)) ++row;
     chunks_.push_back({first, row - first});

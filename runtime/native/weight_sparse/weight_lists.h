@@ -21,6 +21,7 @@ class WeightLists {
     const std::vector<int64_t>& distance;  // of each kernel element in its channel
     int64_t slice_channels;                // at most, in a slice
     int64_t chunks;                        // of rows
+    double entry;                          // weights that take as long as entering a row
   };
 
   // Input channels [first, last).
@@ -50,7 +51,7 @@ class WeightLists {
   };
 
   void add_slices(const Layout& layout);
-  void add_chunks(const RowRange& weight, int64_t count);
+  void add_chunks(const RowRange& weight, const Layout& layout);
   void add_chunk(const RowRange& weight, const Layout& layout, const Chunk& chunk);
 
   std::vector<Slice> slices_;
