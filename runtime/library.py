@@ -4,9 +4,10 @@ import ctypes
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sparsepass.errors import UsageError
+from sparsepass.tuning import InstructionSet
 
 __all__ = ["instruction_set", "instruction_sets", "library_path", "register", "registered_ops"]
 
@@ -35,11 +36,7 @@ def register(options: Any, isa: str | None = None) -> None:
     see how they do on another.  Raises UsageError where this machine does not run it.
     """
     if isa is not None:
-        if isa not in instruction_sets():
-            raise UsageError(
-                f"this machine does not run '{isa}'; give one of {', '.join(instruction_sets())}"
-            )
-        options.add_session_config_entry("ai.sparsepass.isa", isa)
+        options.add_session_config_entry("ai.sparsepass.isa", instruction_set(isa))
     options.register_custom_ops_library(str(library_path()))
 
 
@@ -54,17 +51,26 @@ def registered_ops() -> tuple[str, ...]:
     return tuple(names)
 
 
-def instruction_set() -> str:
-    """The widest instruction set that this machine runs: ``avx512``, ``avx2`` or ``baseline``."""
+def instruction_set(wanted: str | None = None) -> InstructionSet:
+    """The instruction set that kernels run with: ``wanted``, or the widest that this machine runs.
+
+    Raises UsageError where this machine does not run ``wanted``.
+    """
+    here = instruction_sets()
+    if wanted is None:
+        return here[-1]
+    for isa in here:
+        if isa == wanted:
+            return isa
+    raise UsageError(f"this machine does not run '{wanted}'; give one of {', '.join(here)}")
+
+
+def instruction_sets() -> tuple[InstructionSet, ...]:
+    """Those that this machine runs, the widest last."""
     function = _library().sparsepass_isa
     function.restype = ctypes.c_char_p
-    return function().decode()
-
-
-def instruction_sets() -> tuple[str, ...]:
-    """Those that this machine runs, the widest last."""
-    known = ("baseline", "avx2", "avx512")
-    return known[: known.index(instruction_set()) + 1]
+    known: tuple[InstructionSet, ...] = get_args(InstructionSet)
+    return known[: known.index(function().decode()) + 1]
 
 
 @cache

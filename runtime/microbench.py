@@ -63,12 +63,14 @@ FEWEST_SAMPLES = 6
 def measure_profile(
     threads: int,
     *,
+    isa: str | None = None,
     progress: Steps = lambda done, total: None,
     command: str = "sparsepass calibrate",
 ) -> MachineProfile:
     """Measure every algorithm that has prices of its own, with ``threads`` threads.
 
-    It takes about a minute; ``progress`` gets the number of networks done and of all.
+    ``isa`` is the instruction set of our kernels, see ``session``.  It takes about a minute;
+    ``progress`` gets the number of networks done and of all.
     """
     rng = np.random.default_rng(0)
     # Layers of a network are of similar size: small ones find their data in the caches.
@@ -80,7 +82,7 @@ def measure_profile(
         progress(done, len(firsts) + 1)
         numbered = range(first, min(first + NETWORK_LAYERS, len(shapes)))
         batch = [c for index in numbered for c in candidates(index, shapes[index], rng)]
-        timed = time_candidates(batch, threads, rng)
+        timed = time_candidates(batch, threads, rng, isa)
         found += [(c, timed.nodes[c.node]) for c in batch if c.node in timed.nodes]
         for operator, pairs in timed.passes.items():
             changes[operator] += pairs
@@ -90,7 +92,8 @@ def measure_profile(
     rates, errors = fit_all(found)
     return MachineProfile(
         cpu=cpu_name(),
-        isa=instruction_set(),
+        isa=instruction_set(isa),
+        block=block_of(instruction_set()),
         threads=threads,
         onnxruntime=_ort.__version__,
         date=date.today().isoformat(),

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,16 @@ def layer_times(
     *,
     threads: int,
     custom_ops: bool,
+    isa: str | None = None,
     seconds: float = 1.0,
 ) -> dict[str, float]:
     """Median microseconds of each layer of ``names`` (see ``names_of_layers``) in a model's file.
 
-    Runs for about ``seconds``.  What ONNX Runtime keeps as separate nodes, such as an activation
-    it cannot fuse, counts for the layer it follows.
+    Runs for about ``seconds``; ``isa`` is that of ``custom_ops``, see ``session``.  What ONNX
+    Runtime keeps as separate nodes, such as an activation it cannot fuse, counts for the layer it
+    follows.
     """
-    make = session if custom_ops else plain_session
+    make = partial(session, isa=isa) if custom_ops else plain_session
     with tempfile.TemporaryDirectory() as folder:
         opened = make(content, threads=threads, profile=Path(folder, "profile"))
         run = runner(opened)

@@ -65,21 +65,29 @@ class Timed:
     passes: Mapping[str, Sequence[tuple[float, float]]]
 
 
-def time_candidates(found: Sequence[Candidate], threads: int, rng: np.random.Generator) -> Timed:
-    """Run a network of independent branches, one per candidate, and read its profile."""
+def time_candidates(
+    found: Sequence[Candidate], threads: int, rng: np.random.Generator, isa: str | None = None
+) -> Timed:
+    """Run a network of independent branches, one per candidate, and read its profile.
+
+    ``isa`` is the instruction set of our kernels, see ``session``.
+    """
     feeds: dict[str, Array] = {}
     for layer, zeros in {c.layer.name: (c.layer, c.input_zeros) for c in found}.values():
         # Values below zero become zeros.
         feeds[f"{layer.name}.x"] = rng.random(input_shape(layer), np.float32) - np.float32(zeros)
         if layer.epilogue.residual:
             feeds[f"{layer.name}.r"] = rng.random(output_shape(layer), np.float32)
-    return time_nodes(network(found), feeds, threads)
+    return time_nodes(network(found), feeds, threads, isa)
 
 
-def time_nodes(model: ir.Model, feeds: Mapping[str, Array], threads: int) -> Timed:
+def time_nodes(
+    model: ir.Model, feeds: Mapping[str, Array], threads: int, isa: str | None = None
+) -> Timed:
     """Run a model a few times and read the times of its nodes."""
     with tempfile.TemporaryDirectory() as folder:
-        opened = session(to_bytes(model), threads=threads, profile=Path(folder, "profile"))
+        profile = Path(folder, "profile")
+        opened = session(to_bytes(model), threads=threads, profile=profile, isa=isa)
         run = runner(opened)
         for _ in range(WARM_RUNS + RUNS):
             run(feeds)

@@ -68,7 +68,7 @@ class CostModel:
     @property
     def block(self) -> int:
         """Channels of a block of ONNX Runtime's layout on this machine."""
-        return block_of(self.profile.isa)
+        return self.profile.block or block_of(self.profile.isa)
 
     def knows(self, algorithm_name: str) -> bool:
         """Tell whether the profile has prices for an algorithm."""

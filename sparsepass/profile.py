@@ -56,12 +56,14 @@ class MachineProfile(_Value):
     ReorderOutput.  By the bytes that a node reads and writes, ``pass_over`` prices one that does
     little else, and ``unblocked`` maps operators to what they cost more in NCHW than in the blocked
     layout.  ``peak_gflops`` is the highest rate that a sample reached, two operations per
-    multiply-add performed.
+    multiply-add performed.  ``isa`` is that of our kernels, ``block`` the channels of a block of
+    ONNX Runtime's layout, which stays that of the machine; None where both are of one.
     """
 
     version: Literal[1] = 1
     cpu: str
     isa: str
+    block: int | None = None
     threads: int = Field(ge=1)
     onnxruntime: str
     date: str
@@ -99,7 +101,7 @@ class MachineProfile(_Value):
 def find(threads: int, isa: str) -> tuple[MachineProfile, str | None]:
     """The profile to use on this machine, and a warning where it was not measured on it.
 
-    ``isa`` is what the native library found.  That of this CPU and ``threads`` comes from the
+    ``isa`` is the instruction set of our kernels.  That of this CPU and ``threads`` comes from the
     user's cache, else the nearest that ships with the package.  Raises PlanError where a cached
     file is broken.
     """

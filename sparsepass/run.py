@@ -31,10 +31,13 @@ def silent(stage: str, done: int, total: int) -> None:
 class RunOptions:
     """What a run was asked for; made once, where it begins.  ``optimize`` explains the fields.
 
+    ``isa`` is one that this machine runs, see ``runtime.library``; None stands for the widest.
+
     Raises UsageError for values that make no sense.
     """
 
     threads: int = 1
+    isa: str | None = None
     seed: int = 0
     progress: Progress = silent
     samples: SampleSource | None = None

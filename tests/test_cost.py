@@ -123,5 +123,11 @@ def test_layout_changes_and_passes_are_priced_by_their_bytes():
     assert model.unblocked("Relu", 1e6) == 0
 
 
+def test_the_block_of_a_profile_goes_before_that_of_its_instruction_set():
+    blocks = [CostModel(profile_of(isa="avx2", block=block)).block for block in (None, 16)]
+
+    assert blocks == [8, 16]
+
+
 def test_the_block_is_that_of_the_instruction_set():
     assert (block_of("avx512"), block_of("avx2"), block_of("baseline")) == (16, 8, 8)

@@ -13,6 +13,7 @@ from rich.text import Text
 from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
+    Isa,
     ModelPath,
     Quiet,
     SamplesPath,
@@ -56,6 +57,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    isa: Isa = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -63,6 +65,7 @@ def verify(
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,
+            isa=isa,
             seed=seed,
             progress=progress,
             samples=samples,
@@ -95,6 +98,7 @@ def bench(
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the times as JSON.", show_default=False)
     ] = None,
+    isa: Isa = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -107,6 +111,7 @@ def bench(
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,
+            isa=isa,
             seed=seed,
             progress=progress,
             samples=samples,

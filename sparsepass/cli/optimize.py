@@ -8,6 +8,7 @@ import typer
 from sparsepass.cli.console import output, print_path, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
+    Isa,
     JsonFile,
     MaxError,
     ModelPath,
@@ -72,6 +73,7 @@ def optimize(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Choose and report, but write no model.")
     ] = False,
+    isa: Isa = None,
     seed: Seed = 0,
     max_bytes: Annotated[
         int, typer.Option(min=1, help="Refuse models whose weights take more memory.")
@@ -97,6 +99,7 @@ def optimize(
             profile=None if profile is None else MachineProfile.load(profile),
             measure=measure,
             dry_run=dry_run,
+            isa=isa,
             seed=seed,
             max_bytes=max_bytes,
             progress=progress,

@@ -9,10 +9,11 @@ import typer
 
 from sparsepass.errors import UsageError
 from sparsepass.pictures import ImageTransform
+from sparsepass.runtime.library import instruction_set
 from sparsepass.shapes import parse_shape
 
 __all__ = [
-    "ImageTransformText", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet",
+    "ImageTransformText", "Isa", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet",
     "SamplesPath", "Seed", "Shapes", "Threads", "check_target", "read_shapes", "read_transform",
 ]  # fmt: skip
 
@@ -64,6 +65,23 @@ ProfileFile = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the headline only.")]
+
+
+def check_isa(isa: str | None) -> str | None:
+    """Raise UsageError where this machine does not run ``isa``."""
+    return None if isa is None else instruction_set(isa)
+
+
+Isa = Annotated[
+    str | None,
+    typer.Option(
+        "--isa",
+        metavar="[baseline|avx2|avx512]",
+        callback=check_isa,
+        help="Instruction set of our kernels. Default: the widest that this machine runs.",
+        show_default=False,
+    ),
+]
 
 
 def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sparsepass.cli.console import print_path, progress_bars
-from sparsepass.cli.options import Quiet, Threads, check_target
+from sparsepass.cli.options import Isa, Quiet, Threads, check_target
 from sparsepass.profile import cached_path, cpu_name
 from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_set
@@ -17,6 +17,7 @@ __all__ = ["calibrate"]
 
 def calibrate(
     threads: Threads = 1,
+    isa: Isa = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -28,9 +29,9 @@ def calibrate(
     """Measure this machine (a minute or two), so that predictions are its own."""
     if out:
         check_target(out)
-    target = out or cached_path(cpu_name(), instruction_set(), threads)
+    target = out or cached_path(cpu_name(), instruction_set(isa), threads)
     with progress_bars(quiet) as progress:
-        options = RunOptions(threads=threads, progress=progress)
-        profile = measure_profile(threads, progress=options.step("measuring machine"))
+        done = RunOptions(threads=threads, progress=progress).step("measuring machine")
+        profile = measure_profile(threads, isa=isa, progress=done)
     profile.save(target)
     print_path("profile", target)

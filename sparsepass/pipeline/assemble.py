@@ -48,11 +48,11 @@ def tool_name() -> str:
     return f"sparsepass {version('sparsepass')}"
 
 
-def machine_of(cpu: str, threads: int) -> Machine:
-    """The machine this runs on."""
+def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:
+    """The machine this runs on; ``isa`` is what our kernels were told to use."""
     return Machine(
         cpu=cpu,
-        isa=instruction_set(),
+        isa=instruction_set(isa),
         cores=os.cpu_count() or 1,
         onnxruntime=onnxruntime.__version__,
         threads=threads,
@@ -64,7 +64,7 @@ def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
     return Analysis(
         tool=tool_name(),
         model=model_file(studied.prepared),
-        machine=machine_of(cpu_name(), options.threads),
+        machine=machine_of(cpu_name(), options.threads, options.isa),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied),
@@ -81,7 +81,7 @@ def report_of(
     return Report(
         tool=tool_name(),
         model=model_file(studied.prepared, outcome.candidate.size if outcome else None),
-        machine=machine_of(plan.machine, plan.threads),
+        machine=machine_of(plan.machine, plan.threads, options.isa),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied),

@@ -67,7 +67,7 @@ def compare_engines(
         plain = bound_run(runner(plain_session(original, threads=threads)), feed)
         plain()
     with naming(optimized):
-        ours = bound_run(runner(session(optimized, threads=threads)), feed)
+        ours = bound_run(runner(session(optimized, threads=threads, isa=options.isa)), feed)
         ours()
     runs: dict[str, Callable[[], object]] = {PLAIN: plain, OURS: ours}
     versions = {PLAIN: onnxruntime.__version__, OURS: version("sparsepass")}

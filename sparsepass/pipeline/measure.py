@@ -39,7 +39,7 @@ def measure(studied: Studied, bids: Bids, options: RunOptions) -> dict[str, tupl
             for name in settings[row, parameters]
         ]
         content = to_bytes(rewrite(studied, chosen, fused=False))
-        found = layer_times(content, names, feed, threads=threads, custom_ops=True)
+        found = layer_times(content, names, feed, threads=threads, custom_ops=True, isa=options.isa)
         times |= {(c.layer, row, parameters): found[c.layer] for c in chosen if c.layer in found}
         progress(done, 1 + len(settings))
     return {

@@ -60,6 +60,7 @@ def optimize(
     profile: MachineProfile | None = None,
     measure: bool = True,
     dry_run: bool = False,
+    isa: str | None = None,
     seed: int = 0,
     max_bytes: int = MOST_BYTES,
     progress: Progress = silent,
@@ -73,7 +74,8 @@ def optimize(
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network;
     without it predictions of ``profile`` decide.  A dry run chooses and neither rewrites nor
-    verifies: its ``model`` is the cleaned dense network.
+    verifies: its ``model`` is the cleaned dense network.  ``isa`` makes our kernels use a narrower
+    instruction set than this machine's: ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
@@ -82,6 +84,7 @@ def optimize(
         max_error = plan.max_error
     options = RunOptions(
         threads=threads,
+        isa=isa,
         seed=seed,
         progress=progress,
         samples=samples,
@@ -93,7 +96,8 @@ def optimize(
         measure=measure,
         dry_run=dry_run,
     )
-    found, warning = (profile, None) if profile else find(threads, instruction_set())
+    run_isa = instruction_set(isa)
+    found, warning = (profile, None) if profile else find(threads, run_isa)
     costs = CostModel(found)
     with naming(model):
         studied = study(model, options, block=costs.block, example_inputs=example_inputs)

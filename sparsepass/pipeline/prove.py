@@ -103,7 +103,7 @@ class Trials:
         if tiling and isinstance(batch, Batch):
             TileBatch(batch, tiling.micro_batch, tiling.until)(model)
         content = to_bytes(model)
-        opened = session(content, threads=self.options.threads)
+        opened = session(content, threads=self.options.threads, isa=self.options.isa)
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
     def prove(self, candidate: Candidate) -> Proof:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import platformdirs
 import pytest
 
 from models_in_text import normal, proto_of
 from sparsepass import profile
+from sparsepass.cli import profile as cli_profile
 from sparsepass.network import plain_session
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
@@ -197,6 +199,49 @@ def test_bench_prints_markdown_into_a_file(net, optimized, run):
         "ONNX Runtime",
         "sparsepass",
     ]
+
+
+@pytest.mark.parametrize("command", ["verify", "bench", "calibrate"])
+def test_an_instruction_set_that_is_not_here_is_one_line(command, net, optimized, run):
+    models = () if command == "calibrate" else (net, optimized)
+
+    code, said, complaints = run(command, *models, "--isa", "neon9")
+
+    assert (code, said) == (2, "")
+    assert len(complaints.splitlines()) == 1
+    assert "give one of baseline" in complaints
+
+
+def test_a_plan_is_made_verified_and_timed_with_narrower_kernels(net, run):
+    made, found = net.with_name("out.onnx"), net.with_name("r.json")
+    isa = ("--isa", "baseline")
+
+    steps = [
+        run("optimize", net, "-o", made, "--json", found, *isa, "--no-measure"),
+        run("verify", net, made, *isa),
+        run("bench", net, made, *isa, "--seconds", 0.1),
+    ]
+
+    assert [code for code, _, _ in steps] == [0, 0, 0]
+    assert Report.load(found).machine.isa == "baseline"
+    assert "baseline" in steps[0][1]
+
+
+def test_a_profile_is_kept_for_the_instruction_set_it_was_measured_with(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: tmp_path)
+    asked: list[str | None] = []
+
+    def measured(threads: int, *, isa: str | None, progress: object) -> MachineProfile:
+        asked.append(isa)
+        return profile.find(threads, "baseline")[0]
+
+    monkeypatch.setattr(cli_profile, "measure_profile", measured)
+
+    code, said, _ = run("calibrate", "--isa", "baseline")
+
+    assert (code, asked) == (0, ["baseline"])
+    assert profile.cached_path(profile.cpu_name(), "baseline", 1).exists()
+    assert "baseline-1.json" in said
 
 
 def test_inline_leaves_standard_operators_with_constant_weights(optimized, run):

@@ -113,6 +113,7 @@ CASES = {
     option("--max-error", "0.1"): "--samples",
     option("--max-bytes", "10"): "10 bytes",
     option("--image-transform", "size=x"): "size=x",
+    option("--isa", "avx9"): "does not run 'avx9'; give one of baseline",
 }
 
 

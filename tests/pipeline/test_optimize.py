@@ -1,6 +1,7 @@
 """The whole run, on small networks."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import onnx
@@ -18,7 +19,8 @@ from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.plan import PLAN_KEY, Choice, Plan
 from sparsepass.run import RunOptions
-from sparsepass.runtime import session
+from sparsepass.runtime import library, session
+from sparsepass.runtime.library import instruction_sets
 from sparsepass.runtime.ops import DOMAIN
 
 # Large enough that 95 % zeros win by a margin that no busy machine hides.
@@ -122,6 +124,29 @@ def test_the_saved_file_is_the_model(result, tmp_path):
         runner(session(path, threads=1))({"x": normal(2, 64, 28, 28)})["y"],
         with_library(result.model)["y"],
     )
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+def test_every_session_of_a_run_has_its_instruction_set(isa, monkeypatch):
+    module = import_module("sparsepass.runtime.session")
+    told: set[str | None] = set()
+
+    def register(options: object, wanted: str | None) -> None:
+        told.add(wanted)
+        library.register(options, wanted)
+
+    monkeypatch.setattr(module, "register", register)
+
+    made = sparsepass.optimize(network(), isa=isa)
+
+    assert told == {isa}
+    assert made.report.machine.isa == isa
+    assert made.report.verification.passed
+
+
+def test_an_instruction_set_that_is_not_here_is_refused():
+    with pytest.raises(UsageError, match="give one of baseline"):
+        sparsepass.optimize(network(), isa="avx9")
 
 
 def test_an_optimized_model_can_be_optimized_again(result):
