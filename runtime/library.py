@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sparsepass.errors import UsageError
+from sparsepass.target import Target, block_of
 from sparsepass.tuning import InstructionSet
 
-__all__ = ["instruction_set", "instruction_sets", "library_path", "register", "registered_ops"]
+__all__ = [
+    "instruction_set", "instruction_sets", "library_path", "register", "registered_ops", "target",
+]  # fmt: skip
 
 _NAMES = ("libsparsepass_ort.so", "libsparsepass_ort.dylib", "sparsepass_ort.dll")
 
@@ -71,6 +74,11 @@ def instruction_sets() -> tuple[InstructionSet, ...]:
     function.restype = ctypes.c_char_p
     known: tuple[InstructionSet, ...] = get_args(InstructionSet)
     return known[: known.index(function().decode()) + 1]
+
+
+def target(isa: str | None = None) -> Target:
+    """What work is counted for here; see ``instruction_set`` for ``isa``."""
+    return Target(instruction_set(isa), block_of(instruction_set()))
 
 
 @cache

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, Work
-from sparsepass.cost import FEATURES, block_of, features, kind
+from sparsepass.cost import FEATURES, features, kind
 from sparsepass.layer import Array
 from sparsepass.profile import MachineProfile, Rates, Transfer, cpu_name
 from sparsepass.run import Steps
-from sparsepass.runtime.library import instruction_set
+from sparsepass.runtime.library import target as target_of
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
 from sparsepass.runtime.sample_networks import (
     Candidate,
@@ -33,6 +33,7 @@ from sparsepass.runtime.sample_networks import (
     time_nodes,
 )
 from sparsepass.sparsity import ActivationStats, Stats, weight_stats
+from sparsepass.target import Target
 
 __all__ = ["fit", "measure_profile"]
 
@@ -72,7 +73,7 @@ def measure_profile(
     ``isa`` is the instruction set of our kernels, see ``session``.  It takes about a minute;
     ``progress`` gets the number of networks done and of all.
     """
-    rng = np.random.default_rng(0)
+    target, rng = target_of(isa), np.random.default_rng(0)
     # Layers of a network are of similar size: small ones find their data in the caches.
     shapes = sorted(sample_shapes(), key=lambda shape: shape.map_size)
     firsts = range(0, len(shapes), NETWORK_LAYERS)
@@ -81,7 +82,7 @@ def measure_profile(
     for done, first in enumerate(firsts):
         progress(done, len(firsts) + 1)
         numbered = range(first, min(first + NETWORK_LAYERS, len(shapes)))
-        batch = [c for index in numbered for c in candidates(index, shapes[index], rng)]
+        batch = [c for index in numbered for c in candidates(index, shapes[index], target, rng)]
         timed = time_candidates(batch, threads, rng, isa)
         found += [(c, timed.nodes[c.node]) for c in batch if c.node in timed.nodes]
         for operator, pairs in timed.passes.items():
@@ -89,11 +90,11 @@ def measure_profile(
     progress(len(firsts), len(firsts) + 1)
     unblocked = time_operators(threads, rng)
     progress(len(firsts) + 1, len(firsts) + 1)
-    rates, errors = fit_all(found)
+    rates, errors = fit_all(found, target.block)
     return MachineProfile(
         cpu=cpu_name(),
-        isa=instruction_set(isa),
-        block=block_of(instruction_set()),
+        isa=target.isa,
+        block=target.block,
         threads=threads,
         onnxruntime=_ort.__version__,
         date=date.today().isoformat(),
@@ -110,7 +111,9 @@ def measure_profile(
     )
 
 
-def candidates(index: int, shape: Shape, rng: np.random.Generator) -> Iterator[Candidate]:
+def candidates(
+    index: int, shape: Shape, target: Target, rng: np.random.Generator
+) -> Iterator[Candidate]:
     """What to time for one shape: the dense layer once, every other algorithm for each weight."""
     zeros = INPUT_ZEROS[index % len(INPUT_ZEROS)]
     for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, SPARSITIES)):
@@ -118,9 +121,9 @@ def candidates(index: int, shape: Shape, rng: np.random.Generator) -> Iterator[C
         for row in ALGORITHMS:
             if row.prices or (row is DENSE and which > 0):
                 continue
-            if row.refuse(layer, stats):
+            if row.refuse(layer, stats, target):
                 continue
-            for number, option in enumerate(row.options(layer, stats)):
+            for number, option in enumerate(row.options(layer, stats, target)):
                 packed = row.pack(layer, stats, option.parameters)
                 node = f"{layer.name}.{row.name}.{number}"
                 if packed is None or isinstance(packed, Packed):
@@ -190,10 +193,9 @@ def moved(operator: str, channels: int, size: int) -> float:
 
 
 def fit_all(
-    found: Sequence[tuple[Candidate, float]],
+    found: Sequence[tuple[Candidate, float]], block: int
 ) -> tuple[dict[str, dict[str, Rates]], list[float]]:
     """Prices by algorithm and kind, and the errors of all samples."""
-    block = block_of(instruction_set())
     by_kind: dict[tuple[str, str], list[tuple[Work, float]]] = defaultdict(list)
     for candidate, time in found:
         key = candidate.row.name, kind(candidate.row, candidate.layer, block)

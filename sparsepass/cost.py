@@ -13,8 +13,9 @@ from sparsepass.errors import PlanError
 from sparsepass.graph.layout import convolution_ends
 from sparsepass.layer import Layer
 from sparsepass.profile import MachineProfile, Rates, Transfer
+from sparsepass.target import Target, block_of
 
-__all__ = ["FEATURES", "CostModel", "block_of", "features", "kind"]
+__all__ = ["FEATURES", "CostModel", "features", "kind"]
 
 # What has a price, in the order of ``features``.
 FEATURES = (
@@ -35,11 +36,6 @@ def features(work: Work) -> tuple[float, ...]:
         work.weight_bytes / MILLION,
         work.copied_bytes / MILLION,
     )
-
-
-def block_of(isa: str) -> int:
-    """Channels that ONNX Runtime keeps together in its blocked layout."""
-    return 16 if isa == "avx512" else 8
 
 
 def kind(row: Algorithm, layer: Layer, block: int) -> str:
@@ -66,9 +62,10 @@ class CostModel:
     profile: MachineProfile
 
     @property
-    def block(self) -> int:
-        """Channels of a block of ONNX Runtime's layout on this machine."""
-        return self.profile.block or block_of(self.profile.isa)
+    def target(self) -> Target:
+        """What the work is counted for that the prices were fitted to."""
+        profile = self.profile
+        return Target(profile.isa, profile.block or block_of(profile.isa))
 
     def knows(self, algorithm_name: str) -> bool:
         """Tell whether the profile has prices for an algorithm."""
@@ -76,8 +73,9 @@ class CostModel:
 
     def price(self, row: Algorithm, layer: Layer, option: Option) -> float:
         """Microseconds of one option; a chain costs what its dense layers cost."""
-        parts = [(part, dense_work(part)) for part in option.chain] or [(layer, option.work)]
-        return sum(self.predict(row.priced_as, part, work) for part, work in parts)
+        parts = [(part, dense_work(part, self.target.block)) for part in option.chain]
+        counted = parts or [(layer, option.work)]
+        return sum(self.predict(row.priced_as, part, work) for part, work in counted)
 
     def predict(self, algorithm_name: str, layer: Layer, work: Work) -> float:
         """Microseconds of one layer inside a network, without layout changes.
@@ -99,7 +97,7 @@ class CostModel:
                 "run sparsepass calibrate"
             )
         most = max(known.values(), key=lambda rates: rates.samples)
-        return known.get(kind(row, layer, self.block), most)
+        return known.get(kind(row, layer, self.target.block), most)
 
     def to_blocked(self, size: float) -> float:
         """Microseconds to bring a tensor of ``size`` bytes into ONNX Runtime's blocked layout."""

@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
+from sparsepass.tuning import InstructionSet
 
 __all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "find"]
 
@@ -62,7 +63,7 @@ class MachineProfile(_Value):
 
     version: Literal[1] = 1
     cpu: str
-    isa: str
+    isa: InstructionSet
     block: int | None = None
     threads: int = Field(ge=1)
     onnxruntime: str

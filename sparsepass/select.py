@@ -23,6 +23,7 @@ from sparsepass.layer import Layer
 from sparsepass.plan import Bid, Choice, Offer, Refusal
 from sparsepass.sensitivity import Response
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -43,24 +44,27 @@ SOLVER_SECONDS = 60.0
 def bid(
     layer: Layer,
     stats: Stats,
+    target: Target,
     costs: CostModel,
     refuse: Callable[[Algorithm], str | None] = lambda row: None,
 ) -> tuple[Bid, ...]:
     """Every algorithm's offers for a layer, or its refusal, in the order of the table.
 
+    ``target`` is where the layer will run; work is counted as the prices of ``costs`` were fitted.
     ``refuse`` may add reasons of the caller's own, such as an opset that is too old.
     """
-    return tuple(b for row in ALGORITHMS for b in bids_of(row, layer, stats, costs, refuse))
+    return tuple(b for row in ALGORITHMS for b in bids_of(row, layer, stats, target, costs, refuse))
 
 
 def bids_of(
     row: Algorithm,
     layer: Layer,
     stats: Stats,
+    target: Target,
     costs: CostModel,
     refuse: Callable[[Algorithm], str | None],
 ) -> Sequence[Bid]:
-    reason = row.refuse(layer, stats) or refuse(row)
+    reason = row.refuse(layer, stats, target) or refuse(row)
     if reason is None and not costs.knows(row.priced_as):
         reason = "no prices in the machine profile: run sparsepass calibrate"
     if reason is not None:
@@ -72,7 +76,7 @@ def bids_of(
             predicted=costs.price(row, layer, option),
             error=option.error,
         )
-        for option in row.options(layer, stats)
+        for option in row.options(layer, stats, costs.target)
     ]
 
 

@@ -27,6 +27,7 @@ from sparsepass.network import Run, plain_session, runner
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 __all__ = ["Probe", "Response", "output_errors", "relative_error", "responses"]
 
@@ -117,6 +118,7 @@ def responses(
     model: ir.Model,
     layers: Iterable[Layer],
     stats: Mapping[str, Stats],
+    target: Target,
     samples: Samples,
     options: RunOptions = DEFAULTS,
 ) -> dict[str, Response]:
@@ -129,7 +131,7 @@ def responses(
     probes: dict[tuple[str, int], Probe] = {}
     errors: dict[tuple[str, int], float] = {}
     for layer in layers:
-        for number, (probe, error) in enumerate(probes_of(layer, stats[layer.name])):
+        for number, (probe, error) in enumerate(probes_of(layer, stats[layer.name], target)):
             probes[layer.name, number] = probe
             errors[layer.name, number] = error
     if not probes:
@@ -142,13 +144,13 @@ def responses(
     return {name: Response(tuple(sorted(found))) for name, found in points.items()}
 
 
-def probes_of(layer: Layer, stats: Stats) -> list[tuple[Probe, float]]:
+def probes_of(layer: Layer, stats: Stats, target: Target) -> list[tuple[Probe, float]]:
     """The approximations that are nearest to ``PROBED_ERRORS``, with their errors."""
     found = [
         (Probe(layer, partial(row.approximate, layer, stats, option.parameters)), option.error)
         for row in ALGORITHMS
-        if row.approximate and row.refuse(layer, stats) is None
-        for option in row.options(layer, stats)
+        if row.approximate and row.refuse(layer, stats, target) is None
+        for option in row.options(layer, stats, target)
         if option.error > 0
     ]
     nearest = {

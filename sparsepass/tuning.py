@@ -53,6 +53,12 @@ class Tuning(_Value):
     unbounded_bytes: int
     few_weights: int
     panel_reuse: float
+    list_panel_share: float
+    list_multiply_cycles: float
+    list_weight_cycles: float
+    list_row_cycles: float
+    list_entry_cycles: float
+    list_entry_vector_cycles: float
     # depthwise
     depthwise_rows: int
     # activation-sparse

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from sparsepass.algorithms import DENSE, Work, algorithm, dense_work
-from sparsepass.cost import FEATURES, CostModel, block_of, features, kind
+from sparsepass.cost import FEATURES, CostModel, features, kind
 from sparsepass.errors import PlanError
 from sparsepass.layer import Layer
 from sparsepass.profile import Rates, Transfer
 from sparsepass.sparsity import Moments, Stats, weight_stats
+from sparsepass.target import Target, block_of
 from test_profile import profile_of
 
 FREE = dict.fromkeys(FEATURES, 0.0) | {"samples": 9, "median_error": 0.1, "worst_error": 0.3}
@@ -102,10 +103,10 @@ def test_a_chain_costs_what_its_dense_layers_cost():
         profile_of(rates={"dense": {"spatial": rates(macs=1e6), "pointwise": rates(nodes=1e9)}})
     )
 
-    option = row.options(layer, stats)[0]
+    option = row.options(layer, stats, model.target)[0]
 
     rank = option.parameters["rank"]
-    first = dense_work(replace(layer, weight=layer.weight[:rank]))
+    first = dense_work(replace(layer, weight=layer.weight[:rank]), model.target.block)
     assert model.price(row, layer, option) == pytest.approx(first.macs + first.idle_macs + 1e9)
 
 
@@ -124,9 +125,9 @@ def test_layout_changes_and_passes_are_priced_by_their_bytes():
 
 
 def test_the_block_of_a_profile_goes_before_that_of_its_instruction_set():
-    blocks = [CostModel(profile_of(isa="avx2", block=block)).block for block in (None, 16)]
+    targets = [CostModel(profile_of(isa="avx2", block=block)).target for block in (None, 16)]
 
-    assert blocks == [8, 16]
+    assert targets == [Target("avx2", 8), Target("avx2", 16)]
 
 
 def test_the_block_is_that_of_the_instruction_set():

@@ -84,7 +84,7 @@ def algorithms(choices) -> dict[str, str]:
 def test_every_algorithm_bids_or_says_why_not():
     layer = layer_of(kept=0.3)
 
-    bids = bid(layer, Stats(weight_stats(layer)), COSTS)
+    bids = bid(layer, Stats(weight_stats(layer)), COSTS.target, COSTS)
 
     assert list(dict.fromkeys(b.algorithm for b in bids)) == [row.name for row in ALGORITHMS]
     assert bids[0].kind == "offer"
@@ -94,7 +94,7 @@ def test_the_caller_may_refuse_too():
     layer = layer_of(kept=0.3)
 
     bids = bid(
-        layer, Stats(weight_stats(layer)), COSTS,
+        layer, Stats(weight_stats(layer)), COSTS.target, COSTS,
         lambda row: "opset too old" if row.name == CUSTOM else None,
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_an_algorithm_that_was_not_measured_is_refused():
     layer = layer_of(kept=0.3)
     costs = CostModel(profile_of())
 
-    bids = bid(layer, Stats(weight_stats(layer)), costs)
+    bids = bid(layer, Stats(weight_stats(layer)), costs.target, costs)
 
     refused = next(b for b in bids if b.algorithm == CUSTOM)
     assert isinstance(refused, Refusal)

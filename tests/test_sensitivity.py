@@ -11,7 +11,9 @@ from sparsepass.graph import layers
 from sparsepass.run import RunOptions
 from sparsepass.samples import inputs_of, random_samples
 from sparsepass.sensitivity import Probe, Response, output_errors, relative_error, responses
+from sparsepass.target import Target
 
+TARGET = Target("avx512", 16)
 # The two convolutions share a weight, the second has no bias of its own.
 NETWORK = """
     <ir_version: 8, opset_import: ["": 17]>
@@ -59,7 +61,7 @@ def test_last_layer_answers_one_to_one_and_all_calls_are_reported(monkeypatch):
     calls = []
     options = RunOptions(progress=lambda stage, done, total: calls.append((done, total)))
 
-    answers = responses(model, found, stats, samples, options)
+    answers = responses(model, found, stats, TARGET, samples, options)
 
     # The output of conv2 is the network's: its error, in the calibration samples, is the expected.
     for layer_error, change in answers["conv2"].points:
@@ -71,7 +73,7 @@ def test_last_layer_answers_one_to_one_and_all_calls_are_reported(monkeypatch):
 def test_layers_without_moments_have_no_response():
     model, found, samples = network()
 
-    assert responses(model, found, calibrate(model, found, samples), samples) == {}
+    assert responses(model, found, calibrate(model, found, samples), TARGET, samples) == {}
 
 
 def test_response_goes_through_its_points_and_is_proportional_beyond():

@@ -36,9 +36,10 @@ NATIVE_NUMBERS = {
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
 }  # fmt: skip
 COUNTED_NUMBERS = {
-    "lanes and registers": {"LANES", "NARROW_LANES", "SHARING_KERNELS"},
+    "lanes and registers": {"LEAST_LANES", "MOST_VECTORS", "SHARING_KERNELS", "UNIT"},
     "layouts": {"CHANNEL_STEP", "DOT_BYTES"},
-    "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_FILTERS"},
+    "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_BLOCKS"},
+    "the machine": {"FIRST_LEVEL"},
     "mathematics": {"STRIDES"},
 }
 
@@ -68,7 +69,7 @@ def test_every_named_number_is_in_the_table_or_was_not_measured():
 
 @pytest.mark.parametrize("name", constants())
 def test_every_constant_is_used(name):
-    uses = rf"\b(tuning_?\.|Tuning::|counted\(\)\.){name}\b"
+    uses = rf"\b(tuning_?\.|Tuning::){name}\b"
 
     assert any(re.search(uses, path.read_text("utf-8")) for path in [*SOURCES, *ALGORITHMS])
 

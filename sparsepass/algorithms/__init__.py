@@ -26,6 +26,7 @@ from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
 from sparsepass.algorithms.work import dense_work
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 __all__ = [
     "ALGORITHMS",
@@ -63,10 +64,14 @@ def algorithm(name: str) -> Algorithm | None:
 
 
 def held_bytes(
-    layer: Layer, stats: Stats, algorithm_name: str, parameters: Mapping[str, int]
+    layer: Layer,
+    stats: Stats,
+    target: Target,
+    algorithm_name: str,
+    parameters: Mapping[str, int],
 ) -> float:
     """About the bytes of the layer's weight in the form that the algorithm's kernel holds."""
     row = algorithm(algorithm_name)
-    options = row.options(layer, stats) if row else ()
+    options = row.options(layer, stats, target) if row else ()
     held = (o.work.weight_bytes for o in options if dict(o.parameters) == dict(parameters))
     return next(held, float(layer.weight.nbytes))

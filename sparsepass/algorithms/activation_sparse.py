@@ -9,8 +9,6 @@ from collections.abc import Mapping
 
 from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import (
-    LANES,
-    counted,
     dense_pack,
     read_bytes,
     refuse_all_but_planar,
@@ -18,48 +16,49 @@ from sparsepass.algorithms.work import (
 )
 from sparsepass.layer import Layer
 from sparsepass.sparsity import ActivationStats, Stats
+from sparsepass.target import Target
+from sparsepass.tuning import Tuning
 
 __all__ = ["CPO", "CPS"]
 
-# Most channels that are encoded together, and those that share a word of CPS
-# (runtime/native/kernels/activation_kernel.h).
-CHUNK_CHANNELS, GROUP_CHANNELS = 64, 16
+# Most channels that are encoded together, those that share a word of CPS, and filters that a
+# non-zero is multiplied by at a time (runtime/native/kernels/activation_kernel.h).
+CHUNK_CHANNELS, GROUP_CHANNELS, UNIT = 64, 16, 16
 # Rows that share a word of CPS in the paper.
 GROUP_ROWS = 4
 
 
-def refuse_activation(layer: Layer, stats: Stats) -> str | None:
+def refuse_activation(layer: Layer, stats: Stats, target: Target) -> str | None:
     if reason := refuse_all_but_planar(layer):
         return reason
     if layer.is_depthwise:
         return "depthwise: nothing shares an encoded input"
     if stats.input is None:
         return "zeros of its input are not known: give --samples"
-    if stats.input.zeros_p90 < (needed := 1 - break_even_density(layer)):
+    if stats.input.zeros_p90 < (needed := 1 - break_even_density(layer, target.tuning)):
         return (
             f"only {stats.input.zeros_mean:.0%} of its input is zero; it pays from {needed:.0%} on"
         )
     return None
 
 
-def break_even_density(layer: Layer) -> float:
+def break_even_density(layer: Layer, tuning: Tuning) -> float:
     """The share of non-zeros above which the ops take their dense path.
 
     In vector multiply-adds for one output pixel and one vector of filters, as in the native library
     (runtime/native/activation_sparse/activation.cc).
     """
-    tuning = counted()
     channels, filters = layer.channels // layer.groups, layer.filters // layer.groups
-    vectors, kernel = math.ceil(filters / LANES), math.prod(layer.kernel)
+    vectors, kernel = math.ceil(filters / UNIT), math.prod(layer.kernel)
     sweep = layer.kernel == (3, 3) and layer.strides == layer.dilations == (1, 1)
     chunks = math.ceil(channels / tuning.chunk_channels)
-    chunk_channels = round_up(math.ceil(channels / chunks), LANES)
+    chunk_channels = round_up(math.ceil(channels / chunks), UNIT)
     block = 1 if sweep else min(vectors, tuning.gather_vectors)
-    is_near = 4 * kernel * chunk_channels * block * LANES <= tuning.near_weight_bytes
+    is_near = 4 * kernel * chunk_channels * block * UNIT <= tuning.near_weight_bytes
     nonzero = tuning.near_weight_multiplies if is_near else tuning.far_weight_multiplies
     visit = tuning.sweep_visit_multiplies if sweep else tuning.gather_visit_multiplies
     encode = tuning.encode_multiplies * channels * math.prod(layer.strides) / filters
-    dense = layer.taps * filters / (vectors * LANES)
+    dense = layer.taps * filters / (vectors * UNIT)
     rest = dense - tuning.finish_multiplies - visit * math.ceil(channels / chunk_channels) - encode
     return max(0.0, rest / (nonzero * layer.taps))
 
@@ -70,9 +69,9 @@ def expected_density(stats: ActivationStats, break_even: float) -> float:
     return sum(d if d <= break_even else 1.0 for d in densities) / len(densities)
 
 
-def activation_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
+def activation_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
     assert stats.input is not None
-    density = expected_density(stats.input, break_even_density(layer))
+    density = expected_density(stats.input, break_even_density(layer, target.tuning))
     return (
         Option(
             Work(
@@ -80,7 +79,7 @@ def activation_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
                 input_bytes=read_bytes(layer),
                 output_bytes=4 * layer.output_size,
                 weight_bytes=4 * layer.weight.size,
-                moves=layer.input_size / LANES,
+                moves=layer.input_size / target.lanes,
                 copied_bytes=6 * layer.input_size * density,
             )
         ),

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
 from sparsepass.algorithms.work import (
-    LANES,
     dense_pack,
     read_bytes,
     refuse_all_but_planar,
@@ -16,11 +15,12 @@ from sparsepass.algorithms.work import (
 )
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 __all__ = ["IM2COL", "MEC"]
 
 
-def refuse_im2col(layer: Layer, stats: Stats) -> str | None:
+def refuse_im2col(layer: Layer, stats: Stats, target: Target) -> str | None:
     if reason := refuse_all_but_planar(layer):
         return reason
     if layer.is_depthwise:
@@ -28,19 +28,19 @@ def refuse_im2col(layer: Layer, stats: Stats) -> str | None:
     return None
 
 
-def refuse_mec(layer: Layer, stats: Stats) -> str | None:
-    if reason := refuse_im2col(layer, stats):
+def refuse_mec(layer: Layer, stats: Stats, target: Target) -> str | None:
+    if reason := refuse_im2col(layer, stats, target):
         return reason
     if len(layer.kernel) < 2 or layer.kernel[0] <= layer.strides[0]:
         return "windows do not overlap vertically"
     return None
 
 
-def product_work(layer: Layer, copied: float) -> Work:
+def product_work(layer: Layer, copied: float, lanes: int) -> Work:
     """A product over ``copied`` floats; pixels or filters fill whole vectors."""
     performed = min(
-        layer.macs * round_up(layer.pixels, LANES) / layer.pixels,
-        layer.macs * round_up(layer.filters, LANES) / layer.filters,
+        layer.macs * round_up(layer.pixels, lanes) / layer.pixels,
+        layer.macs * round_up(layer.filters, lanes) / layer.filters,
     )
     return Work(
         macs=layer.macs,
@@ -63,12 +63,12 @@ def mec_floats(layer: Layer) -> int:
     return layer.batch * layer.output_spatial[1] * height * layer.kernel[1] * layer.channels
 
 
-def im2col_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    return (Option(product_work(layer, im2col_floats(layer))),)
+def im2col_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+    return (Option(product_work(layer, im2col_floats(layer), target.lanes)),)
 
 
-def mec_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    return (Option(product_work(layer, mec_floats(layer))),)
+def mec_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+    return (Option(product_work(layer, mec_floats(layer), target.lanes)),)
 
 
 def im2col_paper(layer: Layer, stats: Stats) -> float:

@@ -20,6 +20,7 @@ from sparsepass.algorithms.row import Algorithm, Factor, Option, Work
 from sparsepass.algorithms.work import read_bytes
 from sparsepass.layer import Array, Epilogue, Layer
 from sparsepass.sparsity import Moments, Statistic, Stats
+from sparsepass.target import Target
 
 __all__ = ["LOW_RANK", "candidate_ranks", "merged", "output_factors", "rank_options"]
 
@@ -34,7 +35,7 @@ def low_rank_statistics(layer: Layer) -> frozenset[Statistic]:
     return frozenset({"output moments"}) if ranked else frozenset()
 
 
-def refuse_low_rank(layer: Layer, stats: Stats) -> str | None:
+def refuse_low_rank(layer: Layer, stats: Stats, target: Target) -> str | None:
     if layer.op_type != "Conv":
         return "not a convolution"
     if layer.groups > 1:
@@ -46,7 +47,7 @@ def refuse_low_rank(layer: Layer, stats: Stats) -> str | None:
     return None
 
 
-def low_rank_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
+def low_rank_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
     assert stats.output is not None
     return tuple(
         Option(low_rank_work(layer, rank), {"rank": rank}, error, low_rank_chain(layer, rank))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sparsepass.layer import Array, Layer
 from sparsepass.sparsity import Statistic, Stats
+from sparsepass.target import Target
 
 __all__ = [
     "Algorithm", "Attribute", "Constant", "Factor", "Numerics", "Option", "Packed", "Payload",
@@ -27,7 +28,7 @@ class Work:
 
     ``macs`` are useful multiply-adds, ``idle_macs`` those that vector lanes do for nothing at the
     edges of the map; ``moves`` are loads, stores and turns of the inner loop around them, in
-    vectors of ``LANES``.  Bytes are what has to move once, ``copied_bytes`` what is rearranged
+    vectors of the target.  Bytes are what has to move once, ``copied_bytes`` what is rearranged
     before; ``nodes`` is how many nodes of the graph do it.
     """
 
@@ -90,7 +91,8 @@ class Algorithm:
     """One way to compute a convolution.
 
     ``refuse`` returns the reason a layer is out of reach, or None.  ``options`` lists the settings
-    worth pricing, with counted work; turning counts into time is the cost model's business.
+    worth pricing, with the work counted that a target does; turning counts into time is the cost
+    model's business.
     ``pack`` prepares the weight for one of them, and what it returns says how the layer is
     rewritten.  ``op`` is the custom op, empty where ONNX Runtime's own ops do the work.
 
@@ -106,8 +108,8 @@ class Algorithm:
 
     name: str
     numerics: Numerics
-    refuse: Callable[[Layer, Stats], str | None]
-    options: Callable[[Layer, Stats], tuple[Option, ...]]
+    refuse: Callable[[Layer, Stats, Target], str | None]
+    options: Callable[[Layer, Stats, Target], tuple[Option, ...]]
     pack: Callable[[Layer, Stats, Mapping[str, int]], Payload]
     op: str = ""
     source: str = ""

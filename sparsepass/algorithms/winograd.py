@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping
 
 from sparsepass.algorithms.row import Algorithm, Option, Packed, Work
-from sparsepass.algorithms.work import LANES, dense_pack, read_bytes, refuse_all_but_planar
+from sparsepass.algorithms.work import dense_pack, read_bytes, refuse_all_but_planar
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 __all__ = ["WINOGRAD_2", "WINOGRAD_4"]
 
@@ -38,15 +39,15 @@ def refuse_winograd(layer: Layer, taps: tuple[int, ...]) -> str | None:
     return None
 
 
-def refuse_winograd_2(layer: Layer, stats: Stats) -> str | None:
+def refuse_winograd_2(layer: Layer, stats: Stats, target: Target) -> str | None:
     return refuse_winograd(layer, (3,))
 
 
-def refuse_winograd_4(layer: Layer, stats: Stats) -> str | None:
+def refuse_winograd_4(layer: Layer, stats: Stats, target: Target) -> str | None:
     return refuse_winograd(layer, (3, 4))
 
 
-def winograd_work(layer: Layer, outputs: int) -> Work:
+def winograd_work(layer: Layer, outputs: int, lanes: int) -> Work:
     """The products of the transformed tiles of ``outputs`` squared; transforms count as moves."""
     height, width = layer.output_spatial
     tiles = layer.batch * math.ceil(height / outputs) * math.ceil(width / outputs)
@@ -63,17 +64,17 @@ def winograd_work(layer: Layer, outputs: int) -> Work:
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * products,
         idle_macs=tiles * products - useful,
-        moves=turned * tile / LANES,
+        moves=turned * tile / lanes,
         copied_bytes=4 * turned,
     )
 
 
-def winograd_2_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    return (Option(winograd_work(layer, 2)),)
+def winograd_2_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+    return (Option(winograd_work(layer, 2, target.lanes)),)
 
 
-def winograd_4_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
-    return (Option(winograd_work(layer, 4)),)
+def winograd_4_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+    return (Option(winograd_work(layer, 4, target.lanes)),)
 
 
 def pack_winograd(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:

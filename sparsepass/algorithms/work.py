@@ -4,11 +4,8 @@ import math
 
 from sparsepass.algorithms.row import Packed, Work
 from sparsepass.layer import Layer
-from sparsepass.tuning import Tuning, tuning_for
 
 __all__ = [
-    "LANES",
-    "counted",
     "dense_pack",
     "dense_work",
     "read_bytes",
@@ -16,32 +13,22 @@ __all__ = [
     "round_up",
 ]
 
-# Lanes of the vectors that work is counted in: a unit of our kernels, a block of ONNX Runtime's.
-LANES = 16
 # ONNX Runtime blocks channels that come in fours; others it leaves to a matrix product.
 CHANNEL_STEP = 4
-# Outputs that a dense kernel keeps in registers: pixels by filters (MLAS, blocked layout).
-DENSE_PIXELS, DENSE_FILTERS = 6, 64
+# Outputs that a dense kernel keeps in registers: pixels by blocks of filters (MLAS).
+DENSE_PIXELS, DENSE_BLOCKS = 6, 4
 
 
-def counted() -> Tuning:
-    """The constants that work is counted by: those of AVX-512, as ``LANES``.
-
-    The prices of a profile, fitted to work counted this way, stand for other instruction sets.
-    """
-    return tuning_for("avx512")
-
-
-def dense_work(layer: Layer) -> Work:
-    """The work of a dense convolution in the blocked layout of ONNX Runtime."""
+def dense_work(layer: Layer, block: int) -> Work:
+    """The work of a dense convolution in ONNX Runtime's layout of ``block`` channels."""
     channels, filters = layer.weight.shape[1], layer.filters // layer.groups
     performed = float(layer.macs)
     if len(layer.kernel) == 2 and layer.is_depthwise:
-        performed *= round_up(layer.groups, LANES) / layer.groups
-    elif len(layer.kernel) == 2 and (channels < LANES or channels % CHANNEL_STEP == 0):
+        performed *= round_up(layer.groups, block) / layer.groups
+    elif len(layer.kernel) == 2 and (channels < block or channels % CHANNEL_STEP == 0):
         # Fewer channels than a block are read from NCHW, and need not be filled up.
-        filled = round_up(channels, LANES) if channels >= LANES else channels
-        performed *= filled / channels * round_up(filters, LANES) / filters
+        filled = round_up(channels, block) if channels >= block else channels
+        performed *= filled / channels * round_up(filters, block) / filters
     tiles = layer.batch * row_tiles(layer) * layer.taps * layer.groups
     return Work(
         macs=layer.macs,
@@ -49,7 +36,7 @@ def dense_work(layer: Layer) -> Work:
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * layer.weight.size,
         idle_macs=performed - layer.macs,
-        moves=tiles * math.ceil(filters / DENSE_FILTERS),
+        moves=tiles * math.ceil(filters / (DENSE_BLOCKS * block)),
     )
 
 

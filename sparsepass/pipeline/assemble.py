@@ -39,6 +39,7 @@ from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
 from sparsepass.select import quality
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 __all__ = ["analysis_of", "latency", "machine_of", "report_of", "tool_name"]
 
@@ -179,20 +180,22 @@ def layer_report(
         now=time_of(bids, choice.algorithm, choice.parameters),
         dense_bytes=layer.weight.nbytes,
         packed_bytes=packed_bytes(studied, layer, choice),
-        memory_bytes=round(held_bytes(layer, stats, choice.algorithm, choice.parameters)),
-        workspace_bytes=workspace_bytes(layer, stats),
+        memory_bytes=round(
+            held_bytes(layer, stats, studied.target, choice.algorithm, choice.parameters)
+        ),
+        workspace_bytes=workspace_bytes(layer, stats, studied.target),
         paper_workspace_bytes=paper_workspace_bytes(layer, stats),
         epilogue=epilogue_text(layer.epilogue),
         fate=fate,
     )
 
 
-def workspace_bytes(layer: Layer, stats: Stats) -> dict[str, int]:
+def workspace_bytes(layer: Layer, stats: Stats, target: Target) -> dict[str, int]:
     """What algorithms that take the layer hold of the input of one image."""
     return {
         row.name: round(row.workspace(layer, stats))
         for row in ALGORITHMS
-        if row.workspace and row.refuse(layer, stats) is None
+        if row.workspace and row.refuse(layer, stats, target) is None
     }
 
 

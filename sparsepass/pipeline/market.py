@@ -47,7 +47,7 @@ class Market:
     def weight_bytes(self, layer: Layer, offer: Offer) -> float:
         """Bytes that the layer's weight would take in memory."""
         stats = self.studied.stats[layer.name]
-        return held_bytes(layer, stats, offer.algorithm, offer.parameters)
+        return held_bytes(layer, stats, self.studied.target, offer.algorithm, offer.parameters)
 
     def output_error(self, choice: Choice) -> float:
         """What a choice was expected to do to the outputs."""
@@ -62,7 +62,11 @@ def open_market(studied: Studied, costs: CostModel, options: RunOptions) -> Mark
     opset = studied.prepared.opset
     bids: Bids = {
         layer.name: bid(
-            layer, studied.stats[layer.name], costs, refuse=lambda row: refuse_opset(row, opset)
+            layer,
+            studied.stats[layer.name],
+            studied.target,
+            costs,
+            refuse=lambda row: refuse_opset(row, opset),
         )
         for layer in studied.layers
     }
@@ -78,7 +82,8 @@ def output_responses(studied: Studied, bids: Bids, options: RunOptions) -> dict[
     if not hopeful:
         return {}
     samples = studied.held_out.take(RESPONSE_SAMPLES)
-    return responses(studied.prepared.model, hopeful, studied.stats, samples, options)
+    model, stats = studied.prepared.model, studied.stats
+    return responses(model, hopeful, stats, studied.target, samples, options)
 
 
 def lossy_could_win(bids: Sequence[Bid]) -> bool:

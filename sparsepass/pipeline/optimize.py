@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
-from sparsepass.cost import CostModel, block_of
+from sparsepass.cost import CostModel
 from sparsepass.model import MOST_BYTES, save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
@@ -96,11 +96,11 @@ def optimize(
         measure=measure,
         dry_run=dry_run,
     )
-    run_isa = instruction_set(isa)
-    found, warning = (profile, None) if profile else find(threads, run_isa)
+    here = instruction_set(isa)
+    found, warning = (profile, None) if profile else find(threads, here)
     costs = CostModel(found)
     with naming(model):
-        studied = study(model, options, block=costs.block, example_inputs=example_inputs)
+        studied = study(model, options, example_inputs)
         if plan is not None:
             check_plan(studied, plan)
         market = open_market(studied, costs, options)
@@ -140,9 +140,8 @@ def analyze(
         shapes=shapes or {},
         max_bytes=max_bytes,
     )
-    block = block_of(instruction_set())
     with naming(model):
-        studied = study(model, options, block=block, example_inputs=example_inputs)
+        studied = study(model, options, example_inputs)
     return analysis_of(studied, options)
 
 

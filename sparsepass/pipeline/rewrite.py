@@ -20,7 +20,6 @@ from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
 from sparsepass.runtime.lowering import add_functions, pairs, refuse_opset, replacement
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
-from sparsepass.sparsity import Stats
 
 __all__ = ["check_choices", "rewrite"]
 
@@ -42,19 +41,20 @@ def check_choices(studied: Studied, choices: Sequence[Choice]) -> None:
         if choice.layer in seen:
             raise PlanError(f"plan: layer {choice.layer!r} is there twice; remove one of them")
         seen.add(choice.layer)
-        check_choice(layer, studied.stats[layer.name], choice, studied.prepared.opset)
+        check_choice(studied, layer, choice)
 
 
-def check_choice(layer: Layer, stats: Stats, choice: Choice, opset: int) -> None:
+def check_choice(studied: Studied, layer: Layer, choice: Choice) -> None:
+    stats, target, opset = studied.stats[layer.name], studied.target, studied.prepared.opset
     row = algorithm(choice.algorithm)
     if row is None:
         raise PlanError(
             f"plan: layer {layer.name!r}: no algorithm is called {choice.algorithm!r}; "
             "give one that 'sparsepass info' lists"
         )
-    if reason := row.refuse(layer, stats) or refuse_opset(row, opset):
+    if reason := row.refuse(layer, stats, target) or refuse_opset(row, opset):
         raise PlanError(f"plan: {row.name} cannot compute {layer.name!r}: {reason}; write dense")
-    settings = [dict(option.parameters) for option in row.options(layer, stats)]
+    settings = [dict(option.parameters) for option in row.options(layer, stats, target)]
     if choice.parameters not in settings:
         raise PlanError(
             f"plan: layer {layer.name!r}: {row.name} is not offered with {choice.parameters}; "

@@ -15,6 +15,7 @@ from sparsepass.report.schema import PassRun
 from sparsepass.samples import InputSpec, Samples
 from sparsepass.shapes import Inferred
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -64,14 +65,14 @@ class Prepared:
 class Studied:
     """A prepared network that was measured; ``held_out`` samples were not calibrated on.
 
-    ``block`` is how many channels ONNX Runtime keeps together on the machine that is planned for.
+    ``target`` is where it will run.
     """
 
     prepared: Prepared
     stats: Mapping[str, Stats]
     calibration: Samples | None
     held_out: Samples
-    block: int
+    target: Target
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -82,4 +83,4 @@ class Studied:
     def layouts(self) -> "nx.DiGraph[str]":
         """The layouts between layers, see ``graph.layout_graph``."""
         prepared = self.prepared
-        return layout_graph(prepared.model, self.layers, prepared.known, block=self.block)
+        return layout_graph(prepared.model, self.layers, prepared.known, block=self.target.block)

@@ -16,6 +16,7 @@ from sparsepass.model import load, to_bytes
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.run import RunOptions
+from sparsepass.runtime.library import target
 from sparsepass.samples import InputSpec, Samples, inputs_of, load_samples, random_samples
 from sparsepass.shapes import infer
 from sparsepass.sparsity import Stats, weight_stats
@@ -34,19 +35,17 @@ RANDOM_SAMPLES = 4
 def study(
     source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     options: RunOptions,
-    *,
-    block: int,
     example_inputs: tuple[Any, ...] | None = None,
 ) -> Studied:
-    """Read a network and measure where it is sparse; see ``Studied`` for ``block``."""
-    prepared = read(source, options, example_inputs)
+    """Read a network and measure where it is sparse."""
+    prepared, here = read(source, options, example_inputs), target(options.isa)
     found = prepared.found.layers
     given = samples_for(prepared.inputs, options, MOST_SAMPLES)
     if options.samples is None:
-        return Studied(prepared, weights_of(found, options), None, given, block)
+        return Studied(prepared, weights_of(found, options), None, given, here)
     fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
     stats = calibrate(prepared.model, found, fitted, options, lossy=options.max_error > 0)
-    return Studied(prepared, stats, fitted, held_out, block)
+    return Studied(prepared, stats, fitted, held_out, here)
 
 
 def read(

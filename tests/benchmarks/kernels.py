@@ -8,6 +8,7 @@ docs/benchmarks/kernels.md are written from them.
 """
 
 import argparse
+import itertools
 import json
 import math
 import time
@@ -27,6 +28,7 @@ from rows import KernelRow
 from sparsepass.algorithms import ALGORITHMS, Algorithm
 from sparsepass.cli.console import progress_bars
 from sparsepass.layer import Layer
+from sparsepass.runtime.library import target
 from sparsepass.runtime.microbench import random_zeros
 from sparsepass.sparsity import Stats, weight_stats
 
@@ -94,7 +96,7 @@ def row_of(name: str) -> Algorithm:
 
 
 def measure(subject: Subject, name: str, isa: str) -> KernelRow:
-    work = row_of(name).options(subject.layer, subject.stats)[0].work
+    work = row_of(name).options(subject.layer, subject.stats, target(isa))[0].work
     taken = microseconds(name, isa, subject.problem)
     return KernelRow(
         machine=this_machine(1),
@@ -132,9 +134,9 @@ def subjects(networks: list[str], weight_zeros: float, input_zeros: float) -> li
 
 def runs(subject: Subject, sets: list[str]) -> Iterator[tuple[str, str]]:
     """What can compute a subject here: algorithm and instruction set."""
-    for name in native.algorithms():
-        if row_of(name).refuse(subject.layer, subject.stats) is None:
-            yield from ((name, isa) for isa in sets if native.is_here(isa))
+    for name, isa in itertools.product(native.algorithms(), filter(native.is_here, sets)):
+        if row_of(name).refuse(subject.layer, subject.stats, target(isa)) is None:
+            yield name, isa
 
 
 def main() -> None:

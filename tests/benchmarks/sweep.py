@@ -29,6 +29,7 @@ from sparsepass.pipeline.bench import OURS, PLAIN, compare_engines
 from sparsepass.pipeline.study import read
 from sparsepass.report.schema import LayerReport
 from sparsepass.run import Progress, RunOptions, silent
+from sparsepass.runtime.library import target
 from sparsepass.sparsity import Stats
 
 NETWORKS = ("resnet50", "mobilenet_v1", "vgg16")
@@ -85,7 +86,7 @@ def measure(
 
 def layer_row(layer: Layer, report: LayerReport) -> LayerRow:
     chosen, stats = report.chosen, Stats(report.weight, report.input)
-    options = algorithm(chosen.algorithm).options(layer, stats)
+    options = algorithm(chosen.algorithm).options(layer, stats, target())
     work = next(o.work for o in options if dict(o.parameters) == chosen.parameters)
     return LayerRow(
         name=report.name,

@@ -13,6 +13,7 @@ from sparsepass.runtime.ops import DOMAIN
 from sparsepass.samples import inputs_of, random_samples
 from sparsepass.shapes import infer
 from sparsepass.sparsity import Stats, weight_stats
+from sparsepass.target import Target
 
 
 def pruned(*shape: int, seed: int) -> np.ndarray:
@@ -52,7 +53,7 @@ def studied(model: ir.Model) -> Studied:
     found = layers(model, known)
     prepared = Prepared("test", model, b"", model, (), inputs_of(model), known, found)
     stats = {layer.name: Stats(weight_stats(layer)) for layer in found.layers}
-    return Studied(prepared, stats, None, random_samples(prepared.inputs), block=16)
+    return Studied(prepared, stats, None, random_samples(prepared.inputs), Target("avx512", 16))
 
 
 def test_two_sparse_convolutions_of_one_input_become_one_op():

@@ -22,6 +22,7 @@ from sparsepass.run import RunOptions
 from sparsepass.runtime import library, session
 from sparsepass.runtime.library import instruction_sets
 from sparsepass.runtime.ops import DOMAIN
+from sparsepass.tuning import tuning_for
 
 # Large enough that 95 % zeros win by a margin that no busy machine hides.
 NET = """
@@ -142,6 +143,15 @@ def test_every_session_of_a_run_has_its_instruction_set(isa, monkeypatch):
     assert told == {isa}
     assert made.report.machine.isa == isa
     assert made.report.verification.passed
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+def test_memory_is_that_of_the_form_that_runs(isa):
+    layer = sparsepass.optimize(network(), isa=isa, dry_run=True).report.layers[0]
+
+    kept = np.count_nonzero(pruned(64, 64, 3, 3, seed=1))
+    assert layer.chosen.algorithm == "spmm"
+    assert (layer.memory_bytes > 10 * kept) == tuning_for(isa).prefers_code
 
 
 def test_an_instruction_set_that_is_not_here_is_refused():
@@ -333,7 +343,7 @@ def test_an_add_of_two_layers_goes_to_the_one_that_becomes_an_op():
     }
     """
     model = model_of(text, w1=pruned(8, 8, 3, 3, seed=1), w2=normal(8, 8, 3, 3))
-    studied = study(model, RunOptions(), block=16)
+    studied = study(model, RunOptions())
 
     rewritten = rewrite(studied, [Choice(layer="left", algorithm="spmm")])
 
@@ -413,7 +423,7 @@ def opened(
 ) -> tuple[prove.Trials, prove.Candidate]:
     """The trials of a network, and a candidate that is right."""
     options = RunOptions(samples=samples(2), max_error=max_error)
-    trials = prove.open_trials(study(network(), options, block=16), options)
+    trials = prove.open_trials(study(network(), options), options)
     return trials, trials.make(result.plan.choices)
 
 

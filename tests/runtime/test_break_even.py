@@ -11,14 +11,13 @@ from native import INSTRUCTION_SETS, Conv, library
 
 from sparsepass.algorithms.activation_sparse import break_even_density
 from sparsepass.layer import Layer
+from sparsepass.tuning import tuning_for
 
-COUNTED = INSTRUCTION_SETS.index("avx512")
 
-
-def native_density(conv: Conv) -> float:
+def native_density(conv: Conv, isa: str) -> float:
     function = library().sparsepass_test_break_even
     function.restype = ctypes.c_double
-    return function(COUNTED, (ctypes.c_int64 * 13)(*astuple(conv)))
+    return function(INSTRUCTION_SETS.index(isa), (ctypes.c_int64 * 13)(*astuple(conv)))
 
 
 @given(
@@ -26,8 +25,9 @@ def native_density(conv: Conv) -> float:
     kernel=st.sampled_from([(1, 1), (3, 3), (1, 7), (5, 5), (7, 7)]),
     stride=st.sampled_from([(1, 1), (2, 2), (1, 2)]),
     dilation=st.sampled_from([(1, 1), (2, 2)]),
+    isa=st.sampled_from(INSTRUCTION_SETS),
 )
-def test_the_planner_turns_dense_where_the_library_does(sizes, kernel, stride, dilation):
+def test_the_planner_turns_dense_where_the_library_does(sizes, kernel, stride, dilation, isa):
     filters, channels, groups = sizes
     conv = Conv(filters * groups, channels, groups, *kernel, *stride, *dilation)
     layer = Layer(
@@ -36,4 +36,6 @@ def test_the_planner_turns_dense_where_the_library_does(sizes, kernel, stride, d
         np.zeros(conv.filters, np.float32),
     )  # fmt: skip
 
-    assert break_even_density(layer) == pytest.approx(native_density(conv), rel=1e-12)
+    counted = break_even_density(layer, tuning_for(isa))
+
+    assert counted == pytest.approx(native_density(conv, isa), rel=1e-12)

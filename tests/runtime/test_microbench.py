@@ -9,11 +9,13 @@ from sparsepass.algorithms import ALGORITHMS, DENSE
 from sparsepass.cost import kind
 from sparsepass.profile import Transfer
 from sparsepass.runtime import microbench
+from sparsepass.runtime.library import target
 from sparsepass.runtime.microbench import candidates, fit, fit_transfer, measure_profile
 from sparsepass.runtime.profiling import node_runs
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
 from sparsepass.runtime.sample_networks import Timed, medians, time_candidates
 
+TARGET = target()
 SMALL = (
     Shape(32, 16, 6, 3), Shape(16, 32, 6, 1, residual=True), Shape(3, 16, 6, 3, 2),
     Shape(16, 16, 6, 3, 1, 16), Shape(10, 6, 6, 1), Shape(16, 10, 0, 0), Shape(8, 8, 20, 3, axes=1),
@@ -47,7 +49,7 @@ def test_samples_hold_enough_layers_of_every_kind():
 @pytest.mark.parametrize("shape", SMALL, ids=str)
 def test_every_algorithm_is_timed_as_a_node_of_its_own(shape):
     rng = np.random.default_rng(0)
-    found = list(candidates(0, shape, rng))
+    found = list(candidates(0, shape, TARGET, rng))
 
     timed = time_candidates(found, 1, rng)
 
@@ -57,7 +59,7 @@ def test_every_algorithm_is_timed_as_a_node_of_its_own(shape):
 
 
 def test_dense_layers_are_timed_once_and_others_for_each_weight():
-    found = list(candidates(0, Shape(32, 16, 6, 3), np.random.default_rng(0)))
+    found = list(candidates(0, Shape(32, 16, 6, 3), TARGET, np.random.default_rng(0)))
 
     rows = Counter(c.row.name for c in found if c.node.endswith(".0"))
 
