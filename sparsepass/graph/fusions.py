@@ -58,7 +58,7 @@ def match(node: ir.Node, shapes: Mapping[str, ir.Shape], taken: AbstractSet[ir.N
         residual = other_operand(follower, node.outputs[0], shapes)
         if residual is not None:
             nodes.append(follower)
-    ending, epilogue = activation(nodes[-1], residual is not None)
+    ending, epilogue = activation_function(nodes[-1], residual is not None)
     if taken.isdisjoint(ending):
         return Fusion((*nodes, *ending), residual, epilogue)
     return Fusion(tuple(nodes), residual, Epilogue(residual=residual is not None))
@@ -95,14 +95,14 @@ def same_shape(left: ir.Shape, right: ir.Shape) -> bool:
     )
 
 
-def activation(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epilogue]:
+def activation_function(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epilogue]:
     """Return the nodes of a known activation of the output of ``node``, and the epilogue with it.
 
     Without one, no nodes.
     """
     if gated := gate(node):
-        curve = "Silu" if gated[0].op_type == "Sigmoid" else "HardSwish"
-        return gated, Epilogue(residual, curve)
+        smooth = "Silu" if gated[0].op_type == "Sigmoid" else "HardSwish"
+        return gated, Epilogue(residual, smooth)
     follower = sole_reader(node)
     epilogue = None if follower is None else of_one_node(follower, residual)
     if follower is None or epilogue is None:

@@ -13,9 +13,9 @@ import onnx_ir as ir
 from sparsepass.errors import PlanError
 from sparsepass.graph import Batch, nodes_before
 from sparsepass.passes import TileBatch
-from sparsepass.pipeline.prove import Candidate, Trials
 from sparsepass.pipeline.search import Outcome, faster
 from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.trials import Candidate, Trials
 from sparsepass.plan import Tiling
 from sparsepass.runtime.timing import interleave
 
@@ -69,8 +69,8 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
     before, (plain, after) = trials.time([whole, *found])
     if not (faster(after, plain) and faster(after, before)):
         return outcome
-    proof = trials.prove(found[0])
-    return Outcome(found[0], proof, before, after, outcome.fates) if proof.passed else outcome
+    verified = trials.verify(found[0])
+    return Outcome(found[0], verified, before, after, outcome.fates) if verified.passed else outcome
 
 
 def tiler(batch: Batch, tiling: Tiling) -> TileBatch:

@@ -16,7 +16,7 @@ from rounding import restriction
 
 from sparsepass.layer import Epilogue
 from sparsepass.runtime import library_path, ops
-from sparsepass.runtime.lowering import add_functions
+from sparsepass.runtime.replacements import add_functions
 from sparsepass.runtime.weight_forms import SPARSE
 
 IR_VERSION = 8  # the first with functions, which every supported ONNX Runtime reads

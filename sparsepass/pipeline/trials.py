@@ -28,8 +28,8 @@ from sparsepass.verify import Comparison, compare, rounding_tolerances
 
 __all__ = [
     "Candidate",
-    "Proof",
     "Trials",
+    "Verified",
     "is_lossy",
     "numerics_of",
     "open_batches",
@@ -54,7 +54,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Verified:
     """What was found of a candidate's outputs; ``relative`` is their relative error."""
 
     verification: Verification
@@ -106,7 +106,7 @@ class Trials:
         opened = session(content, threads=self.options.threads)
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
-    def prove(self, candidate: Candidate) -> Proof:
+    def verify(self, candidate: Candidate) -> Verified:
         """Compare a candidate with the original, and its run without our library.
 
         Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
@@ -125,8 +125,8 @@ class Trials:
             pair = (bodies, candidate.run) if lossy else (self.original.run, bodies)
             plain = self.compare(*pair, "comparing bodies").exact(tolerances)
             if not plain.passed:
-                return Proof(plain, compared.relative)
-        return Proof(found, compared.relative)
+                return Verified(plain, compared.relative)
+        return Verified(found, compared.relative)
 
     def compare(self, reference: Run, run: Run, stage: str) -> Comparison:
         """Compare two networks on all samples."""
