@@ -49,8 +49,8 @@ INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
 RESOLUTION = 1.0
 # Errors up to this one count by their squares; the rounds in which a fit finds out which do.
 USUAL_ERROR, FIT_ROUNDS = 0.05, 10
-# Operators that ONNX Runtime runs in either layout, at different speeds, and the maps to time
-# them on: channels and size.
+# Operators that ONNX Runtime runs in either layout, at different speeds, and the feature maps to
+# time them on: channels and size.
 OPERATORS = ("GlobalAveragePool", "GlobalMaxPool", "Resize")
 OPERATOR_MAPS = {
     "m0": (64, 56), "m1": (128, 28), "m2": (256, 14), "m3": (512, 7), "m4": (32, 48),

@@ -47,7 +47,7 @@ END = "ReduceMax"
 
 @dataclass(frozen=True)
 class SampleNode:
-    """One algorithm for one layer, as a node of the name ``node``."""
+    """One algorithm for one layer, timed as a node of the name ``node``."""
 
     node: str
     row: Algorithm

@@ -49,6 +49,7 @@ class Refusal(_Value):
 
 
 Answer = Offer | Refusal
+"""What an algorithm says of a layer."""
 
 
 class Choice(_Value):

@@ -31,8 +31,8 @@ _optimize = cast(Any, optimize)  # its types are partial
 
 __all__ = ["EXACT", "Limits", "Quality", "ask", "choose", "quality"]
 
-# What a predicted gain has to exceed at least, as a share of the dense time, and what a measured
-# one has to: the noise of a timing.
+# The least margin of a prediction, and the margin of a measurement, which is the noise of a timing.
+# Both are shares of the dense time.
 LEAST_MARGIN = 0.05
 NOISE = 0.02
 # Microseconds that decide between equal offers for the earlier row.
@@ -50,7 +50,7 @@ def ask(
 
     ``refuse`` may add reasons of the caller's own, such as an opset that is too old.
     """
-    return tuple(b for row in ALGORITHMS for b in answers_of(row, layer, stats, costs, refuse))
+    return tuple(a for row in ALGORITHMS for a in answers_of(row, layer, stats, costs, refuse))
 
 
 def answers_of(
@@ -80,9 +80,9 @@ def answers_of(
 class Limits:
     """What a plan has to keep to.
 
-    ``responses`` say what a layer's error does to the outputs (it passes unchanged where there is
-    none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
-    ``weight_bytes``.
+    ``responses`` say what a layer's error does to the outputs; without one it passes unchanged.
+    The squares of these errors add up to at most ``max_error`` squared.  ``max_bytes`` limits the
+    sum of ``weight_bytes``.
     """
 
     max_error: float = 0.0
@@ -108,9 +108,10 @@ def choose(
 ) -> tuple[Choice, ...]:
     """Return one choice per layer: the least time of the whole graph.
 
-    An offer replaces the dense one where it gains more than a margin: the larger of 5 % and the
-    median error of the prediction, or 2 % where both were measured.  Between equal offers the
-    earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
+    An offer has to be faster than the dense one by a margin, a share of the dense time.  Where both
+    were measured the margin is 2 %.  Else it is the median error of the prediction, at least 5 %.
+    Between equal offers the earlier row wins.  Raises PlanError where nothing fits or the solver
+    gives up.
     """
     max_error, max_bytes = limits.max_error, limits.max_bytes
     problem = Problem()
@@ -142,7 +143,10 @@ def choose(
 
 @dataclass(frozen=True)
 class PricedOffer:
-    """An offer as the solver sees it; ``price`` includes the margin and the tie-break."""
+    """An offer as the solver sees it.
+
+    ``price`` is what is minimised: the microseconds, with the margin and a tie-break added.
+    """
 
     layer: str
     offer: Offer
@@ -157,7 +161,7 @@ def priced_offers(
     layer: Layer, answers: Sequence[Answer], costs: CostModel, limits: Limits
 ) -> list[PricedOffer]:
     """The offers that may win: within the error budget, and not worse than another in every way."""
-    offers = [b for b in answers if isinstance(b, Offer)]
+    offers = [a for a in answers if isinstance(a, Offer)]
     dense = next((o for o in offers if o.algorithm == DENSE.name), None)
     if dense is None:
         raise PlanError(f"{layer.name}: no dense offer; make its answers with select.ask")
@@ -183,7 +187,7 @@ def priced_offers(
 
 
 def margin_of(layer: Layer, offer: Offer, dense: Offer, costs: CostModel) -> float:
-    """Share of the dense time that ``offer`` has to gain."""
+    """The share of the dense time that ``offer`` has to save; see ``choose``."""
     if offer.measured is not None and dense.measured is not None:
         return NOISE
     row = algorithm(offer.algorithm)
@@ -220,7 +224,7 @@ class Problem:
         return len(self.costs) - 1
 
     def continuous(self, cost: float) -> int:
-        """Add a variable between 0 and 1: integral wherever what bounds it is."""
+        """Add a variable between 0 and 1; integral where the variables that bound it are."""
         self.integral.append(0)
         self.costs.append(cost)
         return len(self.costs) - 1
@@ -284,7 +288,8 @@ def state_layouts(
     writes: dict[str, Term] = {}
     for name, data in cast(Any, graph.nodes(data=True)):
         if data["kind"] == "transparent":
-            # A price for being in NCHW is, but for a constant, a discount for being blocked.
+            # What NCHW costs more is taken off the price of the blocked layout: the sum differs by
+            # a constant.
             discount = costs.unblocked(data["op_type"], bytes_moved(graph, name))
             reads[name] = writes[name] = Term((problem.binary(-discount),))
         elif data["kind"] == "layer":
@@ -381,7 +386,7 @@ def reason(
     max_bytes: float | None,
 ) -> str:
     """Why an offer won, in one short sentence."""
-    offers = [b for b in answers if isinstance(b, Offer)]
+    offers = [a for a in answers if isinstance(a, Offer)]
     dense = next(o for o in offers if o.algorithm == DENSE.name)
     if len(offers) == 1:
         return "the only offer"

@@ -1,7 +1,7 @@
 """Low-rank factorization: a chain of plain convolutions, under an error budget.
 
 The factors are chosen by what the outputs do on samples.  With y = W x + b over all output
-positions, mean m and covariance C = U diag(lambda) U^T, the best affine map of rank r from x is
+positions, mean m and covariance C = U diag(lambda) U^T, the best affine function of rank r of x is
 y' = m + U_r U_r^T (y - m): a convolution with the filters U_r^T W, then a 1x1 convolution with the
 filters U_r and the bias m + U_r U_r^T (b - m).  The mean square error is the sum of the eigenvalues
 that are left out, so that one decomposition prices all ranks (response reconstruction without the
@@ -102,7 +102,7 @@ def possible_ranks(layer: Layer) -> range:
 
 
 def rank_options(layer: Layer, moments: Moments) -> tuple[tuple[int, float], ...]:
-    """Each candidate rank with the expected relative error of the layer's output.
+    """Each possible rank with the expected relative error of the layer's output.
 
     The error is the root of the lost over the whole mean square of the output before the epilogue.
     It is measured on the samples that chose the basis and so is a little too small: by a tenth with

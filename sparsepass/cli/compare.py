@@ -59,7 +59,7 @@ def verify(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Prove that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
+    """Verify that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,

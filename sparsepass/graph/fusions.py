@@ -1,4 +1,4 @@
-"""What a layer can absorb: a residual Add and an activation that nothing else needs to see."""
+"""What a layer can absorb: a residual Add and an activation function that nothing else reads."""
 
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
@@ -96,9 +96,9 @@ def same_shape(left: ir.Shape, right: ir.Shape) -> bool:
 
 
 def activation_function(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epilogue]:
-    """Return the nodes of a known activation of the output of ``node``, and the epilogue with it.
+    """Return the nodes of the activation function of ``node``'s output, and the epilogue with it.
 
-    Without one, no nodes.
+    Without a known one, no nodes.
     """
     if gated := gate(node):
         smooth = "Silu" if gated[0].op_type == "Sigmoid" else "HardSwish"
@@ -111,7 +111,7 @@ def activation_function(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, .
 
 
 def of_one_node(node: ir.Node, residual: bool) -> Epilogue | None:
-    """Return the epilogue that ends in ``node``, or None where that is no known activation."""
+    """Return the epilogue that ends in ``node``, or None where it is no activation function."""
     if is_standard(node, "Relu"):
         return Epilogue(residual, "Relu")
     if is_standard(node, "HardSwish"):

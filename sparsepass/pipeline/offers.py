@@ -18,13 +18,16 @@ __all__ = ["Offers", "collect_offers"]
 
 Answers = Mapping[str, tuple[Answer, ...]]
 
-# Runs of the whole network per probe: the dearest part of a lossy plan.
+# Runs of the whole network per probe: they take most of the time of a lossy plan.
 RESPONSE_SAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Offers:
-    """Offers for the layers of a network, the answers of its outputs to lossy ones, and prices."""
+    """What each algorithm answers for each layer, and what the choice among the offers depends on.
+
+    ``responses`` say how the outputs of the network respond to the errors of lossy offers.
+    """
 
     studied: Studied
     options: RunOptions
@@ -75,7 +78,7 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
 def output_responses(
     studied: Studied, answers: Answers, options: RunOptions
 ) -> dict[str, Response]:
-    """How the outputs answer to errors of the layers where a lossy offer could win."""
+    """How the outputs respond to errors of the layers where a lossy offer could win."""
     hopeful = [layer for layer in studied.layers if lossy_could_win(answers[layer.name])]
     if not hopeful:
         return {}

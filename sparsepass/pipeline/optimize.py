@@ -1,4 +1,4 @@
-"""The main job: read, measure, choose, rewrite, prove."""
+"""The main job: read, measure, choose, rewrite, verify."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -161,7 +161,7 @@ def check_plan(studied: Studied, plan: Plan) -> None:
 
 
 def carry_out(offers: Offers, plan: Plan | None) -> Made:
-    """Find the plan that holds, or in a dry run the one to try; ``plan`` is replayed."""
+    """Find the plan that is right and fast; a dry run only chooses one.  ``plan`` is replayed."""
     studied, options = offers.studied, offers.options
 
     def choices_for(budget: float) -> tuple[Choice, ...]:

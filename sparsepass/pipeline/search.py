@@ -1,4 +1,4 @@
-"""From offers to the plan that keeps its promises: the outputs first, then the time."""
+"""From offers to a plan whose outputs are right and which is faster: outputs first, then time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,15 @@ Answers = Mapping[str, tuple[Answer, ...]]
 Choose = Callable[[float], tuple[Choice, ...]]
 Passed = tuple[Candidate, Verified]
 
-# A plan has to beat the original by this much: what two timings of one network differ by.
+# A plan has to beat the original by this share: two timings of one network differ by as much.
 LEAST_GAIN = 0.01
-# A lossy plan that misses the budget on held-out samples is made again for less, down to a share.
+# A lossy plan that exceeds the error budget on held-out samples is chosen again for a smaller one:
+# TIGHTER times the last, while that was above LEAST_BUDGET times the first.
 TIGHTER = 0.8
 LEAST_BUDGET = 0.25
-# A layer whose custom op takes up to this much longer than dense may still save layout changes.
+# An extended plan takes custom ops that are at most this many times as slow as the dense layer.
 CLOSE = 1.5
-# What to give up first where outputs differ.
+# The kinds of algorithms to drop first where outputs differ.
 RISKIEST = ("lossy", "bounded", "rounding")
 
 EXCEEDED = "returned to dense: the error exceeded the budget"
@@ -32,7 +33,7 @@ SLOWER = "returned to dense: the whole network was not faster"
 
 
 class Tester(Protocol):
-    """Makes plans real, proves them and times them; see ``trials.Trials``."""
+    """Carries plans out, verifies them and times them; see ``trials.Trials``."""
 
     @property
     def original(self) -> Candidate:
@@ -78,11 +79,13 @@ def search(
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
-    ``choose`` makes the plan for an error budget; a ``replayed`` one has no other, and one that is
-    not ``extended`` takes no layers beside those it chooses.  It is timed
-    together with the original and the clean dense network; where it is not the fastest, the layers
-    that gain least return to dense, by halves, until it is or none is left.  Then the clean
-    network is the answer, or the original where even that is slower or not equal.
+    ``choose`` makes the plan for an error budget.  The plan is timed together with the original and
+    the clean dense network.  Where it is not the fastest, the half of its layers that gains least
+    returns to dense, and so on until it is the fastest or no layer is left.  Then the result is the
+    clean network, or the original where the clean network is slower or has other outputs.
+
+    ``extended`` tries a second plan beside the first one, see ``variants``.  A ``replayed`` plan is
+    neither extended nor chosen again for a smaller budget.
     """
     return Search(choose, answers, tester, max_error, replayed, extended and not replayed).run()
 
@@ -100,7 +103,7 @@ class Search:
     fates: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self) -> Outcome:
-        """Take back what fails, until something holds."""
+        """Return layers to dense until a plan is right and fast, or none is left."""
         clean = self.passing(())
         budget = self.max_error
         choices = active(self.choose(budget))
@@ -120,7 +123,7 @@ class Search:
         return self.without_plan(clean)
 
     def attempt(self, plans: Sequence[tuple[Choice, ...]], clean: Passed | None) -> Outcome | str:
-        """The outcome of the fastest of ``plans``, or the fate of the layers that spoil them."""
+        """The outcome of the fastest of ``plans``, or why none of them is accepted."""
         found = [entry for entry in map(self.passing, plans) if entry is not None]
         if not found:
             return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
@@ -132,7 +135,7 @@ class Search:
         return self.outcome(*found[best], before, timings[best])
 
     def less(self, choices: tuple[Choice, ...], fate: str) -> tuple[Choice, ...]:
-        """The better half of choices that were too slow, or those of the less risky numerics."""
+        """The choices to try next: half of them where too slow, else without the riskiest kind."""
         if fate == SLOWER:
             return better_half(choices, self.answers)
         kinds = {numerics_of(choice) for choice in choices}
@@ -140,7 +143,7 @@ class Search:
         return tuple(choice for choice in choices if worst and numerics_of(choice) != worst)
 
     def passing(self, choices: Sequence[Choice]) -> Passed | None:
-        """The candidate of ``choices`` if it is verified, or None where outputs differ."""
+        """The candidate of ``choices`` where its outputs are right, else None."""
         candidate = self.tester.make(choices)
         verified = self.tester.verify(candidate)
         return (candidate, verified) if verified.passed else None
@@ -169,7 +172,10 @@ class Search:
 
 
 def faster(one: Timing, other: Timing) -> bool:
-    """Tell whether a network is faster by more than noise, which moves low times least."""
+    """Tell whether a network is faster by more than noise, which changes the shortest times least.
+
+    Both the median and the 10th percentile have to be.
+    """
     share = 1 - LEAST_GAIN
     return one.median_ms < share * other.median_ms and one.p10_ms < share * other.p10_ms
 
@@ -184,9 +190,9 @@ def names(choices: Iterable[Choice]) -> set[str]:
 
 
 def variants(choices: tuple[Choice, ...], answers: Answers) -> list[tuple[Choice, ...]]:
-    """The plan itself, and the plan with every layer in a custom op that is offered a fair one.
+    """The plan itself, and the plan extended by every other layer that has a ``close_offer``.
 
-    What a layout change really costs shows only in the whole network; the second has the fewest.
+    The extended plan has fewer layout changes, whose cost shows only in the whole network.
     """
     chosen = names(choices)
     added = [

@@ -217,7 +217,7 @@ class Verification(_Value):
 
 
 class Selector(_Value):
-    """How good the predictions were, over the layers where every candidate was measured.
+    """How good the predictions were, over the layers where every offer was measured.
 
     ``best_share`` is the share of layers whose predicted best is the measured best; ``regret`` the
     time of the predicted plan over the best measured plan, minus one.
