@@ -51,7 +51,7 @@ def layer_times(
     """Median microseconds of each layer of ``names`` (see ``names_of_layers``) in a model's file.
 
     Runs for about ``seconds``.  What ONNX Runtime keeps as separate nodes, such as an activation
-    it cannot fuse, counts for the layer it follows.
+    function it cannot fuse, counts for the layer it follows.
     """
     make = session if custom_ops else plain_session
     with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ CHUNK_CHANNELS, GROUP_CHANNELS = 64, 16
 GROUP_ROWS = 4
 
 
-def refuse_activation(layer: Layer, stats: Stats) -> str | None:
+def refuse_encoded(layer: Layer, stats: Stats) -> str | None:
     if reason := refuse_all_but_planar(layer):
         return reason
     if layer.is_depthwise:
@@ -70,7 +70,7 @@ def expected_density(stats: ActivationStats, break_even: float) -> float:
     return sum(d if d <= break_even else 1.0 for d in densities) / len(densities)
 
 
-def activation_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
+def encoded_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
     assert stats.input is not None
     density = expected_density(stats.input, break_even_density(layer))
     return (
@@ -87,7 +87,7 @@ def activation_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
     )
 
 
-def pack_activation(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+def pack_encoded(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
     return dense_pack(layer)
 
 
@@ -143,11 +143,11 @@ def pointer_words(layer: Layer) -> int:
 
 
 CPO = Algorithm(
-    "cpo", "rounding", refuse_activation, activation_options, pack_activation,
+    "cpo", "rounding", refuse_encoded, encoded_options, pack_encoded,
     op="CpoConv", source="arXiv 2104.08314", workspace=cpo_workspace, paper_workspace=cpo_paper,
 )  # fmt: skip
 
 CPS = Algorithm(
-    "cps", "rounding", refuse_activation, activation_options, pack_activation,
+    "cps", "rounding", refuse_encoded, encoded_options, pack_encoded,
     op="CpsConv", source="arXiv 2104.08314", workspace=cps_workspace, paper_workspace=cps_paper,
 )  # fmt: skip

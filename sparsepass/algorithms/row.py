@@ -26,7 +26,7 @@ class Work:
     """What an algorithm does to a layer, counted, not timed.
 
     ``macs`` are useful multiply-adds, ``idle_macs`` those that vector lanes do for nothing at the
-    edges of the map; ``moves`` are loads, stores and turns of the inner loop around them, in
+    edges of the feature map; ``moves`` are loads, stores and iterations of the inner loop, in
     vectors of ``LANES``.  Bytes are what has to move once, ``copied_bytes`` what is rearranged
     before; ``nodes`` is how many nodes of the graph do it.
     """
