@@ -30,7 +30,6 @@ NATIVE_NUMBERS = {
         "kMostListDistance",
     },
     "encodings of instructions": {
-        "kMap0F", "kMap0F38", "kMap0F3A", "kWindow", "kReach", "kWorthMoving",
     },
     "limits": {"kMost", "kMostFloats", "kMostPrograms", "most"},
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
