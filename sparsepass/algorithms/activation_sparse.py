@@ -54,9 +54,11 @@ def break_even_density(layer: Layer) -> float:
     sweep = layer.kernel == (3, 3) and layer.strides == layer.dilations == (1, 1)
     chunks = math.ceil(channels / tuning.chunk_channels)
     chunk_channels = round_up(math.ceil(channels / chunks), LANES)
-    block = 1 if sweep else min(vectors, tuning.gather_vectors)
+    block = min(vectors, tuning.gather_vectors)
     is_near = 4 * kernel * chunk_channels * block * LANES <= tuning.near_weight_bytes
     nonzero = tuning.near_weight_multiplies if is_near else tuning.far_weight_multiplies
+    if sweep:
+        nonzero = tuning.sweep_weight_multiplies
     visit = tuning.sweep_visit_multiplies if sweep else tuning.gather_visit_multiplies
     encode = tuning.encode_multiplies * channels * math.prod(layer.strides) / filters
     dense = layer.taps * filters / (vectors * LANES)
