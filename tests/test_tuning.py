@@ -30,6 +30,7 @@ NATIVE_NUMBERS = {
         "kMostListDistance",
     },
     "encodings of instructions": {
+        "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",
     },
     "limits": {"kMost", "kMostFloats", "kMostPrograms", "most"},
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
