@@ -37,8 +37,9 @@ NATIVE_NUMBERS = {
 }  # fmt: skip
 COUNTED_NUMBERS = {
     "lanes and registers": {"LANES", "NARROW_LANES", "SHARING_KERNELS"},
-    "layouts": {"CHANNEL_STEP", "DOT_BYTES"},
-    "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_FILTERS"},
+    "layouts": {"CHANNEL_STEP", "DOT_BYTES", "GROUP_CHANNELS"},
+    "the paper": {"GROUP_ROWS"},
+    "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_FILTERS", "BLOCK", "WIDE"},
     "mathematics": {"STRIDES"},
 }
 

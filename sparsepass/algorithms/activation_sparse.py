@@ -21,9 +21,8 @@ from sparsepass.sparsity import ActivationStats, Stats
 
 __all__ = ["CPO", "CPS"]
 
-# Most channels that are encoded together, and those that share a word of CPS
-# (runtime/native/kernels/activation_kernel.h).
-CHUNK_CHANNELS, GROUP_CHANNELS = 64, 16
+# Channels that share a word of CPS (runtime/native/kernels/activation_kernel.h).
+GROUP_CHANNELS = 16
 # Rows that share a word of CPS in the paper.
 GROUP_ROWS = 4
 
@@ -101,7 +100,7 @@ def nonzeros(layer: Layer, stats: Stats) -> float:
 
 def starts(layer: Layer) -> int:
     """Where the values of a pixel begin, for each chunk of channels."""
-    chunks = math.ceil(layer.channels / layer.groups / CHUNK_CHANNELS)
+    chunks = math.ceil(layer.channels / layer.groups / counted().chunk_channels)
     return layer.groups * chunks * (math.prod(layer.input_spatial) + 1)
 
 
