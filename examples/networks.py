@@ -147,7 +147,7 @@ class Signal:
 
 @dataclass
 class Builder:
-    """Nodes and weights so far.  Maps are square, a convolution pads by half its kernel."""
+    """Nodes and weights so far.  Feature maps are square, a convolution pads by half its kernel."""
 
     sparsity: float
     rng: np.random.Generator

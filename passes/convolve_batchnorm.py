@@ -2,7 +2,7 @@
 
 Before: y = BatchNormalization(x, ...).  After: y = Conv<group = C>(x, W, b), W of (C, 1, 1, 1).
 ONNX Runtime does the same where it blocks channels; as a layer it can absorb the activation
-behind it and keep the layout of its neighbours.
+function behind it and keep the layout of its neighbours.
 """
 
 import logging

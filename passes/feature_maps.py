@@ -1,7 +1,7 @@
 """Give tensors of any rank the four axes that our ops take, and take them off again.
 
-A 1-D map (N, C, L) becomes (N, C, 1, L).  The rows of a product (..., C) become the positions of
-one image (1, C, 1, rows): its channels then lie as those of a convolution do.
+A 1-D feature map (N, C, L) becomes (N, C, 1, L).  The rows of a product (..., C) become the
+positions of one image (1, C, 1, rows): its channels then lie as those of a convolution do.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Take a batch through a network a few images at a time (depth first).
 
-Op by op, the maps of a whole batch are written to memory and read back between any two operators.
+Op by op, the feature maps of a whole batch are written to memory and read back between operators.
 Here a batch (N, ...) becomes (N / m, m, ...), and a Scan takes the network along the first axis:
 what one operator makes of m images is still in the caches when the next one reads it.  The idea is
 that of Lym et al., Mini-batch serialization: CNN training with inter-layer data reuse (MLSys 2019).

@@ -1,4 +1,4 @@
-"""Activations as our ops carry them: attributes, and lines of function bodies.
+"""Activation functions as our ops carry them: attributes, and lines of function bodies.
 
 ``layer.Activation`` is the list of them, runtime/native/ort/activations.cc the kernels' side.
 """
@@ -14,7 +14,7 @@ __all__ = ["activation_attributes", "activation_lines", "activation_values"]
 
 
 def activation_attributes(activation: Activation, opset: int) -> tuple[str, ...]:
-    """The attributes that carry an activation's parameters.
+    """The attributes that carry an activation function's parameters.
 
     The bounds of Clip are floats, and in opset 11, whose Clip takes them as inputs and whose
     Constant takes no float, ``min_value`` and ``max_value`` hold them once more as tensors.
@@ -29,7 +29,7 @@ def activation_attributes(activation: Activation, opset: int) -> tuple[str, ...]
 
 
 def activation_values(epilogue: Epilogue) -> Mapping[str, Attribute]:
-    """The values of all attributes that an activation may have."""
+    """The values of all attributes that an activation function may have."""
     return {
         "alpha": epilogue.alpha,
         "min": epilogue.low,
@@ -42,7 +42,7 @@ def activation_values(epilogue: Epilogue) -> Mapping[str, Attribute]:
 def activation_lines(
     activation: Activation, opset: int, tag: str = "", target: str = "Y"
 ) -> tuple[str, ...]:
-    """Lines from ``Z``, the sum before the activation, to ``target``; ``tag`` ends all names."""
+    """Lines from ``Z``, the activation function's input, to ``target``; ``tag`` ends all names."""
     match activation:
         case "":
             return (f"{target} = Identity (Z{tag})",)

@@ -23,14 +23,14 @@ from sparsepass.run import Steps
 from sparsepass.runtime.library import target as target_of
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
 from sparsepass.runtime.sample_networks import (
-    Candidate,
+    SampleNode,
     ended,
     graph_input,
     into_blocked,
     model_of,
     relu,
-    time_candidates,
     time_nodes,
+    time_sample_nodes,
 )
 from sparsepass.sparsity import ActivationStats, Stats, weight_stats
 from sparsepass.target import Target
@@ -50,8 +50,8 @@ INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
 RESOLUTION = 1.0
 # Errors up to this one count by their squares; the rounds in which a fit finds out which do.
 USUAL_ERROR, FIT_ROUNDS = 0.05, 10
-# Operators that ONNX Runtime runs in either layout, at different speeds, and the maps to time
-# them on: channels and size.
+# Operators that ONNX Runtime runs in either layout, at different speeds, and the feature maps to
+# time them on: channels and size.
 OPERATORS = ("GlobalAveragePool", "GlobalMaxPool", "Resize")
 OPERATOR_MAPS = {
     "m0": (64, 56), "m1": (128, 28), "m2": (256, 14), "m3": (512, 7), "m4": (32, 48),
@@ -77,13 +77,13 @@ def measure_profile(
     # Layers of a network are of similar size: small ones find their data in the caches.
     shapes = sorted(sample_shapes(), key=lambda shape: shape.map_size)
     firsts = range(0, len(shapes), NETWORK_LAYERS)
-    found: list[tuple[Candidate, float]] = []
+    found: list[tuple[SampleNode, float]] = []
     changes: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for done, first in enumerate(firsts):
         progress(done, len(firsts) + 1)
         numbered = range(first, min(first + NETWORK_LAYERS, len(shapes)))
-        batch = [c for index in numbered for c in candidates(index, shapes[index], target, rng)]
-        timed = time_candidates(batch, threads, rng, isa)
+        batch = [c for index in numbered for c in sample_nodes(index, shapes[index], target, rng)]
+        timed = time_sample_nodes(batch, threads, rng, isa)
         found += [(c, timed.nodes[c.node]) for c in batch if c.node in timed.nodes]
         for operator, pairs in timed.passes.items():
             changes[operator] += pairs
@@ -111,9 +111,9 @@ def measure_profile(
     )
 
 
-def candidates(
+def sample_nodes(
     index: int, shape: Shape, target: Target, rng: np.random.Generator
-) -> Iterator[Candidate]:
+) -> Iterator[SampleNode]:
     """What to time for one shape: the dense layer once, every other algorithm for each weight."""
     zeros = INPUT_ZEROS[index % len(INPUT_ZEROS)]
     for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, SPARSITIES)):
@@ -127,7 +127,7 @@ def candidates(
                 packed = row.pack(layer, stats, option.parameters)
                 node = f"{layer.name}.{row.name}.{number}"
                 if packed is None or isinstance(packed, Packed):
-                    yield Candidate(node, row, layer, option.work, packed, zeros)
+                    yield SampleNode(node, row, layer, option.work, packed, zeros)
 
 
 def random_zeros(share: float) -> ActivationStats:
@@ -193,13 +193,13 @@ def moved(operator: str, channels: int, size: int) -> float:
 
 
 def fit_all(
-    found: Sequence[tuple[Candidate, float]], block: int
+    found: Sequence[tuple[SampleNode, float]], block: int
 ) -> tuple[dict[str, dict[str, Rates]], list[float]]:
     """Prices by algorithm and kind, and the errors of all samples."""
     by_kind: dict[tuple[str, str], list[tuple[Work, float]]] = defaultdict(list)
-    for candidate, time in found:
-        key = candidate.row.name, kind(candidate.row, candidate.layer, block)
-        by_kind[key].append((candidate.work, time))
+    for sample, time in found:
+        key = sample.row.name, kind(sample.row, sample.layer, block)
+        by_kind[key].append((sample.work, time))
     rates: dict[str, dict[str, Rates]] = {}
     errors: list[float] = []
     for (name, which), samples in sorted(by_kind.items()):

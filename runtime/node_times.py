@@ -53,8 +53,8 @@ def layer_times(
     """Median microseconds of each layer of ``names`` (see ``names_of_layers``) in a model's file.
 
     Runs for about ``seconds``; ``isa`` is that of ``custom_ops``, see ``session``.  What ONNX
-    Runtime keeps as separate nodes, such as an activation it cannot fuse, counts for the layer it
-    follows.
+    Runtime keeps as separate nodes, such as an activation function it cannot fuse, counts for the
+    layer it follows.
     """
     make = partial(session, isa=isa) if custom_ops else plain_session
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 Every op is an ONNX function, so that a runtime without the native library runs its body, made of
 standard ops; with the library registered, the kernel runs instead.  Function bodies cannot branch
 on attributes, so each fused epilogue has an op name of its own: a stem such as ``SparseConv``,
-then ``Add`` where a residual is added, then the activation.
+then ``Add`` where a residual is added, then the activation function.
 """
 
 from collections.abc import Callable, Mapping
@@ -78,7 +78,7 @@ class Stem:
 class PairOp:
     """Two convolutions of one input, and the concatenation of their outputs along the channels.
 
-    Both are of the same ``stem`` and have the same activation, which ends the name.
+    Both are of the same ``stem`` and have the same activation function, which ends the name.
     """
 
     name: str
@@ -90,13 +90,13 @@ class PairOp:
         return {self.name + a: partial(self.function, a) for a in ACTIVATIONS}
 
     def attributes(self, activation: Activation, opset: int) -> tuple[str, ...]:
-        """The attributes of both convolutions, and of the activation that they share."""
+        """The attributes of both convolutions, and of the activation function that they share."""
         own = (*self.stem.weight.attributes(opset), *CONV_ATTRIBUTES)
         shared = activation_attributes(activation, opset)
         return (*own, *(name + SECOND for name in own), *shared)
 
     def function(self, activation: Activation, opset: int) -> onnx.FunctionProto:
-        """The function of the op with an activation."""
+        """The function of the op with an activation function."""
         branches = (
             line
             for tag in ("", SECOND)
@@ -116,7 +116,7 @@ class PairOp:
 
 @dataclass(frozen=True)
 class MapOp:
-    """An op from one map to another that keeps NCHW, where ONNX Runtime would change the layout.
+    """An op between feature maps that keeps NCHW, where ONNX Runtime would change the layout.
 
     It takes some attributes of ONNX's ``standard`` op, which is its body; none has a default.
     """

@@ -19,12 +19,12 @@ from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import runner
 from sparsepass.passes import LowerConvolutions
-from sparsepass.runtime.lowering import add_functions, replacement
 from sparsepass.runtime.profiling import NodeRun, end_profile
+from sparsepass.runtime.replacements import add_functions, replacement
 from sparsepass.runtime.session import session
 
 __all__ = [
-    "Candidate",
+    "SampleNode",
     "Timed",
     "ended",
     "graph_input",
@@ -32,8 +32,8 @@ __all__ = [
     "medians",
     "model_of",
     "relu",
-    "time_candidates",
     "time_nodes",
+    "time_sample_nodes",
 ]
 
 OPSET = 17
@@ -46,8 +46,8 @@ END = "ReduceMax"
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One algorithm for one layer, as a node of the name ``node``."""
+class SampleNode:
+    """One algorithm for one layer, timed as a node of the name ``node``."""
 
     node: str
     row: Algorithm
@@ -65,10 +65,10 @@ class Timed:
     passes: Mapping[str, Sequence[tuple[float, float]]]
 
 
-def time_candidates(
-    found: Sequence[Candidate], threads: int, rng: np.random.Generator, isa: str | None = None
+def time_sample_nodes(
+    found: Sequence[SampleNode], threads: int, rng: np.random.Generator, isa: str | None = None
 ) -> Timed:
-    """Run a network of independent branches, one per candidate, and read its profile.
+    """Run a network of independent branches, one per sample, and read its profile.
 
     ``isa`` is the instruction set of our kernels, see ``session``.
     """
@@ -102,8 +102,8 @@ def output_shape(layer: Layer) -> tuple[int, ...]:
     return (layer.batch, layer.filters, *layer.output_spatial)
 
 
-def network(found: Sequence[Candidate]) -> ir.Model:
-    """A model with one branch per candidate, with the ops of those that have one."""
+def network(found: Sequence[SampleNode]) -> ir.Model:
+    """A model with one branch per sample, with the ops of those that have one."""
     shared: dict[str, ir.Value] = {}
     for layer in {c.layer.name: c.layer for c in found}.values():
         shared[f"{layer.name}.x"] = graph_input(f"{layer.name}.x", input_shape(layer))
@@ -114,10 +114,10 @@ def network(found: Sequence[Candidate]) -> ir.Model:
     model = model_of(
         [n for i, c in enumerate(found) for n in branch(c, shared, i)], shared.values()
     )
-    lowered = {
+    replacements = {
         c.node: replacement(c.layer, c.row, c.packed, OPSET) for c in found if c.packed is not None
     }
-    LowerConvolutions(lowered)(model)
+    LowerConvolutions(replacements)(model)
     add_functions(model)
     return model
 
@@ -141,12 +141,12 @@ def model_of(nodes: Sequence[ir.Node], values: Iterable[ir.Value]) -> ir.Model:
     return ir.Model(graph, ir_version=9)
 
 
-def branch(candidate: Candidate, shared: Mapping[str, ir.Value], number: int) -> list[ir.Node]:
+def branch(sample: SampleNode, shared: Mapping[str, ir.Value], number: int) -> list[ir.Node]:
     """Nodes around one layer: a Relu in NCHW before it, its Relu after it, and an end.
 
     A residual is a tensor that ONNX Runtime has in its blocked layout.
     """
-    layer, name = candidate.layer, candidate.node
+    layer, name = sample.layer, sample.node
     nodes = [relu(shared[f"{layer.name}.x"], f"{name}.first", number)]
     operands = [nodes[0].outputs[0], shared[f"{layer.name}.w"], shared[f"{layer.name}.b"]]
     if layer.op_type == "Gemm":

@@ -21,7 +21,7 @@ ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 class Epilogue:
     """What follows a convolution and can be done while its output is in registers.
 
-    The order is bias, residual Add, activation.  ``low`` and ``high`` belong to Clip,
+    The order is bias, residual Add, activation function.  ``low`` and ``high`` belong to Clip,
     ``alpha`` to LeakyRelu; Silu is x * sigmoid(x).
     """
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
 
-__all__ = ["PLAN_KEY", "Bid", "Choice", "Offer", "Plan", "Refusal", "Tiling"]
+__all__ = ["PLAN_KEY", "Answer", "Choice", "Offer", "Plan", "Refusal", "Tiling"]
 
 # Under this key of its metadata an optimized model carries its plan.
 PLAN_KEY = "ai.sparsepass.plan"
@@ -48,7 +48,8 @@ class Refusal(_Value):
     reason: str
 
 
-Bid = Offer | Refusal
+Answer = Offer | Refusal
+"""What an algorithm says of a layer."""
 
 
 class Choice(_Value):

@@ -1,4 +1,4 @@
-"""Samples: what the network is run on to measure activations and to prove that outputs are kept.
+"""Samples: what the network is run on to measure activations and to verify outputs.
 
 A sample is one feed of the network, a dict from input name to array.  Images are decoded when a
 sample is asked for, arrays on disk are mapped, so a set of samples takes no memory of its own.

@@ -6,6 +6,7 @@ arXiv 1710.01079, solved exactly).  Its variables: one per offer, one per node t
 of its inputs, and per tensor whether it is brought into the blocked layout and whether back.
 """
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from sparsepass.algorithms import ALGORITHMS, DENSE, Algorithm, algorithm
 from sparsepass.cost import CostModel
 from sparsepass.errors import PlanError
 from sparsepass.layer import Layer
-from sparsepass.plan import Bid, Choice, Offer, Refusal
+from sparsepass.plan import Answer, Choice, Offer, Refusal
 from sparsepass.sensitivity import Response
 from sparsepass.sparsity import Stats
 from sparsepass.target import Target
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 _optimize = cast(Any, optimize)  # its types are partial
 
-__all__ = ["EXACT", "Limits", "Quality", "bid", "choose", "quality"]
+__all__ = ["EXACT", "Limits", "Quality", "ask", "choose", "quality"]
 
-# What a predicted gain has to exceed at least, as a share of the dense time, and what a measured
-# one has to: the noise of a timing.
+# The least margin of a prediction, and the margin of a measurement, which is the noise of a timing.
+# Both are shares of the dense time.
 LEAST_MARGIN = 0.05
 NOISE = 0.02
 # Microseconds that decide between equal offers for the earlier row.
@@ -41,29 +42,30 @@ TIE = 1e-4
 SOLVER_SECONDS = 60.0
 
 
-def bid(
+def ask(
     layer: Layer,
     stats: Stats,
     target: Target,
     costs: CostModel,
     refuse: Callable[[Algorithm], str | None] = lambda row: None,
-) -> tuple[Bid, ...]:
+) -> tuple[Answer, ...]:
     """Every algorithm's offers for a layer, or its refusal, in the order of the table.
 
     ``target`` is where the layer will run; work is counted as the prices of ``costs`` were fitted.
     ``refuse`` may add reasons of the caller's own, such as an opset that is too old.
     """
-    return tuple(b for row in ALGORITHMS for b in bids_of(row, layer, stats, target, costs, refuse))
+    found = (answers_of(row, layer, stats, target, costs, refuse) for row in ALGORITHMS)
+    return tuple(itertools.chain.from_iterable(found))
 
 
-def bids_of(
+def answers_of(
     row: Algorithm,
     layer: Layer,
     stats: Stats,
     target: Target,
     costs: CostModel,
     refuse: Callable[[Algorithm], str | None],
-) -> Sequence[Bid]:
+) -> Sequence[Answer]:
     reason = row.refuse(layer, stats, target) or refuse(row)
     if reason is None and not costs.knows(row.priced_as):
         reason = "no prices in the machine profile: run sparsepass calibrate"
@@ -84,9 +86,9 @@ def bids_of(
 class Limits:
     """What a plan has to keep to.
 
-    ``responses`` say what a layer's error does to the outputs (it passes unchanged where there is
-    none); their squares add up to at most ``max_error`` squared.  ``max_bytes`` limits the sum of
-    ``weight_bytes``.
+    ``responses`` say what a layer's error does to the outputs; without one it passes unchanged.
+    The squares of these errors add up to at most ``max_error`` squared.  ``max_bytes`` limits the
+    sum of ``weight_bytes``.
     """
 
     max_error: float = 0.0
@@ -105,24 +107,27 @@ EXACT = Limits()
 
 def choose(
     layers: Sequence[Layer],
-    bids: Mapping[str, Sequence[Bid]],
+    answers: Mapping[str, Sequence[Answer]],
     layout_graph: "nx.DiGraph[str]",
     costs: CostModel,
     limits: Limits = EXACT,
 ) -> tuple[Choice, ...]:
     """Return one choice per layer: the least time of the whole graph.
 
-    An offer replaces the dense one where it gains more than a margin: the larger of 5 % and the
-    median error of the prediction, or 2 % where both were measured.  Between equal offers the
-    earlier row wins.  Raises PlanError where nothing fits or the solver gives up.
+    An offer has to be faster than the dense one by a margin, a share of the dense time.  Where both
+    were measured the margin is 2 %.  Else it is the median error of the prediction, at least 5 %.
+    Between equal offers the earlier row wins.  Raises PlanError where nothing fits or the solver
+    gives up.
     """
     max_error, max_bytes = limits.max_error, limits.max_bytes
     problem = Problem()
-    candidates = {layer.name: offers_of(layer, bids[layer.name], costs, limits) for layer in layers}
-    for found in candidates.values():
+    priced = {
+        layer.name: priced_offers(layer, answers[layer.name], costs, limits) for layer in layers
+    }
+    for found in priced.values():
         problem.pick_one([problem.binary(c.price) for c in found])
-    state_layouts(problem, layout_graph, layers, candidates, costs)
-    every = [c for found in candidates.values() for c in found]
+    state_layouts(problem, layout_graph, layers, priced, costs)
+    every = [c for found in priced.values() for c in found]
     if max_error > 0:
         problem.at_most(range(len(every)), [(c.output_error / max_error) ** 2 for c in every], 1.0)
     if max_bytes is not None:
@@ -135,7 +140,7 @@ def choose(
             algorithm=picked[layer.name].offer.algorithm,
             parameters=picked[layer.name].offer.parameters,
             reason=reason(
-                picked[layer.name], bids[layer.name], candidates[layer.name], max_error, max_bytes
+                picked[layer.name], answers[layer.name], priced[layer.name], max_error, max_bytes
             ),
         )
         for layer in layers
@@ -143,8 +148,11 @@ def choose(
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An offer as the solver sees it; ``price`` includes the margin and the tie-break."""
+class PricedOffer:
+    """An offer as the solver sees it.
+
+    ``price`` is what is minimised: the microseconds, with the margin and a tie-break added.
+    """
 
     layer: str
     offer: Offer
@@ -155,15 +163,15 @@ class Candidate:
     bytes: float
 
 
-def offers_of(
-    layer: Layer, bids: Sequence[Bid], costs: CostModel, limits: Limits
-) -> list[Candidate]:
+def priced_offers(
+    layer: Layer, answers: Sequence[Answer], costs: CostModel, limits: Limits
+) -> list[PricedOffer]:
     """The offers that may win: within the error budget, and not worse than another in every way."""
-    offers = [b for b in bids if isinstance(b, Offer)]
+    offers = [a for a in answers if isinstance(a, Offer)]
     dense = next((o for o in offers if o.algorithm == DENSE.name), None)
     if dense is None:
-        raise PlanError(f"{layer.name}: no dense offer; make its bids with select.bid")
-    found: list[Candidate] = []
+        raise PlanError(f"{layer.name}: no dense offer; make its answers with select.ask")
+    found: list[PricedOffer] = []
     for position, offer in enumerate(offers):
         error = limits.output_error(layer.name, offer)
         if error > limits.max_error:
@@ -171,7 +179,7 @@ def offers_of(
         row = algorithm(offer.algorithm)
         margin = 0.0 if offer is dense else margin_of(layer, offer, dense, costs)
         found.append(
-            Candidate(
+            PricedOffer(
                 layer=layer.name,
                 offer=offer,
                 price=offer.microseconds + margin * dense.microseconds + position * TIE,
@@ -185,7 +193,7 @@ def offers_of(
 
 
 def margin_of(layer: Layer, offer: Offer, dense: Offer, costs: CostModel) -> float:
-    """Share of the dense time that ``offer`` has to gain."""
+    """The share of the dense time that ``offer`` has to save; see ``choose``."""
     if offer.measured is not None and dense.measured is not None:
         return NOISE
     row = algorithm(offer.algorithm)
@@ -193,9 +201,9 @@ def margin_of(layer: Layer, offer: Offer, dense: Offer, costs: CostModel) -> flo
     return max(LEAST_MARGIN, costs.error(name, layer))
 
 
-def undominated(found: Sequence[Candidate]) -> list[Candidate]:
+def undominated(found: Sequence[PricedOffer]) -> list[PricedOffer]:
     """Drop what another of the same layout beats or equals in time, error and memory."""
-    kept: list[Candidate] = []
+    kept: list[PricedOffer] = []
     for c in sorted(found, key=lambda c: (c.price, c.output_error, c.bytes)):
         if not any(
             k.blocked == c.blocked and k.output_error <= c.output_error and k.bytes <= c.bytes
@@ -222,7 +230,7 @@ class Problem:
         return len(self.costs) - 1
 
     def continuous(self, cost: float) -> int:
-        """Add a variable between 0 and 1: integral wherever what bounds it is."""
+        """Add a variable between 0 and 1; integral where the variables that bound it are."""
         self.integral.append(0)
         self.costs.append(cost)
         return len(self.costs) - 1
@@ -277,16 +285,17 @@ def state_layouts(
     problem: Problem,
     graph: "nx.DiGraph[str]",
     layers: Sequence[Layer],
-    candidates: Mapping[str, Sequence[Candidate]],
+    priced: Mapping[str, Sequence[PricedOffer]],
     costs: CostModel,
 ) -> None:
     """Add the layout of every node, and the price of the changes between them."""
-    chosen = blocked_variables(candidates)
+    chosen = blocked_variables(priced)
     reads: dict[str, Term] = {}
     writes: dict[str, Term] = {}
     for name, data in cast(Any, graph.nodes(data=True)):
         if data["kind"] == "transparent":
-            # A price for being in NCHW is, but for a constant, a discount for being blocked.
+            # What NCHW costs more is taken off the price of the blocked layout: the sum differs by
+            # a constant.
             discount = costs.unblocked(data["op_type"], bytes_moved(graph, name))
             reads[name] = writes[name] = Term((problem.binary(-discount),))
         elif data["kind"] == "layer":
@@ -324,11 +333,11 @@ def add_unfused(
     require_change(problem, writes[layer.name], writes[addition], alone)
 
 
-def blocked_variables(candidates: Mapping[str, Sequence[Candidate]]) -> dict[str, Term]:
+def blocked_variables(priced: Mapping[str, Sequence[PricedOffer]]) -> dict[str, Term]:
     """The offers of each layer that run where ONNX Runtime would run the dense layer."""
     found: dict[str, Term] = {}
     index = 0
-    for layer, options in candidates.items():
+    for layer, options in priced.items():
         found[layer] = Term(tuple(index + i for i, c in enumerate(options) if c.blocked))
         index += len(options)
     return found
@@ -376,14 +385,14 @@ def require_change(problem: Problem, blocked: Term, other: Term, change: int) ->
 
 
 def reason(
-    chosen: Candidate,
-    bids: Sequence[Bid],
-    candidates: Sequence[Candidate],
+    chosen: PricedOffer,
+    answers: Sequence[Answer],
+    priced: Sequence[PricedOffer],
     max_error: float,
     max_bytes: float | None,
 ) -> str:
     """Why an offer won, in one short sentence."""
-    offers = [b for b in bids if isinstance(b, Offer)]
+    offers = [a for a in answers if isinstance(a, Offer)]
     dense = next(o for o in offers if o.algorithm == DENSE.name)
     if len(offers) == 1:
         return "the only offer"
@@ -396,14 +405,14 @@ def reason(
             f"{milliseconds(against)} {against.algorithm}"
         )
     gain = f"{milliseconds(best)} against {milliseconds(chosen.offer)}"
-    allowed = next((c for c in candidates if c.offer is best), None)
+    allowed = next((c for c in priced if c.offer is best), None)
     if allowed is None and best.error > 0:
         return f"kept: {best.algorithm} would exceed the error budget ({gain})"
     if allowed is not None and chosen.offer is dense and allowed.price >= chosen.price:
         return f"kept: {best.algorithm} gains less than the margin, {allowed.margin:.0%} ({gain})"
     if best.error > chosen.offer.error:
         return f"the error budget is better spent elsewhere than on {best.algorithm} ({gain})"
-    cheapest = min(candidates, key=lambda c: c.price)
+    cheapest = min(priced, key=lambda c: c.price)
     if max_bytes is not None and cheapest.bytes > chosen.bytes and chosen.offer is dense:
         name = cheapest.offer.algorithm
         gain = f"{milliseconds(cheapest.offer)} against {milliseconds(dense)}"
@@ -431,10 +440,10 @@ class Quality(NamedTuple):
     layers: int
 
 
-def quality(bids: Mapping[str, Sequence[Bid]]) -> Quality:
+def quality(answers: Mapping[str, Sequence[Answer]]) -> Quality:
     """Compare what predictions would choose with what measurements would."""
     right, taken, least, count = 0, 0.0, 0.0, 0
-    for found in bids.values():
+    for found in answers.values():
         offers = [b for b in found if isinstance(b, Offer) and b.measured is not None]
         if len(offers) < 2:
             continue

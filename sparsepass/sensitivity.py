@@ -1,7 +1,7 @@
 """How much the network's outputs change when one layer's output is approximated.
 
 An approximated layer is stood in for by a dense convolution with other weights, so that one
-session, whose weights are inputs, measures every candidate.
+session, whose weights are inputs, measures every approximation.
 
 The change is not proportional to the layer's error: small errors drown in the activations that
 follow.  It is measured at a few errors and interpolated (``Response``).  Errors of several layers
@@ -122,7 +122,7 @@ def responses(
     samples: Samples,
     options: RunOptions = DEFAULTS,
 ) -> dict[str, Response]:
-    """Measure how the outputs answer to errors of each layer that an algorithm may approximate.
+    """Measure how the outputs respond to errors of each layer that an algorithm may approximate.
 
     Each layer is replaced by the approximations whose errors are nearest to ``PROBED_ERRORS``.
     Layer errors are the expected ones: ``samples`` that were not calibrated on bring out what those

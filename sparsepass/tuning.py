@@ -67,6 +67,7 @@ class Tuning(_Value):
     finish_multiplies: float
     sweep_visit_multiplies: float
     gather_visit_multiplies: float
+    sweep_weight_multiplies: float
     near_weight_multiplies: float
     far_weight_multiplies: float
     near_weight_bytes: int

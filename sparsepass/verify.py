@@ -88,9 +88,9 @@ class Comparison:
         return max(floats, default=0.0)
 
     def exact(self, tolerances: Mapping[str, float]) -> Verification:
-        """The proof that outputs differ by rounding at most, see ``rounding_tolerances``.
+        """Verify that outputs differ by rounding at most, see ``rounding_tolerances``.
 
-        It shows the output that is nearest to failing.
+        The result shows the output that is nearest to failing.
         """
         name = max(self.outputs, key=lambda name: self.outputs[name].excess(tolerances[name]))
         worst = self.outputs[name]
@@ -104,7 +104,7 @@ class Comparison:
         )
 
     def within(self, max_error: float) -> Verification:
-        """The proof that the relative error of every output is at most ``max_error``."""
+        """Verify that the relative error of every output is at most ``max_error``."""
         return Verification(
             max_absolute_error=self.relative,
             max_relative_error=self.relative,

@@ -1,4 +1,4 @@
-"""Bids, and the plan as the least time of a whole graph."""
+"""Offers and refusals, and the plan as the least time of a whole graph."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from sparsepass.errors import PlanError
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.plan import Offer, Refusal
 from sparsepass.profile import Transfer
-from sparsepass.select import Limits, bid, choose, quality
+from sparsepass.select import Limits, ask, choose, quality
 from sparsepass.sensitivity import Response
 from sparsepass.sparsity import Stats, weight_stats
 from test_cost import layer_of, rates
@@ -78,36 +78,36 @@ def algorithms(choices) -> dict[str, str]:
     return {choice.layer: choice.algorithm for choice in choices}
 
 
-# --- bids ----------------------------------------------------------------------------------------
+# --- offers and refusals -------------------------------------------------------------------------
 
 
 def test_every_algorithm_bids_or_says_why_not():
     layer = layer_of(kept=0.3)
 
-    bids = bid(layer, Stats(weight_stats(layer)), COSTS.target, COSTS)
+    answers = ask(layer, Stats(weight_stats(layer)), COSTS.target, COSTS)
 
-    assert list(dict.fromkeys(b.algorithm for b in bids)) == [row.name for row in ALGORITHMS]
-    assert bids[0].kind == "offer"
+    assert list(dict.fromkeys(b.algorithm for b in answers)) == [row.name for row in ALGORITHMS]
+    assert answers[0].kind == "offer"
 
 
 def test_the_caller_may_refuse_too():
     layer = layer_of(kept=0.3)
 
-    bids = bid(
+    answers = ask(
         layer, Stats(weight_stats(layer)), COSTS.target, COSTS,
         lambda row: "opset too old" if row.name == CUSTOM else None,
     )  # fmt: skip
 
-    assert Refusal(algorithm=CUSTOM, reason="opset too old") in bids
+    assert Refusal(algorithm=CUSTOM, reason="opset too old") in answers
 
 
 def test_an_algorithm_that_was_not_measured_is_refused():
     layer = layer_of(kept=0.3)
     costs = CostModel(profile_of())
 
-    bids = bid(layer, Stats(weight_stats(layer)), costs.target, costs)
+    answers = ask(layer, Stats(weight_stats(layer)), costs.target, costs)
 
-    refused = next(b for b in bids if b.algorithm == CUSTOM)
+    refused = next(b for b in answers if b.algorithm == CUSTOM)
     assert isinstance(refused, Refusal)
 
 
@@ -116,9 +116,9 @@ def test_an_algorithm_that_was_not_measured_is_refused():
 
 @pytest.mark.parametrize(("gain", "winner"), [(0.04, DENSE.name), (0.06, CUSTOM)])
 def test_a_predicted_gain_has_to_exceed_five_percent(gain, winner):
-    bids = {"a": [dense(100), custom(100 * (1 - gain))]}
+    answers = {"a": [dense(100), custom(100 * (1 - gain))]}
 
-    choices = choose([named("a")], bids, graph_of("in>a a>out", size=0), COSTS)
+    choices = choose([named("a")], answers, graph_of("in>a a>out", size=0), COSTS)
 
     assert algorithms(choices) == {"a": winner}
 
@@ -139,9 +139,9 @@ def test_a_profile_that_errs_more_asks_for_a_larger_gain(error, winner):
     ("measured", "winner"), [(99, DENSE.name), (97, CUSTOM), (101, DENSE.name)]
 )
 def test_measured_times_count_where_they_are_known(measured, winner):
-    bids = {"a": [dense(200, measured=100), custom(50, measured=measured)]}
+    answers = {"a": [dense(200, measured=100), custom(50, measured=measured)]}
 
-    choices = choose([named("a")], bids, graph_of("in>a a>out", size=0), COSTS)
+    choices = choose([named("a")], answers, graph_of("in>a a>out", size=0), COSTS)
 
     assert algorithms(choices) == {"a": winner}
 
@@ -165,20 +165,24 @@ def test_a_layer_without_a_dense_offer_is_an_error():
 
 
 def test_changes_of_layout_keep_a_layer_dense_that_alone_would_change():
-    bids = {"a": [dense(10)], "b": [dense(10), custom(8.5)], "c": [dense(10)]}
+    answers = {"a": [dense(10)], "b": [dense(10), custom(8.5)], "c": [dense(10)]}
     layers = [named(name) for name in "abc"]
 
-    choices = choose(layers, bids, graph_of("in>a a>b b>c c>out"), COSTS)
+    choices = choose(layers, answers, graph_of("in>a a>b b>c c>out"), COSTS)
 
     assert algorithms(choices) == dict.fromkeys("abc", DENSE.name)
     assert "layout changes" in choices[1].reason
 
 
 def test_a_slower_offer_wins_where_it_saves_changes_of_layout():
-    bids = {"a": [dense(10), custom(2)], "b": [dense(2), custom(2.5)], "c": [dense(10), custom(2)]}
+    answers = {
+        "a": [dense(10), custom(2)],
+        "b": [dense(2), custom(2.5)],
+        "c": [dense(10), custom(2)],
+    }
     layers = [named(name) for name in "abc"]
 
-    choices = choose(layers, bids, graph_of("in>a a>b b>c c>out"), COSTS)
+    choices = choose(layers, answers, graph_of("in>a a>b b>c c>out"), COSTS)
 
     assert algorithms(choices) == dict.fromkeys("abc", CUSTOM)
     assert "saves layout changes" in choices[1].reason
@@ -186,10 +190,10 @@ def test_a_slower_offer_wins_where_it_saves_changes_of_layout():
 
 def test_a_change_is_paid_once_for_all_readers():
     readers = [f"r{i}" for i in range(6)]
-    bids = {name: [dense(10), custom(9.2)] for name in readers} | {"a": [dense(10)]}
+    answers = {name: [dense(10), custom(9.2)] for name in readers} | {"a": [dense(10)]}
     graph = graph_of(" ".join(["in>a", *(f"a>{r} {r}>out" for r in readers)]))
 
-    choices = choose([named(name) for name in ("a", *readers)], bids, graph, COSTS)
+    choices = choose([named(name) for name in ("a", *readers)], answers, graph, COSTS)
 
     # Each gains 0.8 less the margin of 0.5; six together pay for one change, and NCHW is wanted
     # at the end: dense readers pay there.
@@ -197,21 +201,22 @@ def test_a_change_is_paid_once_for_all_readers():
 
 
 def test_a_node_that_follows_its_inputs_changes_nothing():
-    bids = {"a": [dense(10), custom(5)], "b": [dense(10), custom(5)]}
+    answers = {"a": [dense(10), custom(5)], "b": [dense(10), custom(5)]}
     graph = graph_of("in>a a>relu relu>b b>out", relu="transparent")
 
-    choices = choose([named("a"), named("b")], bids, graph, COSTS)
+    choices = choose([named("a"), named("b")], answers, graph, COSTS)
 
     assert set(algorithms(choices).values()) == {CUSTOM}
 
 
 def test_an_operator_that_is_slow_in_nchw_keeps_its_neighbours_dense():
-    bids = {"a": [dense(10), custom(8)], "b": [dense(10), custom(8)]}
+    answers = {"a": [dense(10), custom(8)], "b": [dense(10), custom(8)]}
     edges = "first>a a>up up>b b>last"
 
     fast, slow = (
         choose(
-            [named("a"), named("b")], bids, graph_of(edges, up=up, first="blocked", last="blocked"),
+            [named("a"), named("b")], answers,
+            graph_of(edges, up=up, first="blocked", last="blocked"),
             COSTS,
         )
         for up in ("transparent Relu", "transparent Resize")
@@ -256,7 +261,7 @@ def random_problem(seed: int):
     """A random network: layers, transparent nodes of one or two inputs, pools, other operators."""
     rng = np.random.default_rng(seed)
     graph = nx.DiGraph()
-    layers, bids = [], {}
+    layers, answers = [], {}
     graph.add_node("in", kind="nchw", op_type="", reads_blocked=False, writes_blocked=False)
     made = ["in"]
 
@@ -275,12 +280,12 @@ def random_problem(seed: int):
         residual = bool(rng.random() < 0.3) and len(made) > 2
         layers.append(named(name, epilogue=Epilogue(residual=residual)))
         time = float(rng.uniform(1, 6))
-        bids[name] = [dense(time)]
+        answers[name] = [dense(time)]
         if rng.random() < 0.8:
-            bids[name].append(custom(time * float(rng.uniform(0.3, 1.2))))
+            answers[name].append(custom(time * float(rng.uniform(0.3, 1.2))))
         for rank in range(int(rng.integers(0, 3))):
             error = float(rng.uniform(0.01, 0.2))
-            bids[name].append(chain(time * float(rng.uniform(0.2, 1)), error, rank))
+            answers[name].append(chain(time * float(rng.uniform(0.2, 1)), error, rank))
         if residual:
             add(f"add{index}", "transparent", [name, made[-2]], "Add")
             # Nothing else reads what an Add is fused into.
@@ -297,15 +302,15 @@ def random_problem(seed: int):
         graph.nodes[name]["size"] = float(rng.uniform(0, 2e6))
         for reader in graph.successors(name):
             graph.edges[name, reader].update(value=name, bytes=graph.nodes[name]["size"])
-    return layers, bids, graph
+    return layers, answers, graph
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_plan_is_the_best_of_all_plans(seed):
-    layers, bids, graph = random_problem(seed)
+    layers, answers, graph = random_problem(seed)
     max_error = (0.0, 0.1, 0.2)[seed % 3]
     limit = 2.0 * len(layers) if seed % 2 else math.inf
-    margins = {name: 0.05 * offers[0].predicted for name, offers in bids.items()}
+    margins = {name: 0.05 * offers[0].predicted for name, offers in answers.items()}
     # Memory in numbers that make some plans too large.
     size = {DENSE.name: 2.0, CUSTOM: 1.0, CHAIN: 3.0}
     limits = Limits(
@@ -314,18 +319,20 @@ def test_the_plan_is_the_best_of_all_plans(seed):
         weight_bytes=lambda layer, offer: size[offer.algorithm],
     )
 
-    choices = choose(layers, bids, graph, COSTS, limits)
+    choices = choose(layers, answers, graph, COSTS, limits)
 
     best = min(
         total(picked, layers, graph, margins)
-        for offers in itertools.product(*bids.values())
+        for offers in itertools.product(*answers.values())
         if math.hypot(*(o.error for o in offers)) <= max_error + 1e-12
         and sum(size[o.algorithm] for o in offers) <= limit
-        for picked in [dict(zip(bids, offers, strict=True))]
+        for picked in [dict(zip(answers, offers, strict=True))]
     )
     picked = {
         c.layer: next(
-            o for o in bids[c.layer] if (o.algorithm, o.parameters) == (c.algorithm, c.parameters)
+            o
+            for o in answers[c.layer]
+            if (o.algorithm, o.parameters) == (c.algorithm, c.parameters)
         )
         for c in choices
     }
@@ -347,21 +354,21 @@ def test_without_a_budget_nothing_lossy_is_chosen():
 
 
 def test_the_budget_goes_where_it_gains_most():
-    bids = {"a": [dense(100), chain(50, 0.08)], "b": [dense(100), chain(20, 0.08)]}
+    answers = {"a": [dense(100), chain(50, 0.08)], "b": [dense(100), chain(20, 0.08)]}
 
     choices = choose(
-        [named("a"), named("b")], bids, graph_of("in>a a>b b>out"), COSTS, Limits(max_error=0.1)
+        [named("a"), named("b")], answers, graph_of("in>a a>b b>out"), COSTS, Limits(max_error=0.1)
     )
 
     assert algorithms(choices) == {"a": DENSE.name, "b": CHAIN}
 
 
 def test_responses_say_what_an_error_does_to_the_outputs():
-    bids = {"a": [dense(100), chain(50, 0.5)]}
+    answers = {"a": [dense(100), chain(50, 0.5)]}
     drowned = {"a": Response(((0.5, 0.01),))}
 
     (choice,) = choose(
-        [named("a")], bids, graph_of("in>a a>out"), COSTS, Limits(0.1, responses=drowned)
+        [named("a")], answers, graph_of("in>a a>out"), COSTS, Limits(0.1, responses=drowned)
     )
 
     assert choice.algorithm == CHAIN
@@ -380,16 +387,16 @@ def test_a_memory_limit_that_nothing_fits_is_an_error():
 def test_a_network_of_many_layers_and_ranks_is_solved():
     rng = np.random.default_rng(0)
     names = [f"l{i}" for i in range(155)]
-    bids = {}
+    answers = {}
     for name in names:
         time = float(rng.uniform(50, 500))
         ranks = [chain(time * (0.2 + 0.02 * r), 0.3 / (1 + r), r) for r in range(30)]
-        bids[name] = [dense(time), custom(time * float(rng.uniform(0.4, 1.1))), *ranks]
+        answers[name] = [dense(time), custom(time * float(rng.uniform(0.4, 1.1))), *ranks]
     edges = " ".join(f"{a}>{b}" for a, b in itertools.pairwise(["in", *names, "out"]))
 
     choices = choose(
         [named(name) for name in names],
-        bids,
+        answers,
         graph_of(edges, size=2e7),
         COSTS,
         Limits(max_error=0.05),
@@ -400,13 +407,13 @@ def test_a_network_of_many_layers_and_ranks_is_solved():
 
 
 def test_quality_compares_predictions_with_measurements():
-    bids = {
+    answers = {
         "right": [dense(10, measured=10), custom(5, measured=6)],
         "wrong": [dense(10, measured=10), custom(9, measured=12)],
         "unknown": [dense(10), custom(9, measured=1)],
     }
 
-    found = quality(bids)
+    found = quality(answers)
 
     # 6 + 12 instead of 6 + 10
     assert found == (0.5, pytest.approx(18 / 16 - 1), 2)

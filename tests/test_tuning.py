@@ -30,16 +30,25 @@ NATIVE_NUMBERS = {
         "kMostListDistance",
     },
     "encodings of instructions": {
-        "kMap0F", "kMap0F38", "kMap0F3A", "kWindow", "kReach", "kWorthMoving",
+        "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",
     },
     "limits": {"kMost", "kMostFloats", "kMostPrograms", "most"},
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
 }  # fmt: skip
 COUNTED_NUMBERS = {
     "lanes and registers": {"LEAST_LANES", "MOST_VECTORS", "SHARING_KERNELS", "UNIT"},
-    "layouts": {"CHANNEL_STEP", "DOT_BYTES"},
-    "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_BLOCKS"},
+    "layouts": {
+        "CHANNEL_STEP",
+        "DOT_BYTES",
+        "GROUP_CHANNELS",
+        "RUN_BYTES",
+        "SLICE_BYTES",
+        "VISIT_BYTES",
+        "WEIGHT_BYTES",
+    },
+    "the paper": {"GROUP_ROWS"},
     "the machine": {"FIRST_LEVEL"},
+    "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_BLOCKS", "BLOCK", "WIDE"},
     "mathematics": {"STRIDES"},
 }
 

@@ -156,24 +156,24 @@ def test_each_output_has_a_tolerance_of_its_own():
         {"big": small + 1000, "small": small}, {"big": small + 1000, "small": small * 2}
     )
 
-    proof = found.exact({"big": 1e-5, "small": 1e-5})
+    verification = found.exact({"big": 1e-5, "small": 1e-5})
 
-    assert not proof.passed
-    assert "output small" in proof.derivation
-    assert proof.tolerance == pytest.approx(1e-8)
+    assert not verification.passed
+    assert "output small" in verification.derivation
+    assert verification.tolerance == pytest.approx(1e-8)
 
 
 def test_a_difference_in_an_output_that_tolerates_none_fails():
     labels = np.array([1, 2])
 
-    proof = compared({"labels": labels}, {"labels": labels + 1}).exact({"labels": 0.0})
+    verification = compared({"labels": labels}, {"labels": labels + 1}).exact({"labels": 0.0})
 
-    assert not proof.passed
+    assert not verification.passed
 
 
 @pytest.mark.parametrize(("max_error", "passed"), [(0.11, True), (0.09, False)])
-def test_a_lossy_proof_compares_relative_errors(max_error, passed):
-    proof = compared([3.0, 4.0], [3.0, 4.5]).within(max_error)
+def test_a_lossy_verification_compares_relative_errors(max_error, passed):
+    verification = compared([3.0, 4.0], [3.0, 4.5]).within(max_error)
 
-    assert proof.max_relative_error == pytest.approx(0.1)
-    assert proof.passed is passed
+    assert verification.max_relative_error == pytest.approx(0.1)
+    assert verification.passed is passed

@@ -21,14 +21,14 @@ from sparsepass.tuning import Tuning
 
 __all__ = ["CPO", "CPS"]
 
-# Most channels that are encoded together, those that share a word of CPS, and filters that a
-# non-zero is multiplied by at a time (runtime/native/kernels/activation_kernel.h).
-CHUNK_CHANNELS, GROUP_CHANNELS, UNIT = 64, 16, 16
+# Channels that share a word of CPS, and filters of a vector of weights
+# (runtime/native/kernels/activation_kernel.h).
+GROUP_CHANNELS, UNIT = 16, 16
 # Rows that share a word of CPS in the paper.
 GROUP_ROWS = 4
 
 
-def refuse_activation(layer: Layer, stats: Stats, target: Target) -> str | None:
+def refuse_encoded(layer: Layer, stats: Stats, target: Target) -> str | None:
     if reason := refuse_all_but_planar(layer):
         return reason
     if layer.is_depthwise:
@@ -53,9 +53,11 @@ def break_even_density(layer: Layer, tuning: Tuning) -> float:
     sweep = layer.kernel == (3, 3) and layer.strides == layer.dilations == (1, 1)
     chunks = math.ceil(channels / tuning.chunk_channels)
     chunk_channels = round_up(math.ceil(channels / chunks), UNIT)
-    block = 1 if sweep else min(vectors, tuning.gather_vectors)
+    block = min(vectors, tuning.gather_vectors)
     is_near = 4 * kernel * chunk_channels * block * UNIT <= tuning.near_weight_bytes
     nonzero = tuning.near_weight_multiplies if is_near else tuning.far_weight_multiplies
+    if sweep:
+        nonzero = tuning.sweep_weight_multiplies
     visit = tuning.sweep_visit_multiplies if sweep else tuning.gather_visit_multiplies
     encode = tuning.encode_multiplies * channels * math.prod(layer.strides) / filters
     dense = layer.taps * filters / (vectors * UNIT)
@@ -69,7 +71,7 @@ def expected_density(stats: ActivationStats, break_even: float) -> float:
     return sum(d if d <= break_even else 1.0 for d in densities) / len(densities)
 
 
-def activation_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+def encoded_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
     assert stats.input is not None
     density = expected_density(stats.input, break_even_density(layer, target.tuning))
     return (
@@ -86,7 +88,7 @@ def activation_options(layer: Layer, stats: Stats, target: Target) -> tuple[Opti
     )
 
 
-def pack_activation(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+def pack_encoded(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
     return dense_pack(layer)
 
 
@@ -96,23 +98,23 @@ def nonzeros(layer: Layer, stats: Stats) -> float:
     return (1 - stats.input.zeros_mean) * math.prod(layer.input_spatial)
 
 
-def starts(layer: Layer) -> int:
+def starts(layer: Layer, tuning: Tuning) -> int:
     """Where the values of a pixel begin, for each chunk of channels."""
-    chunks = math.ceil(layer.channels / layer.groups / CHUNK_CHANNELS)
+    chunks = math.ceil(layer.channels / layer.groups / tuning.chunk_channels)
     return layer.groups * chunks * (math.prod(layer.input_spatial) + 1)
 
 
-def cpo_workspace(layer: Layer, stats: Stats) -> float:
+def cpo_workspace(layer: Layer, stats: Stats, target: Target) -> float:
     """A value and a 16-bit position for each non-zero."""
-    return 6 * layer.channels * nonzeros(layer, stats) + 4 * starts(layer)
+    return 6 * layer.channels * nonzeros(layer, stats) + 4 * starts(layer, target.tuning)
 
 
-def cps_workspace(layer: Layer, stats: Stats) -> float:
+def cps_workspace(layer: Layer, stats: Stats, target: Target) -> float:
     """A value for each non-zero, and room for a word for each group that may have one."""
     kept = layer.channels * nonzeros(layer, stats)
     channels = layer.groups * round_up(layer.channels // layer.groups, GROUP_CHANNELS)
     groups = min(kept, math.prod(layer.input_spatial) * channels / GROUP_CHANNELS)
-    return 4 * (kept + groups) + 8 * starts(layer)
+    return 4 * (kept + groups) + 8 * starts(layer, target.tuning)
 
 
 def cpo_paper(layer: Layer, stats: Stats) -> float:
@@ -142,11 +144,11 @@ def pointer_words(layer: Layer) -> int:
 
 
 CPO = Algorithm(
-    "cpo", "rounding", refuse_activation, activation_options, pack_activation,
+    "cpo", "rounding", refuse_encoded, encoded_options, pack_encoded,
     op="CpoConv", source="arXiv 2104.08314", workspace=cpo_workspace, paper_workspace=cpo_paper,
 )  # fmt: skip
 
 CPS = Algorithm(
-    "cps", "rounding", refuse_activation, activation_options, pack_activation,
+    "cps", "rounding", refuse_encoded, encoded_options, pack_encoded,
     op="CpsConv", source="arXiv 2104.08314", workspace=cps_workspace, paper_workspace=cps_paper,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Low-rank factorization: a chain of plain convolutions, under an error budget.
 
 The factors are chosen by what the outputs do on samples.  With y = W x + b over all output
-positions, mean m and covariance C = U diag(lambda) U^T, the best affine map of rank r from x is
+positions, mean m and covariance C = U diag(lambda) U^T, the best affine function of rank r of x is
 y' = m + U_r U_r^T (y - m): a convolution with the filters U_r^T W, then a 1x1 convolution with the
 filters U_r and the bias m + U_r U_r^T (b - m).  The mean square error is the sum of the eigenvalues
 that are left out, so that one decomposition prices all ranks (response reconstruction without the
@@ -22,7 +22,7 @@ from sparsepass.layer import Array, Epilogue, Layer
 from sparsepass.sparsity import Moments, Statistic, Stats
 from sparsepass.target import Target
 
-__all__ = ["LOW_RANK", "candidate_ranks", "merged", "output_factors", "rank_options"]
+__all__ = ["LOW_RANK", "merged", "output_factors", "possible_ranks", "rank_options"]
 
 # ONNX Runtime's blocked layout works in blocks of 8 or 16 channels; a rank between them pays for
 # the whole block.  Above WIDE filters steps of 8 change the work by less than a tenth.
@@ -31,7 +31,7 @@ WIDE = 128
 
 
 def low_rank_statistics(layer: Layer) -> frozenset[Statistic]:
-    ranked = layer.op_type == "Conv" and layer.groups == 1 and bool(candidate_ranks(layer))
+    ranked = layer.op_type == "Conv" and layer.groups == 1 and bool(possible_ranks(layer))
     return frozenset({"output moments"}) if ranked else frozenset()
 
 
@@ -94,7 +94,7 @@ def pack_low_rank(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> 
     )
 
 
-def candidate_ranks(layer: Layer) -> range:
+def possible_ranks(layer: Layer) -> range:
     """The ranks whose two convolutions do fewer multiply-adds than the dense one, ascending."""
     step = 2 * BLOCK if layer.filters >= WIDE else BLOCK
     # rank (taps + filters) < filters taps
@@ -103,7 +103,7 @@ def candidate_ranks(layer: Layer) -> range:
 
 
 def rank_options(layer: Layer, moments: Moments) -> tuple[tuple[int, float], ...]:
-    """Each candidate rank with the expected relative error of the layer's output.
+    """Each possible rank with the expected relative error of the layer's output.
 
     The error is the root of the lost over the whole mean square of the output before the epilogue.
     It is measured on the samples that chose the basis and so is a little too small: by a tenth with
@@ -116,7 +116,7 @@ def rank_options(layer: Layer, moments: Moments) -> tuple[tuple[int, float], ...
     lost = np.append(np.cumsum(moments.spectrum.values[::-1])[::-1], 0.0)
     return tuple(
         (rank, math.sqrt(float(lost[rank]) / energy))
-        for rank in candidate_ranks(layer)
+        for rank in possible_ranks(layer)
         if rank < moments.positions
     )
 

@@ -19,7 +19,6 @@ __all__ = [
 Numerics = Literal["reference", "rounding", "bounded", "lossy"]
 Constant = NDArray[np.float32] | NDArray[np.int32]
 Attribute = float | tuple[int, ...] | NDArray[np.int64] | NDArray[np.float32]
-Bytes = Callable[[Layer, Stats], float]
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Work:
     """What an algorithm does to a layer, counted, not timed.
 
     ``macs`` are useful multiply-adds, ``idle_macs`` those that vector lanes do for nothing at the
-    edges of the map; ``moves`` are loads, stores and turns of the inner loop around them, in
+    edges of the feature map; ``moves`` are loads, stores and iterations of the inner loop, in
     vectors of the target.  Bytes are what has to move once, ``copied_bytes`` what is rearranged
     before; ``nodes`` is how many nodes of the graph do it.
     """
@@ -116,8 +115,8 @@ class Algorithm:
     prices: str = ""
     statistics: Callable[[Layer], frozenset[Statistic]] = no_statistics
     approximate: Callable[[Layer, Stats, Mapping[str, int]], tuple[Array, Array]] | None = None
-    workspace: Bytes | None = None
-    paper_workspace: Bytes | None = None
+    workspace: Callable[[Layer, Stats, Target], float] | None = None
+    paper_workspace: Callable[[Layer, Stats], float] | None = None
 
     @property
     def priced_as(self) -> str:

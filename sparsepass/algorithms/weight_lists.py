@@ -1,7 +1,7 @@
 """Weight-sparse convolution as lists of weights over panels: what runs where no code is generated.
 
 The library takes the fastest of all layouts (runtime/native/weight_sparse/spatial_lanes.cc).  Here
-the map is cut so that the fewest lanes are idle, and only the shape of a block is looked for.
+the feature map is cut so that the fewest lanes are idle, and only a block's shape is looked for.
 """
 
 import math
@@ -29,8 +29,9 @@ FIRST_LEVEL = 32768
 def list_work(layer: Layer, target: Target) -> Work:
     """The work of lists; a row that visits a slice of the channels loads and stores its sums."""
     images, height, width = maps_of(layer)
-    panel = panel_of(layer, height, width, target.lanes)
-    kept, slices = int(np.count_nonzero(layer.weight)), slices_of(layer, panel, target)
+    kept = int(np.count_nonzero(layer.weight))
+    panel = panel_of(layer, height, width, target)
+    slices = panel.slices(kept / layer.filters)
     visits, runs = visits_of(layer, slices)
     vectors = images * panel.rows * panel.columns
     held = WEIGHT_BYTES * kept + VISIT_BYTES * visits + RUN_BYTES * runs
@@ -50,9 +51,11 @@ def list_work(layer: Layer, target: Target) -> Work:
 class Panel:
     """The packed input of an image: vectors whose lanes are ``rows`` x ``columns`` outputs each.
 
-    A channel has so many phases of its strides, and each what lies around the outputs.
+    A channel has so many phases of its strides, each with what lies around the outputs.
     """
 
+    layer: Layer
+    target: Target
     rows: int
     columns: int
     phases: int
@@ -60,8 +63,34 @@ class Panel:
     extra_columns: int
 
     def reads(self, rows: int, columns: int) -> int:
-        """Vectors of a channel that a part of every lane's outputs reads."""
+        """Vectors of a channel that ``rows`` x ``columns`` outputs of every lane read."""
         return self.phases * (rows + self.extra_rows) * (columns + self.extra_columns)
+
+    def slices(self, weights: float) -> int:
+        """Slices of the channels, of which each stays in cache while the fastest block reads it.
+
+        ``weights`` is how many a row keeps on average.
+        """
+        rows, columns = (range(1, min(n, MOST_VECTORS) + 1) for n in (self.rows, self.columns))
+        blocks = [block for block in product(rows, columns) if math.prod(block) <= MOST_VECTORS]
+        fastest = min(blocks, key=lambda block: self.cycles(*block, weights))
+        return math.ceil(self.layer.channels / self.near_channels(*fastest))
+
+    def near_channels(self, rows: int, columns: int) -> int:
+        """Channels of which a block of ``rows`` x ``columns`` vectors finds its part in cache."""
+        share = int(self.target.tuning.list_panel_share * FIRST_LEVEL)
+        return max(1, share // (4 * self.target.lanes * self.reads(rows, columns)))
+
+    def cycles(self, rows: int, columns: int, weights: float) -> float:
+        """Of a row over all blocks, as the library counts (weight_sparse/lane_packing.cc)."""
+        layer, tuning = self.layer, self.target.tuning
+        blocks = math.ceil(self.rows / rows) * math.ceil(self.columns / columns)
+        vectors = self.rows * self.columns / blocks
+        slices = layer.channels / layer.groups / self.near_channels(rows, columns)
+        entry = tuning.list_entry_cycles + tuning.list_entry_vector_cycles * vectors
+        further = tuning.list_weight_cycles + tuning.list_row_cycles * (rows - 1)
+        weight = further + tuning.list_multiply_cycles * vectors
+        return blocks * (min(weights, max(1.0, slices)) * entry + weights * weight)
 
 
 def maps_of(layer: Layer) -> tuple[int, int, int]:
@@ -76,40 +105,14 @@ def maps_of(layer: Layer) -> tuple[int, int, int]:
     return layer.batch, layer.pixels // width, width
 
 
-def panel_of(layer: Layer, height: int, width: int, lanes: int) -> Panel:
+def panel_of(layer: Layer, height: int, width: int, target: Target) -> Panel:
     """The panel whose lanes are idle least, of those the one of the longest rows."""
-    tiles = [
-        (math.ceil(height * across / lanes), math.ceil(width / across))
-        for across in (1 << power for power in range(lanes.bit_length()))
-    ]
+    grids = [1 << power for power in range(target.lanes.bit_length())]
+    tiles = [(math.ceil(height * n / target.lanes), math.ceil(width / n)) for n in grids]
     axes = list(zip(layer.kernel, layer.strides, layer.dilations, strict=True))
-    extra = [(k - 1) * d // s for k, s, d in axes]
     phases = math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes)
-    return Panel(*min(tiles, key=math.prod), phases, *[0] * (2 - len(axes)), *extra)
-
-
-def slices_of(layer: Layer, panel: Panel, target: Target) -> int:
-    """Slices of the channels: what the fastest block reads of one stays in the nearest cache."""
-    tuning = target.tuning
-    weights = np.count_nonzero(layer.weight) / layer.filters
-
-    def channels(rows: int, columns: int) -> int:
-        vector = 4 * target.lanes
-        share = int(tuning.list_panel_share * FIRST_LEVEL)
-        return max(1, share // (vector * panel.reads(rows, columns)))
-
-    def cycles(block: tuple[int, int]) -> float:
-        rows, columns = block
-        blocks = math.ceil(panel.rows / rows) * math.ceil(panel.columns / columns)
-        vectors = panel.rows * panel.columns / blocks
-        visits = min(weights, max(1.0, layer.channels / layer.groups / channels(rows, columns)))
-        entry = tuning.list_entry_cycles + tuning.list_entry_vector_cycles * vectors
-        multiply = tuning.list_multiply_cycles * vectors + tuning.list_row_cycles * (rows - 1)
-        return blocks * (visits * entry + weights * (tuning.list_weight_cycles + multiply))
-
-    most = product(range(1, panel.rows + 1), range(1, panel.columns + 1))
-    blocks = [block for block in most if math.prod(block) <= MOST_VECTORS]
-    return math.ceil(layer.channels / channels(*min(blocks, key=cycles)))
+    extra = [0] * (2 - len(axes)) + [(k - 1) * d // s for k, s, d in axes]
+    return Panel(layer, target, *min(tiles, key=math.prod), phases, *extra)
 
 
 def visits_of(layer: Layer, slices: int) -> tuple[int, int]:

@@ -41,7 +41,7 @@ def dense_work(layer: Layer, block: int) -> Work:
 
 
 def row_tiles(layer: Layer) -> int:
-    """Turns of a dense kernel over the map: DENSE_PIXELS outputs each, one at padded edges."""
+    """Iterations of a dense kernel: DENSE_PIXELS outputs each, one at padded edges."""
     if layer.is_pointwise:
         return math.ceil(layer.pixels / DENSE_PIXELS)
     width = layer.output_spatial[-1]
@@ -50,7 +50,7 @@ def row_tiles(layer: Layer) -> int:
 
 
 def read_bytes(layer: Layer) -> int:
-    """Bytes of the maps that a layer reads: its input, and what its epilogue adds."""
+    """Bytes of the feature maps that a layer reads: its input, and what its epilogue adds."""
     return 4 * (layer.input_size + (layer.output_size if layer.epilogue.residual else 0))
 
 

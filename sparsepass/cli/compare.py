@@ -25,7 +25,7 @@ from sparsepass.cli.options import (
     read_transform,
 )
 from sparsepass.pipeline.bench import Row, compare_engines
-from sparsepass.pipeline.certify import certify
+from sparsepass.pipeline.verification import verify_files
 from sparsepass.report.markdown import table
 from sparsepass.report.schema import write_text
 from sparsepass.report.units import printable
@@ -61,7 +61,7 @@ def verify(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Prove that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
+    """Verify that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,
@@ -72,14 +72,14 @@ def verify(
             image_transform=read_transform(image_transform),
             shapes=read_shapes(shape),
         )
-        proofs = certify(model, optimized, options, max_error=max_error)
-    for name, proof in proofs.items():
+        verified = verify_files(model, optimized, options, max_error=max_error)
+    for name, found in verified.items():
         agreement = (
-            "" if proof.top1_agreement is None else f", top-1 agreement {proof.top1_agreement:.1%}"
+            "" if found.top1_agreement is None else f", top-1 agreement {found.top1_agreement:.1%}"
         )
         output.print(
-            f"{name}: outputs equal within {proof.max_absolute_error:.3g} "
-            f"(allowed {proof.tolerance:.3g}) on {proof.samples} samples{agreement}",
+            f"{name}: outputs equal within {found.max_absolute_error:.3g} "
+            f"(allowed {found.tolerance:.3g}) on {found.samples} samples{agreement}",
             highlight=False,
             soft_wrap=True,
         )

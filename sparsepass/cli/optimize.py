@@ -80,7 +80,7 @@ def optimize(
     ] = MOST_BYTES,
     quiet: Quiet = False,
 ) -> None:
-    """Rewrite MODEL so that it runs faster, prove it, and write it with a report."""
+    """Rewrite MODEL so that it runs faster, verify it, and write it with a report."""
     target = out or model.with_suffix(".sparse.onnx")
     for path in filter(None, (None if dry_run else target, report, json, save_plan)):
         check_target(path, source=model)

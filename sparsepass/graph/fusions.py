@@ -1,4 +1,4 @@
-"""What a layer can absorb: a residual Add and an activation that nothing else needs to see."""
+"""What a layer can absorb: a residual Add and an activation function that nothing else reads."""
 
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
@@ -58,7 +58,7 @@ def match(node: ir.Node, shapes: Mapping[str, ir.Shape], taken: AbstractSet[ir.N
         residual = other_operand(follower, node.outputs[0], shapes)
         if residual is not None:
             nodes.append(follower)
-    ending, epilogue = activation(nodes[-1], residual is not None)
+    ending, epilogue = activation_function(nodes[-1], residual is not None)
     if taken.isdisjoint(ending):
         return Fusion((*nodes, *ending), residual, epilogue)
     return Fusion(tuple(nodes), residual, Epilogue(residual=residual is not None))
@@ -95,14 +95,14 @@ def same_shape(left: ir.Shape, right: ir.Shape) -> bool:
     )
 
 
-def activation(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epilogue]:
-    """Return the nodes of a known activation of the output of ``node``, and the epilogue with it.
+def activation_function(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epilogue]:
+    """Return the nodes of the activation function of ``node``'s output, and the epilogue with it.
 
-    Without one, no nodes.
+    Without a known one, no nodes.
     """
     if gated := gate(node):
-        curve = "Silu" if gated[0].op_type == "Sigmoid" else "HardSwish"
-        return gated, Epilogue(residual, curve)
+        smooth = "Silu" if gated[0].op_type == "Sigmoid" else "HardSwish"
+        return gated, Epilogue(residual, smooth)
     follower = sole_reader(node)
     epilogue = None if follower is None else of_one_node(follower, residual)
     if follower is None or epilogue is None:
@@ -111,7 +111,7 @@ def activation(node: ir.Node, residual: bool) -> tuple[tuple[ir.Node, ...], Epil
 
 
 def of_one_node(node: ir.Node, residual: bool) -> Epilogue | None:
-    """Return the epilogue that ends in ``node``, or None where that is no known activation."""
+    """Return the epilogue that ends in ``node``, or None where it is no activation function."""
     if is_standard(node, "Relu"):
         return Epilogue(residual, "Relu")
     if is_standard(node, "HardSwish"):

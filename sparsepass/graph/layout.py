@@ -25,7 +25,7 @@ FLOAT_BYTES = 4
 # ONNX Runtime reads and writes channels in fours when it blocks them.
 CHANNEL_STEP = 4
 ACTIVATIONS = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Identity", "Dropout")
-# Activations that are blocked only where they are fused into the convolution before them.
+# Activation functions that are blocked only where they are fused into the convolution before them.
 FUSED_ACTIVATIONS = ("Clip", "LeakyRelu")
 # Pools that bring their input into the blocked layout themselves, and those that only stay in it.
 LOCAL_POOLS = ("MaxPool", "AveragePool")

@@ -1,4 +1,4 @@
-"""Maps, and what max pools do to them."""
+"""Feature maps, and what max pools do to them."""
 
 import math
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def max_pool_windows(node: ir.Node, known: Mapping[str, ir.Value]) -> Windows | 
 
 
 def float_image(value: ir.Value | None, known: Mapping[str, ir.Value]) -> ir.Shape | None:
-    """The shape of a value that is known to be a map in float with four axes, or None."""
+    """The shape of a value that is known to be a feature map in float with four axes, or None."""
     found = known.get(value.name or "") if value is not None else None
     if found is None or found.dtype != ir.DataType.FLOAT or found.shape is None:
         return None

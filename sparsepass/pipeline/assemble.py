@@ -12,11 +12,11 @@ import onnxruntime
 
 from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_bytes
 from sparsepass.layer import Epilogue, Layer
-from sparsepass.pipeline.market import Market
-from sparsepass.pipeline.prove import is_lossy
+from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied
-from sparsepass.plan import Bid, Choice, Offer, Plan
+from sparsepass.pipeline.trials import is_lossy
+from sparsepass.plan import Answer, Choice, Offer, Plan
 from sparsepass.profile import cpu_name
 from sparsepass.report.schema import (
     Analysis,
@@ -74,10 +74,10 @@ def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
 
 
 def report_of(
-    market: Market, plan: Plan, outcome: Outcome | None, warnings: tuple[str, ...]
+    offers: Offers, plan: Plan, outcome: Outcome | None, warnings: tuple[str, ...]
 ) -> Report:
     """The report of ``sparsepass optimize``; ``outcome`` is None for a dry run."""
-    studied, options = market.studied, market.options
+    studied, options = offers.studied, offers.options
     fates: Mapping[str, str] = outcome.fates if outcome else {}
     return Report(
         tool=tool_name(),
@@ -88,14 +88,16 @@ def report_of(
         skipped=skipped_of(studied),
         warnings=warnings,
         layers=tuple(
-            layer_report(studied, layer, plan, market.bids[layer.name], fates.get(layer.name, ""))
+            layer_report(
+                studied, layer, plan, offers.answers[layer.name], fates.get(layer.name, "")
+            )
             for layer in studied.layers
         ),
         plan=plan,
-        budget=budget_of(market, plan, outcome),
+        budget=budget_of(offers, plan, outcome),
         network=network_time(studied.prepared, outcome, options) if outcome else None,
-        verification=outcome.proof.verification if outcome else None,
-        selector=selector_of(market) if options.measured else None,
+        verification=outcome.verified.verification if outcome else None,
+        selector=selector_of(offers) if options.measured else None,
     )
 
 
@@ -129,14 +131,14 @@ def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
     return tuple(SkippedNode(name=s.node, op_type=s.op_type, reason=s.reason) for s in skipped)
 
 
-def budget_of(market: Market, plan: Plan, outcome: Outcome | None) -> ErrorBudget | None:
+def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudget | None:
     if plan.max_error == 0:
         return None
-    errors = [market.output_error(choice) for choice in plan.choices if is_lossy(choice)]
+    errors = [offers.output_error(choice) for choice in plan.choices if is_lossy(choice)]
     return ErrorBudget(
         max_error=plan.max_error,
         predicted=math.hypot(*errors),
-        measured=outcome.proof.relative if outcome else None,
+        measured=outcome.verified.relative if outcome else None,
     )
 
 
@@ -150,8 +152,8 @@ def network_time(prepared: Prepared, outcome: Outcome, options: RunOptions) -> N
     )
 
 
-def selector_of(market: Market) -> Selector:
-    share, regret, count = quality(market.bids)
+def selector_of(offers: Offers) -> Selector:
+    share, regret, count = quality(offers.answers)
     return Selector(layers=count, best_share=share, regret=regret)
 
 
@@ -168,16 +170,16 @@ def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
 
 
 def layer_report(
-    studied: Studied, layer: Layer, plan: Plan, bids: tuple[Bid, ...], fate: str
+    studied: Studied, layer: Layer, plan: Plan, answers: tuple[Answer, ...], fate: str
 ) -> LayerReport:
     choice = plan.choice(layer.name) or Choice(layer=layer.name, algorithm=DENSE.name)
     stats = studied.stats[layer.name]
     return LayerReport(
         **dict(layer_analysis(studied, layer)),
-        bids=bids,
+        bids=answers,
         chosen=choice,
-        dense=time_of(bids, DENSE.name, {}),
-        now=time_of(bids, choice.algorithm, choice.parameters),
+        dense=time_of(answers, DENSE.name, {}),
+        now=time_of(answers, choice.algorithm, choice.parameters),
         dense_bytes=layer.weight.nbytes,
         packed_bytes=packed_bytes(studied, layer, choice),
         memory_bytes=round(
@@ -193,7 +195,7 @@ def layer_report(
 def workspace_bytes(layer: Layer, stats: Stats, target: Target) -> dict[str, int]:
     """What algorithms that take the layer hold of the input of one image."""
     return {
-        row.name: round(row.workspace(layer, stats))
+        row.name: round(row.workspace(layer, stats, target))
         for row in ALGORITHMS
         if row.workspace and row.refuse(layer, stats, target) is None
     }
@@ -210,12 +212,12 @@ def paper_workspace_bytes(layer: Layer, stats: Stats) -> dict[str, int]:
     }
 
 
-def time_of(bids: tuple[Bid, ...], name: str, parameters: dict[str, int]) -> LayerTime:
-    offers = [bid for bid in bids if isinstance(bid, Offer)]
+def time_of(answers: tuple[Answer, ...], name: str, parameters: dict[str, int]) -> LayerTime:
+    offers = [answer for answer in answers if isinstance(answer, Offer)]
     for offer in offers:
         if offer.algorithm == name and offer.parameters == parameters:
             return LayerTime(predicted_us=offer.predicted, measured_us=offer.measured)
-    return time_of(bids, DENSE.name, {})
+    return time_of(answers, DENSE.name, {})
 
 
 def packed_bytes(studied: Studied, layer: Layer, choice: Choice) -> int:

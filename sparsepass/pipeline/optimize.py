@@ -1,4 +1,4 @@
-"""The main job: read, measure, choose, rewrite, prove."""
+"""The main job: read, measure, choose, rewrite, verify."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from sparsepass.cost import CostModel
 from sparsepass.model import MOST_BYTES, save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
-from sparsepass.pipeline.market import Market, open_market
-from sparsepass.pipeline.prove import Trials, is_lossy, open_trials
+from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.study import naming, study
 from sparsepass.pipeline.tiling import check_tiling, tile
+from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, find
 from sparsepass.report.schema import Analysis, Report
@@ -67,7 +67,7 @@ def optimize(
 ) -> Result:
     """Rewrite ``model`` so that every layer runs by the algorithm that its sparsity deserves.
 
-    ``samples`` (see ``samples.load_samples``) give activation statistics and the proof; without
+    ``samples`` (see ``samples.load_samples``) are measured and verified on; without
     them seeded noise stands in.  Lossy algorithms are offered only with ``max_error``, the allowed
     relative error of the outputs, and need samples.  ``max_memory`` limits the bytes that the
     weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
@@ -103,8 +103,8 @@ def optimize(
         studied = study(model, options, example_inputs)
         if plan is not None:
             check_plan(studied, plan)
-        market = open_market(studied, costs, options)
-        made = carry_out(market, plan)
+        offers = collect_offers(studied, costs, options)
+        made = carry_out(offers, plan)
     final = Plan(
         tool=tool_name(),
         machine=cpu_name(),
@@ -114,7 +114,7 @@ def optimize(
         choices=made.choices,
     )
     warnings = tuple(filter(None, [warning, *made.warnings]))
-    report = report_of(market, final, made.outcome, warnings)
+    report = report_of(offers, final, made.outcome, warnings)
     return Result(signed(made.model, final), final, report)
 
 
@@ -163,12 +163,12 @@ def check_plan(studied: Studied, plan: Plan) -> None:
         check_tiling(studied, plan.tiling)
 
 
-def carry_out(market: Market, plan: Plan | None) -> Made:
-    """Find the plan that holds, or in a dry run the one to try; ``plan`` is replayed."""
-    studied, options = market.studied, market.options
+def carry_out(offers: Offers, plan: Plan | None) -> Made:
+    """Find the plan that is right and fast; a dry run only chooses one.  ``plan`` is replayed."""
+    studied, options = offers.studied, offers.options
 
     def choices_for(budget: float) -> tuple[Choice, ...]:
-        return plan.choices if plan is not None else market.choose(budget)
+        return plan.choices if plan is not None else offers.choose(budget)
 
     first = choices_for(options.max_error)
     tiling = plan.tiling if plan else None
@@ -177,11 +177,11 @@ def carry_out(market: Market, plan: Plan | None) -> Made:
     trials = open_trials(studied, options)
     outcome = search(
         choices_for,
-        market.bids,
+        offers.answers,
         trials,
         max_error=options.max_error,
         replayed=plan is not None,
-        widened=options.max_memory is None,
+        extended=options.max_memory is None,
     )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)

@@ -18,8 +18,8 @@ from sparsepass.passes import (
 )
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
-from sparsepass.runtime.lowering import add_functions, pairs, refuse_opset, replacement
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
+from sparsepass.runtime.replacements import add_functions, pairs, refuse_opset, replacement
 
 __all__ = ["check_choices", "rewrite"]
 

@@ -1,4 +1,4 @@
-"""From bids to the plan that keeps its promises: the outputs first, then the time."""
+"""From offers to a plan whose outputs are right and which is faster: outputs first, then time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,24 +6,25 @@ from typing import Protocol
 
 from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.errors import ModelError
-from sparsepass.pipeline.prove import Candidate, Proof, is_lossy, numerics_of
-from sparsepass.plan import Bid, Choice, Offer
+from sparsepass.pipeline.trials import Candidate, Verified, is_lossy, numerics_of
+from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.runtime.timing import Timing
 
 __all__ = ["Outcome", "Tester", "search"]
 
-Bids = Mapping[str, tuple[Bid, ...]]
+Answers = Mapping[str, tuple[Answer, ...]]
 Choose = Callable[[float], tuple[Choice, ...]]
-Proven = tuple[Candidate, Proof]
+Passed = tuple[Candidate, Verified]
 
-# A plan has to beat the original by this much: what two timings of one network differ by.
+# A plan has to beat the original by this share: two timings of one network differ by as much.
 LEAST_GAIN = 0.01
-# A lossy plan that misses the budget on held-out samples is made again for less, down to a share.
+# A lossy plan that exceeds the error budget on held-out samples is chosen again for a smaller one:
+# TIGHTER times the last, while that was above LEAST_BUDGET times the first.
 TIGHTER = 0.8
 LEAST_BUDGET = 0.25
-# A layer whose custom op takes up to this much longer than dense may still save layout changes.
+# An extended plan takes custom ops that are at most this many times as slow as the dense layer.
 CLOSE = 1.5
-# What to give up first where outputs differ.
+# The kinds of algorithms to drop first where outputs differ.
 RISKIEST = ("lossy", "bounded", "rounding")
 
 EXCEEDED = "returned to dense: the error exceeded the budget"
@@ -32,7 +33,7 @@ SLOWER = "returned to dense: the whole network was not faster"
 
 
 class Tester(Protocol):
-    """Makes plans real, proves them and times them; see ``prove.Trials``."""
+    """Carries plans out, verifies them and times them; see ``trials.Trials``."""
 
     @property
     def original(self) -> Candidate:
@@ -43,7 +44,7 @@ class Tester(Protocol):
         """The network that ``choices`` describe; the clean dense one for none."""
         ...
 
-    def prove(self, candidate: Candidate) -> Proof:
+    def verify(self, candidate: Candidate) -> Verified:
         """Compare outputs with the original's."""
         ...
 
@@ -54,13 +55,13 @@ class Tester(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The accepted candidate, its proof, and why layers left the first plan.
+    """The accepted candidate, how it was verified, and why layers left the first plan.
 
     ``untouched`` says that nothing was better than the original file itself.
     """
 
     candidate: Candidate
-    proof: Proof
+    verified: Verified
     before: Timing
     after: Timing
     fates: Mapping[str, str]
@@ -69,22 +70,24 @@ class Outcome:
 
 def search(
     choose: Choose,
-    bids: Bids,
+    answers: Answers,
     tester: Tester,
     *,
     max_error: float,
     replayed: bool = False,
-    widened: bool = True,
+    extended: bool = True,
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
-    ``choose`` makes the plan for an error budget; a ``replayed`` one has no other, and one that is
-    not ``widened`` takes no layers beside those it chooses.  It is timed
-    together with the original and the clean dense network; where it is not the fastest, the layers
-    that gain least return to dense, by halves, until it is or none is left.  Then the clean
-    network is the answer, or the original where even that is slower or not equal.
+    ``choose`` makes the plan for an error budget.  The plan is timed together with the original and
+    the clean dense network.  Where it is not the fastest, the half of its layers that gains least
+    returns to dense, and so on until it is the fastest or no layer is left.  Then the result is the
+    clean network, or the original where the clean network is slower or has other outputs.
+
+    ``extended`` tries a second plan beside the first one, see ``variants``.  A ``replayed`` plan is
+    neither extended nor chosen again for a smaller budget.
     """
-    return Search(choose, bids, tester, max_error, replayed, widened and not replayed).run()
+    return Search(choose, answers, tester, max_error, replayed, extended and not replayed).run()
 
 
 @dataclass
@@ -92,19 +95,19 @@ class Search:
     """The state of a search: the error budget left to plan for, and the fates of layers so far."""
 
     choose: Choose
-    bids: Bids
+    answers: Answers
     tester: Tester
     max_error: float
     replayed: bool
-    widened: bool
+    extended: bool
     fates: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self) -> Outcome:
-        """Take back what fails, until something holds."""
-        clean = self.proven(())
+        """Return layers to dense until a plan is right and fast, or none is left."""
+        clean = self.passing(())
         budget = self.max_error
         choices = active(self.choose(budget))
-        plans = variants(choices, self.bids) if self.widened else [choices]
+        plans = variants(choices, self.answers) if self.extended else [choices]
         while choices:
             result = self.attempt(plans, clean)
             if isinstance(result, Outcome):
@@ -119,9 +122,9 @@ class Search:
             plans = [choices]
         return self.without_plan(clean)
 
-    def attempt(self, plans: Sequence[tuple[Choice, ...]], clean: Proven | None) -> Outcome | str:
-        """The outcome of the fastest of ``plans``, or the fate of the layers that spoil them."""
-        found = [entry for entry in map(self.proven, plans) if entry is not None]
+    def attempt(self, plans: Sequence[tuple[Choice, ...]], clean: Passed | None) -> Outcome | str:
+        """The outcome of the fastest of ``plans``, or why none of them is accepted."""
+        found = [entry for entry in map(self.passing, plans) if entry is not None]
         if not found:
             return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
         candidates = [candidate for candidate, _ in (*found, *([clean] if clean else []))]
@@ -132,42 +135,47 @@ class Search:
         return self.outcome(*found[best], before, timings[best])
 
     def less(self, choices: tuple[Choice, ...], fate: str) -> tuple[Choice, ...]:
-        """The better half of choices that were too slow, or those of the less risky numerics."""
+        """The choices to try next: half of them where too slow, else without the riskiest kind."""
         if fate == SLOWER:
-            return better_half(choices, self.bids)
+            return better_half(choices, self.answers)
         kinds = {numerics_of(choice) for choice in choices}
         worst = next((kind for kind in RISKIEST if kind in kinds), None)
         return tuple(choice for choice in choices if worst and numerics_of(choice) != worst)
 
-    def proven(self, choices: Sequence[Choice]) -> Proven | None:
-        """The candidate of ``choices`` with its proof, or None where outputs differ."""
+    def passing(self, choices: Sequence[Choice]) -> Passed | None:
+        """The candidate of ``choices`` where its outputs are right, else None."""
         candidate = self.tester.make(choices)
-        proof = self.tester.prove(candidate)
-        return (candidate, proof) if proof.passed else None
+        verified = self.tester.verify(candidate)
+        return (candidate, verified) if verified.passed else None
 
-    def without_plan(self, clean: Proven | None) -> Outcome:
+    def without_plan(self, clean: Passed | None) -> Outcome:
         """The clean dense network, or the original where that is better."""
         original = self.tester.original
         if clean is not None:
             before, (after,) = self.tester.time([clean[0]])
             if not faster(before, after):
                 return self.outcome(*clean, before, after)
-        proof = self.tester.prove(original)
-        if not proof.passed:
+        verified = self.tester.verify(original)
+        if not verified.passed:
             raise ModelError(
                 "it gives other outputs each time it runs; replace its random numbers first"
             )
         before, _ = self.tester.time([])
-        return Outcome(original, proof, before, before, self.fates, untouched=True)
+        return Outcome(original, verified, before, before, self.fates, untouched=True)
 
-    def outcome(self, candidate: Candidate, proof: Proof, before: Timing, after: Timing) -> Outcome:
+    def outcome(
+        self, candidate: Candidate, verified: Verified, before: Timing, after: Timing
+    ) -> Outcome:
         changed = names(candidate.choices)
         fates = {name: fate for name, fate in self.fates.items() if name not in changed}
-        return Outcome(candidate, proof, before, after, fates)
+        return Outcome(candidate, verified, before, after, fates)
 
 
 def faster(one: Timing, other: Timing) -> bool:
-    """Tell whether a network is faster by more than noise, which moves low times least."""
+    """Tell whether a network is faster by more than noise, which changes the shortest times least.
+
+    Both the median and the 10th percentile have to be.
+    """
     share = 1 - LEAST_GAIN
     return one.median_ms < share * other.median_ms and one.p10_ms < share * other.p10_ms
 
@@ -181,10 +189,10 @@ def names(choices: Iterable[Choice]) -> set[str]:
     return {choice.layer for choice in choices}
 
 
-def variants(choices: tuple[Choice, ...], bids: Bids) -> list[tuple[Choice, ...]]:
-    """The plan itself, and the plan with every layer in a custom op that is offered a fair one.
+def variants(choices: tuple[Choice, ...], answers: Answers) -> list[tuple[Choice, ...]]:
+    """The plan itself, and the plan extended by every other layer that has a ``close_offer``.
 
-    What a layout change really costs shows only in the whole network; the second has the fewest.
+    The extended plan has fewer layout changes, whose cost shows only in the whole network.
     """
     chosen = names(choices)
     added = [
@@ -194,15 +202,15 @@ def variants(choices: tuple[Choice, ...], bids: Bids) -> list[tuple[Choice, ...]
             parameters=offer.parameters,
             reason="saves layout changes between its neighbours",
         )
-        for name, layer_bids in bids.items()
-        if name not in chosen and (offer := close_offer(layer_bids)) is not None
+        for name, layer_answers in answers.items()
+        if name not in chosen and (offer := close_offer(layer_answers)) is not None
     ]
     return [choices, (*choices, *added)] if added else [choices]
 
 
-def close_offer(bids: Sequence[Bid]) -> Offer | None:
+def close_offer(answers: Sequence[Answer]) -> Offer | None:
     """The fastest exact offer of a custom op, if it is not much slower than dense."""
-    offers = [bid for bid in bids if isinstance(bid, Offer)]
+    offers = [answer for answer in answers if isinstance(answer, Offer)]
     dense = next(offer for offer in offers if offer.algorithm == DENSE.name)
     custom = [o for o in offers if is_custom(o) and o.microseconds < CLOSE * dense.microseconds]
     return min(custom, key=lambda offer: offer.microseconds, default=None)
@@ -213,16 +221,16 @@ def is_custom(offer: Offer) -> bool:
     return row is not None and bool(row.op) and row.numerics != "lossy"
 
 
-def better_half(choices: Sequence[Choice], bids: Bids) -> tuple[Choice, ...]:
+def better_half(choices: Sequence[Choice], answers: Answers) -> tuple[Choice, ...]:
     """The half of the choices, rounded down, that gains most over dense."""
-    ranked = sorted(choices, key=lambda choice: -gain_of(choice, bids[choice.layer]))
+    ranked = sorted(choices, key=lambda choice: -gain_of(choice, answers[choice.layer]))
     kept = names(ranked[: len(ranked) // 2])
     return tuple(choice for choice in choices if choice.layer in kept)
 
 
-def gain_of(choice: Choice, bids: Sequence[Bid]) -> float:
+def gain_of(choice: Choice, answers: Sequence[Answer]) -> float:
     """Microseconds saved against dense; 0 for a choice that was not offered."""
-    offers = [bid for bid in bids if isinstance(bid, Offer)]
+    offers = [answer for answer in answers if isinstance(answer, Offer)]
     dense = next(offer for offer in offers if offer.algorithm == DENSE.name)
     wanted = (choice.algorithm, choice.parameters)
     taken = next((o for o in offers if (o.algorithm, o.parameters) == wanted), dense)

@@ -1,8 +1,8 @@
 """Groups of images that go through the network together, found by timing.
 
-Op by op, a large batch is bound by memory: the maps of all images leave the caches between any two
-layers.  Those of a few stay there, but weights are read again for each group; so the late layers,
-of small maps and large weights, may be better off with the whole batch.
+Op by op, a large batch is bound by memory: the feature maps of all images leave the caches between
+any two layers.  Those of a few images stay there, but each group reads the weights again.  So the
+late layers, of small feature maps and large weights, may be faster on the whole batch.
 """
 
 import math
@@ -13,9 +13,9 @@ import onnx_ir as ir
 from sparsepass.errors import PlanError
 from sparsepass.graph import Batch, nodes_before
 from sparsepass.passes import TileBatch
-from sparsepass.pipeline.prove import Candidate, Trials
 from sparsepass.pipeline.search import Outcome, faster
 from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.trials import Candidate, Trials
 from sparsepass.plan import Tiling
 from sparsepass.runtime.timing import interleave
 
@@ -39,7 +39,7 @@ def check_tiling(studied: Studied, tiling: Tiling) -> None:
 
 
 def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outcome:
-    """The outcome with its batch in groups of images, where that is faster and proven.
+    """The outcome with its batch in groups of images, where that is faster and verified.
 
     Single images are tried first, through the whole network and up to the points of ``ends``, then
     larger groups up to the best of these.  ``given``, of a replayed plan, is tried alone.
@@ -69,8 +69,8 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
     before, (plain, after) = trials.time([whole, *found])
     if not (faster(after, plain) and faster(after, before)):
         return outcome
-    proof = trials.prove(found[0])
-    return Outcome(found[0], proof, before, after, outcome.fates) if proof.passed else outcome
+    verified = trials.verify(found[0])
+    return Outcome(found[0], verified, before, after, outcome.fates) if verified.passed else outcome
 
 
 def tiler(batch: Batch, tiling: Tiling) -> TileBatch:
@@ -79,7 +79,7 @@ def tiler(batch: Batch, tiling: Tiling) -> TileBatch:
 
 
 def ends(graph: ir.Graph, batch: Batch) -> list[str]:
-    """The last points where one tensor is all that later nodes need, before maps become smaller."""
+    """The last points where later nodes need one tensor only, before feature maps shrink."""
     last: dict[tuple[int, ...], str] = {}
     for node in graph:
         value = node.outputs[0]

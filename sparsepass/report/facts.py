@@ -38,7 +38,7 @@ def input_facts(stats: ActivationStats) -> Facts:
 
 
 def workspace_facts(workspace_bytes: Mapping[str, int]) -> Facts:
-    """Memory to lower or encode the input, and how many times less than the first one named."""
+    """Memory to unfold or encode the input, and how many times less than the first one named."""
     first = next(iter(workspace_bytes.values()), 0)
     return tuple(
         (name, units.size(size) + (f", {units.factor(first / size)} less" if size < first else ""))

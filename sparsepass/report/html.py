@@ -54,7 +54,7 @@ def render_html(report: Report) -> str:
 def _slots(report: Report) -> dict[str, int]:
     """The number of each algorithm's colour: its position in the table, the unknown after it."""
     names = [row.name for row in ALGORITHMS]
-    names += [bid.algorithm for layer in report.layers for bid in layer.bids]
+    names += [answer.algorithm for layer in report.layers for answer in layer.bids]
     names += [layer.chosen.algorithm for layer in report.layers]
     return {name: position for position, name in enumerate(dict.fromkeys(names))}
 

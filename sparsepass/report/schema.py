@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
-from sparsepass.plan import Bid, Choice, Offer, Plan, Refusal
+from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
@@ -133,7 +133,7 @@ class LayerReport(LayerAnalysis):
     empty where the input is not known.
     """
 
-    bids: tuple[Bid, ...]
+    bids: tuple[Answer, ...]
     chosen: Choice
     dense: LayerTime
     now: LayerTime
@@ -153,13 +153,13 @@ class LayerReport(LayerAnalysis):
     @property
     def offers(self) -> tuple[Offer, ...]:
         """What could compute the layer, fastest first."""
-        offers = (bid for bid in self.bids if isinstance(bid, Offer))
+        offers = (answer for answer in self.bids if isinstance(answer, Offer))
         return tuple(sorted(offers, key=lambda offer: offer.microseconds))
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         """What could not, in the order it was asked."""
-        return tuple(bid for bid in self.bids if isinstance(bid, Refusal))
+        return tuple(answer for answer in self.bids if isinstance(answer, Refusal))
 
     def is_chosen(self, offer: Offer) -> bool:
         """Whether ``offer`` is the one that was taken."""
@@ -217,7 +217,7 @@ class Verification(_Value):
 
 
 class Selector(_Value):
-    """How good the predictions were, over the layers where every candidate was measured.
+    """How good the predictions were, over the layers where every offer was measured.
 
     ``best_share`` is the share of layers whose predicted best is the measured best; ``regret`` the
     time of the predicted plan over the best measured plan, minus one.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparsepass.algorithms.low_rank import candidate_ranks, merged, output_factors, rank_options
+from sparsepass.algorithms.low_rank import merged, output_factors, possible_ranks, rank_options
 from sparsepass.layer import Layer
 from sparsepass.sparsity import Moments
 
@@ -90,7 +90,7 @@ def test_bias_keeps_the_mean_of_the_outputs():
 def test_ranks_are_whole_blocks_below_the_dense_work(filters, step):
     layer = random_layer(filters=filters, channels=64)
 
-    ranks = candidate_ranks(layer)
+    ranks = possible_ranks(layer)
 
     assert all(rank % step == 0 for rank in ranks)
     dense = filters * layer.taps

@@ -88,10 +88,10 @@ def measured(layer: LayerReport, names: list[str]) -> float | None:
 
 def paper_row(name: str, report: Report) -> dict[str, str]:
     pairs = [
-        (lowered, encoded)
+        (im2col, encoded)
         for layer in report.layers
         if " 1x1" not in layer.shape
-        and (lowered := measured(layer, [IM2COL.name])) is not None
+        and (im2col := measured(layer, [IM2COL.name])) is not None
         and (encoded := measured(layer, ENCODED)) is not None
     ]
     if not pairs:

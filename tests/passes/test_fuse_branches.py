@@ -8,8 +8,8 @@ from sparsepass.passes import FuseBranches
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.plan import Choice
-from sparsepass.runtime.lowering import pairs
 from sparsepass.runtime.ops import DOMAIN
+from sparsepass.runtime.replacements import pairs
 from sparsepass.samples import inputs_of, random_samples
 from sparsepass.shapes import infer
 from sparsepass.sparsity import Stats, weight_stats

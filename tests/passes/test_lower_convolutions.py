@@ -10,7 +10,7 @@ from sparsepass.graph import layers
 from sparsepass.model import to_bytes
 from sparsepass.passes import LowerConvolutions
 from sparsepass.runtime import session
-from sparsepass.runtime.lowering import add_functions, replacement
+from sparsepass.runtime.replacements import add_functions, replacement
 
 RESIDUAL_BLOCK = """
 g (float[N, 8, 9, 9] x) => (float[N, 8, 9, 9] y) {

@@ -3,8 +3,8 @@ import pytest
 
 from models_in_text import assert_same_outputs, model_of, op_types
 from sparsepass.passes import LowerMaxPool
-from sparsepass.runtime.lowering import add_functions
 from sparsepass.runtime.ops import DOMAIN, MAX_POOL, VERSION
+from sparsepass.runtime.replacements import add_functions
 from sparsepass.shapes import open_values
 
 

@@ -14,9 +14,9 @@ from models_in_text import assert_same_outputs, model_of, normal, op_types, outp
 from sparsepass.errors import PlanError, SparsepassError, UsageError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import runner
-from sparsepass.pipeline import prove
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
+from sparsepass.pipeline.trials import Candidate, Trials, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan
 from sparsepass.run import RunOptions
 from sparsepass.runtime import library, session
@@ -107,7 +107,7 @@ def test_the_plan_names_every_layer_with_a_reason(result):
     assert all(choice.reason for choice in result.plan.choices)
 
 
-def test_the_report_has_times_proof_and_sizes(result):
+def test_the_report_has_times_verification_and_sizes(result):
     report = result.report
 
     assert report.network.speedup > 1
@@ -380,7 +380,7 @@ def test_senseless_budgets_are_refused(max_error):
         sparsepass.optimize(network(), samples=samples(2), max_error=max_error)
 
 
-# --- proofs that fail ----------------------------------------------------------------------------
+# --- verification fails --------------------------------------------------------------------------
 
 
 def spoilt(model: ir.Model) -> ir.Model:
@@ -393,20 +393,20 @@ def spoilt(model: ir.Model) -> ir.Model:
     return copy
 
 
-def test_a_wrong_weight_fails_the_proof(result):
+def test_a_wrong_weight_fails_verification(result):
     trials, right = opened(result)
     wrong = replace(right, run=runner(session(to_bytes(spoilt(right.model)), threads=1)))
 
-    assert trials.prove(right).passed
-    assert not trials.prove(wrong).passed
+    assert trials.verify(right).passed
+    assert not trials.verify(wrong).passed
 
 
-def test_a_wrong_function_body_fails_the_proof(result):
+def test_a_wrong_function_body_fails_verification(result):
     trials, right = opened(result)
 
-    proof = trials.prove(replace(right, model=spoilt(right.model)))
+    verified = trials.verify(replace(right, model=spoilt(right.model)))
 
-    assert not proof.passed
+    assert not verified.passed
 
 
 def test_exact_layers_of_a_lossy_plan_are_held_to_rounding(result):
@@ -414,16 +414,14 @@ def test_exact_layers_of_a_lossy_plan_are_held_to_rounding(result):
     lossy = (*right.choices, Choice(layer="x", algorithm="low-rank", parameters={"rank": 8}))
     wrong = runner(session(to_bytes(spoilt(right.model)), threads=1))
 
-    assert trials.prove(replace(right, choices=lossy)).passed
-    assert not trials.prove(replace(right, choices=lossy, run=wrong)).passed
+    assert trials.verify(replace(right, choices=lossy)).passed
+    assert not trials.verify(replace(right, choices=lossy, run=wrong)).passed
 
 
-def opened(
-    result: sparsepass.Result, max_error: float = 0.0
-) -> tuple[prove.Trials, prove.Candidate]:
+def opened(result: sparsepass.Result, max_error: float = 0.0) -> tuple[Trials, Candidate]:
     """The trials of a network, and a candidate that is right."""
     options = RunOptions(samples=samples(2), max_error=max_error)
-    trials = prove.open_trials(study(network(), options), options)
+    trials = open_trials(study(network(), options), options)
     return trials, trials.make(result.plan.choices)
 
 

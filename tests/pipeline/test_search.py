@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from sparsepass.errors import ModelError
-from sparsepass.pipeline.prove import Candidate, Proof
 from sparsepass.pipeline.search import DIFFERED, EXCEEDED, SLOWER, Outcome, search
-from sparsepass.plan import Bid, Choice, Offer
+from sparsepass.pipeline.trials import Candidate, Verified
+from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.report.schema import Verification
 from sparsepass.runtime.timing import Timing
 
@@ -39,7 +39,7 @@ class Networks:
         self.made.append(tuple(choice.layer for choice in choices))
         return candidate(*choices)
 
-    def prove(self, tried: Candidate) -> Proof:
+    def verify(self, tried: Candidate) -> Verified:
         error = sum(self.errors.get(choice.layer, 0.0) for choice in tried.choices)
         spoilt = self.broken or bool(self.wrong & {choice.layer for choice in tried.choices})
         found = Verification(
@@ -49,7 +49,7 @@ class Networks:
             derivation="by hand",
             samples=1,
         )
-        return Proof(found, error)
+        return Verified(found, error)
 
     def time(self, candidates: Sequence[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
         return timing(10.0), tuple(timing(self.milliseconds(tried)) for tried in candidates)
@@ -66,7 +66,7 @@ def low_rank(layer: str) -> Choice:
     return Choice(layer=layer, algorithm="low-rank", parameters={"rank": 8})
 
 
-def bids(**saved: float) -> dict[str, tuple[Bid, ...]]:
+def answers(**saved: float) -> dict[str, tuple[Answer, ...]]:
     """Dense at 100 us and spmm at that less what it saves, a layer each."""
     return {
         layer: (
@@ -78,7 +78,7 @@ def bids(**saved: float) -> dict[str, tuple[Bid, ...]]:
 
 
 def found(
-    tester: Networks, choices: tuple[Choice, ...], offers: dict[str, tuple[Bid, ...]], **options
+    tester: Networks, choices: tuple[Choice, ...], offers: dict[str, tuple[Answer, ...]], **options
 ) -> Outcome:
     return search(lambda budget: choices, offers, tester, max_error=tester.max_error, **options)
 
@@ -88,7 +88,7 @@ def layers_of(outcome: Outcome) -> set[str]:
 
 
 def test_a_plan_that_wins_is_kept():
-    outcome = found(Networks({"a": 2, "b": 3}), spmm("a", "b"), bids(a=20, b=30))
+    outcome = found(Networks({"a": 2, "b": 3}), spmm("a", "b"), answers(a=20, b=30))
 
     assert layers_of(outcome) == {"a", "b"}
     assert (outcome.before.median_ms, outcome.after.median_ms) == (10, 5)
@@ -98,14 +98,14 @@ def test_a_plan_that_wins_is_kept():
 def test_layers_that_gain_least_return_to_dense_until_the_network_is_faster():
     tester = Networks({"a": 2, "b": -1, "c": -1, "d": -1})
 
-    outcome = found(tester, spmm("a", "b", "c", "d"), bids(a=40, b=30, c=20, d=10))
+    outcome = found(tester, spmm("a", "b", "c", "d"), answers(a=40, b=30, c=20, d=10))
 
     assert layers_of(outcome) == {"a", "b"}
     assert outcome.fates == {"c": SLOWER, "d": SLOWER}
 
 
 def test_where_nothing_wins_the_clean_network_is_the_answer():
-    outcome = found(Networks({"a": -2, "b": -3}, clean=9), spmm("a", "b"), bids(a=20, b=30))
+    outcome = found(Networks({"a": -2, "b": -3}, clean=9), spmm("a", "b"), answers(a=20, b=30))
 
     assert layers_of(outcome) == set()
     assert outcome.after.median_ms == 9
@@ -114,7 +114,7 @@ def test_where_nothing_wins_the_clean_network_is_the_answer():
 
 
 def test_a_plan_that_loses_against_the_clean_network_is_not_kept():
-    outcome = found(Networks({"a": -1}, clean=8), spmm("a"), bids(a=20))
+    outcome = found(Networks({"a": -1}, clean=8), spmm("a"), answers(a=20))
 
     assert layers_of(outcome) == set()
 
@@ -136,7 +136,7 @@ def test_a_clean_network_within_noise_is_preferred_to_the_original():
 def test_dense_choices_are_no_change():
     tester = Networks({"a": 3})
 
-    outcome = found(tester, (Choice(layer="a", algorithm="dense"),), bids(a=-100))
+    outcome = found(tester, (Choice(layer="a", algorithm="dense"),), answers(a=-100))
 
     assert layers_of(outcome) == set()
     assert tester.made == [()]
@@ -145,7 +145,7 @@ def test_dense_choices_are_no_change():
 def test_layers_with_wrong_outputs_return_to_dense():
     tester = Networks({"a": 3, "b": 3}, wrong=frozenset("b"))
 
-    outcome = found(tester, spmm("a", "b"), bids(a=30, b=30))
+    outcome = found(tester, spmm("a", "b"), answers(a=30, b=30))
 
     assert layers_of(outcome) == set()
     assert outcome.fates == {"a": DIFFERED, "b": DIFFERED}
@@ -154,7 +154,7 @@ def test_layers_with_wrong_outputs_return_to_dense():
 def test_the_riskiest_layers_leave_first():
     tester = Networks({"a": 3, "b": 3}, errors={"b": 0.5}, max_error=0.1)
 
-    outcome = found(tester, (*spmm("a"), low_rank("b")), bids(a=30, b=30), replayed=True)
+    outcome = found(tester, (*spmm("a"), low_rank("b")), answers(a=30, b=30), replayed=True)
 
     assert layers_of(outcome) == {"a"}
     assert outcome.fates == {"b": EXCEEDED}
@@ -168,7 +168,7 @@ def test_a_lossy_plan_beyond_the_budget_is_made_again_for_less():
         budgets.append(budget)
         return (low_rank("a"), low_rank("b")) if budget > 0.07 else (low_rank("a"),)
 
-    outcome = search(choose, bids(a=-100, b=-100), tester, max_error=0.1)
+    outcome = search(choose, answers(a=-100, b=-100), tester, max_error=0.1)
 
     assert budgets == pytest.approx([0.1, 0.08, 0.064])
     assert layers_of(outcome) == {"a"}
@@ -178,7 +178,7 @@ def test_a_lossy_plan_beyond_the_budget_is_made_again_for_less():
 def test_a_lossy_plan_that_never_fits_ends():
     tester = Networks({"a": 3}, errors={"a": 1.0}, max_error=0.1)
 
-    outcome = found(tester, (low_rank("a"),), bids(a=-100))
+    outcome = found(tester, (low_rank("a"),), answers(a=-100))
 
     assert layers_of(outcome) == set()
 
@@ -186,7 +186,7 @@ def test_a_lossy_plan_that_never_fits_ends():
 def test_fair_offers_beside_a_plan_are_tried_with_it():
     tester = Networks({"a": 1, "b": 2})
 
-    outcome = found(tester, spmm("a"), bids(a=30, b=-40))
+    outcome = found(tester, spmm("a"), answers(a=30, b=-40))
 
     assert tester.made == [(), ("a",), ("a", "b")]
     assert layers_of(outcome) == {"a", "b"}
@@ -196,7 +196,7 @@ def test_fair_offers_beside_a_plan_are_tried_with_it():
 def test_poor_offers_beside_a_plan_are_not_tried():
     tester = Networks({"a": 1})
 
-    found(tester, spmm("a"), bids(a=30, b=-60))
+    found(tester, spmm("a"), answers(a=30, b=-60))
 
     assert tester.made == [(), ("a",)]
 
@@ -204,13 +204,13 @@ def test_poor_offers_beside_a_plan_are_not_tried():
 def test_a_replayed_plan_gets_no_layers_that_it_does_not_name():
     tester = Networks({"a": 1, "b": 2})
 
-    outcome = found(tester, spmm("a"), bids(a=30, b=20), replayed=True)
+    outcome = found(tester, spmm("a"), answers(a=30, b=20), replayed=True)
 
     assert layers_of(outcome) == {"a"}
 
 
 def test_a_replayed_plan_that_loses_says_so():
-    outcome = found(Networks({"a": -1}), spmm("a"), bids(a=30), replayed=True)
+    outcome = found(Networks({"a": -1}), spmm("a"), answers(a=30), replayed=True)
 
     assert outcome.fates == {"a": SLOWER}
 

@@ -14,9 +14,9 @@ from sparsepass.graph import batch_of
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
-from sparsepass.pipeline.prove import Candidate, Proof, Trials
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.tiling import ends, tile
+from sparsepass.pipeline.trials import Candidate, Trials, Verified
 from sparsepass.plan import Choice, Plan, Tiling
 from sparsepass.run import RunOptions
 from sparsepass.runtime.session import session
@@ -66,12 +66,12 @@ class Tried:
         groups = [c.tiling.micro_batch if c.tiling else 0 for c in candidates]
         return timing(20.0), tuple(timing(self.times.get(m, 10.0)) for m in groups)
 
-    def prove(self, candidate: Candidate) -> Proof:
+    def verify(self, candidate: Candidate) -> Verified:
         return cast(Any, SimpleNamespace(passed=self.right))
 
     def tile(self, given: Tiling | None = None) -> Outcome:
-        proof = cast(Any, SimpleNamespace(passed=True))
-        found = Outcome(self.untiled(), proof, timing(20.0), timing(10.0), {})
+        verified = cast(Any, SimpleNamespace(passed=True))
+        found = Outcome(self.untiled(), verified, timing(20.0), timing(10.0), {})
         return tile(found, cast(Trials, self), given)
 
 

@@ -167,12 +167,12 @@ def layer_report(
     """``offers`` are (position in the table, predicted, measured); the other rows refuse."""
     channels, filters, kernel, stride, spatial = shape
     taps = channels * kernel * kernel
-    bids = [
+    answers = [
         Offer(algorithm=names[row], predicted=predicted, measured=measured)
         for row, predicted, measured in offers
     ]
     offered = {row for row, _, _ in offers}
-    bids += [
+    answers += [
         Refusal(algorithm=names[row], reason=REASONS[row % len(REASONS)])
         for row in range(len(names))
         if row not in offered
@@ -194,7 +194,7 @@ def layer_report(
             empty_groups=input_zeros**4,
             samples=32,
         ),
-        bids=tuple(bids),
+        bids=tuple(answers),
         chosen=Choice(
             layer=name,
             algorithm=names[chosen],

@@ -16,7 +16,7 @@ from rounding import restriction
 
 from sparsepass.layer import Epilogue
 from sparsepass.runtime import library_path, ops
-from sparsepass.runtime.lowering import add_functions
+from sparsepass.runtime.replacements import add_functions
 from sparsepass.runtime.weight_forms import SPARSE
 
 IR_VERSION = 8  # the first with functions, which every supported ONNX Runtime reads
@@ -166,7 +166,7 @@ def model(
 
 
 def map_model(op: ops.MapOp, attributes: str, given: str, made: str) -> ir.Model:
-    """A model of an op between maps and a Relu; shapes and attributes are ONNX text."""
+    """A model of an op between feature maps and a Relu; shapes and attributes are ONNX text."""
     text = f"""
     <ir_version: {IR_VERSION}, opset_import: ["": 17, "{ops.DOMAIN}": {ops.VERSION}]>
     g (float[{given}] x) => (float[{made}] y) {{

@@ -111,7 +111,7 @@ def held_of_the_input(name: str, isa: str, problem: Problem, nonzeros: int) -> t
     x = (order < nonzeros).reshape(problem.x.shape).astype(np.float32)
     layer = layer_of(problem)
     stats = Stats(weight_stats(layer), random_zeros(1 - nonzeros / x.size))
-    said = algorithm(name).workspace(layer, stats)
+    said = algorithm(name).workspace(layer, stats, Target(isa, block_of(isa)))
     return scratch_bytes(name, isa, replace(problem, x=x)), said
 
 

@@ -10,10 +10,10 @@ from sparsepass.cost import kind
 from sparsepass.profile import Transfer
 from sparsepass.runtime import microbench
 from sparsepass.runtime.library import target
-from sparsepass.runtime.microbench import candidates, fit, fit_transfer, measure_profile
+from sparsepass.runtime.microbench import fit, fit_transfer, measure_profile, sample_nodes
 from sparsepass.runtime.profiling import node_runs
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
-from sparsepass.runtime.sample_networks import Timed, medians, time_candidates
+from sparsepass.runtime.sample_networks import Timed, medians, time_sample_nodes
 
 TARGET = target()
 SMALL = (
@@ -49,9 +49,9 @@ def test_samples_hold_enough_layers_of_every_kind():
 @pytest.mark.parametrize("shape", SMALL, ids=str)
 def test_every_algorithm_is_timed_as_a_node_of_its_own(shape):
     rng = np.random.default_rng(0)
-    found = list(candidates(0, shape, TARGET, rng))
+    found = list(sample_nodes(0, shape, TARGET, rng))
 
-    timed = time_candidates(found, 1, rng)
+    timed = time_sample_nodes(found, 1, rng)
 
     assert DENSE in [c.row for c in found]
     assert {c.node for c in found} <= timed.nodes.keys()
@@ -59,7 +59,7 @@ def test_every_algorithm_is_timed_as_a_node_of_its_own(shape):
 
 
 def test_dense_layers_are_timed_once_and_others_for_each_weight():
-    found = list(candidates(0, Shape(32, 16, 6, 3), TARGET, np.random.default_rng(0)))
+    found = list(sample_nodes(0, Shape(32, 16, 6, 3), TARGET, np.random.default_rng(0)))
 
     rows = Counter(c.row.name for c in found if c.node.endswith(".0"))
 

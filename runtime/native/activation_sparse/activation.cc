@@ -254,14 +254,15 @@ double break_even_density(const ConvParams& params, const Tuning& tuning) {
   const Chunking chunking(params.groups, params.channels_per_group);
   const double filters = params.filters / params.groups, vectors = std::ceil(filters / kLanes);
   const double taps = params.taps(), kernel = params.kernel_h * params.kernel_w;
-  const double block = sweep ? 1 : std::min<double>(vectors, tuning.gather_vectors);
+  const double block = std::min<double>(vectors, tuning.gather_vectors);
   const double tile_bytes = 4 * kernel * chunking.channels() * block * kLanes;
   const double encode = tuning.encode_multiplies * params.channels_per_group * params.stride_h *
                         params.stride_w / filters;
   const double visit = sweep ? tuning.sweep_visit_multiplies : tuning.gather_visit_multiplies;
   const double dense = taps * filters / (vectors * kLanes);
-  const double nonzero = tile_bytes > tuning.near_weight_bytes ? tuning.far_weight_multiplies
-                                                               : tuning.near_weight_multiplies;
+  const double nonzero = sweep                                   ? tuning.sweep_weight_multiplies
+                         : tile_bytes > tuning.near_weight_bytes ? tuning.far_weight_multiplies
+                                                                 : tuning.near_weight_multiplies;
   const double rest = dense - tuning.finish_multiplies - visit * chunking.per_group() - encode;
   return std::max(0.0, rest / (nonzero * taps));
 }

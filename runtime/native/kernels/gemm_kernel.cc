@@ -19,6 +19,7 @@ constexpr int kTileColumns = 6;
 constexpr int kMostVectors = 3;
 
 // How far ahead weights are fetched: a page, because the processor's own prefetching stops there.
+// Only where a vector is a whole cache line: with shorter ones the loads that this takes cost more.
 constexpr int kAhead = 4096 / sizeof(float);
 
 // Completes `count` neighbouring sums of one filter and stores them.
@@ -149,7 +150,7 @@ void tile_of_filters(const GemmJob& job, int64_t filter, int64_t column) {
       vf w[kBlocks];
       for (int b = 0; b < kBlocks; ++b) {
         w[b] = load(weight + b * job.weight_stride);
-        __builtin_prefetch(weight + b * job.weight_stride + kAhead);
+        if (kLanes == 16) __builtin_prefetch(weight + b * job.weight_stride + kAhead);
       }
       for (int n = 0; n < kColumns; ++n) {
         vf x = splat(from[n]);

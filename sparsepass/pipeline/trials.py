@@ -1,4 +1,4 @@
-"""Whether a plan keeps its promises: outputs first, then time, both against the original."""
+"""Plans carried out, verified and timed against the original: outputs first, then time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +28,8 @@ from sparsepass.verify import Comparison, compare, rounding_tolerances
 
 __all__ = [
     "Candidate",
-    "Proof",
     "Trials",
+    "Verified",
     "is_lossy",
     "numerics_of",
     "open_batches",
@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 SECONDS = 3.0
-# Batches besides the planned one that an open batch is proven with: one image, and an odd number.
+# Batches besides the planned one that an open batch is verified with: one image, and an odd number.
 OTHER_BATCHES = (1, 3)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan made real: its choices, the network, the size of its file, and a run of it."""
+    """A plan carried out: its choices, the network, the size of its file, and a run of it."""
 
     choices: tuple[Choice, ...]
     model: ir.Model
@@ -54,15 +54,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What was found of a candidate's outputs; ``relative`` is their relative error."""
+class Verified:
+    """What verification found of a candidate's outputs; ``relative`` is their relative error."""
 
     verification: Verification
     relative: float
 
     @property
     def passed(self) -> bool:
-        """Whether the outputs are as the plan promises."""
+        """Whether the outputs differ by no more than the plan may change them."""
         return self.verification.passed
 
 
@@ -79,7 +79,7 @@ def is_lossy(choice: Choice) -> bool:
 
 @dataclass(frozen=True)
 class Trials:
-    """Where candidates are made, proven and timed against the original.
+    """Where candidates are made, verified and timed against the original.
 
     ``noise`` is what rounding alone does to the outputs of the original.
     """
@@ -106,13 +106,13 @@ class Trials:
         opened = session(content, threads=self.options.threads, isa=self.options.isa)
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
-    def prove(self, candidate: Candidate) -> Proof:
+    def verify(self, candidate: Candidate) -> Verified:
         """Compare a candidate with the original, and its run without our library.
 
         Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
         held to what rounding allows (``rounding_tolerances``).  With them outputs are held to the
-        error budget, and the library to what the function bodies of the same file give: that proves
-        the exact layers among the lossy ones.
+        error budget, and the library to what the function bodies of the same file give: that
+        verifies the exact layers among the lossy ones.
         """
         tolerances = rounding_tolerances(self.noise, self.studied.layers)
         compared = self.compare(self.original.run, candidate.run, "comparing outputs")
@@ -125,8 +125,8 @@ class Trials:
             pair = (bodies, candidate.run) if lossy else (self.original.run, bodies)
             plain = self.compare(*pair, "comparing bodies").exact(tolerances)
             if not plain.passed:
-                return Proof(plain, compared.relative)
-        return Proof(found, compared.relative)
+                return Verified(plain, compared.relative)
+        return Verified(found, compared.relative)
 
     def compare(self, reference: Run, run: Run, stage: str) -> Comparison:
         """Compare two networks on all samples."""

@@ -1,4 +1,4 @@
-"""All that a plan is chosen from: bids of every algorithm for every layer, priced or measured."""
+"""All that a plan is chosen from: offers of every algorithm for every layer, priced or measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,28 +8,31 @@ from sparsepass.cost import CostModel
 from sparsepass.layer import Layer
 from sparsepass.pipeline.measure import measure
 from sparsepass.pipeline.stages import Studied
-from sparsepass.plan import Bid, Choice, Offer
+from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.run import RunOptions
-from sparsepass.runtime.lowering import refuse_opset
-from sparsepass.select import Limits, bid, choose
+from sparsepass.runtime.replacements import refuse_opset
+from sparsepass.select import Limits, ask, choose
 from sparsepass.sensitivity import Response, responses
 
-__all__ = ["Market", "open_market"]
+__all__ = ["Offers", "collect_offers"]
 
-Bids = Mapping[str, tuple[Bid, ...]]
+Answers = Mapping[str, tuple[Answer, ...]]
 
-# Runs of the whole network per probe: the dearest part of a lossy plan.
+# Runs of the whole network per probe: they take most of the time of a lossy plan.
 RESPONSE_SAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Market:
-    """Bids for the layers of a network, the answers of its outputs to lossy ones, and prices."""
+class Offers:
+    """What each algorithm answers for each layer, and what the choice among the offers depends on.
+
+    ``responses`` say how the outputs of the network respond to the errors of lossy offers.
+    """
 
     studied: Studied
     options: RunOptions
     costs: CostModel
-    bids: Bids
+    answers: Answers
     responses: Mapping[str, Response]
 
     def choose(self, max_error: float) -> tuple[Choice, ...]:
@@ -38,7 +41,7 @@ class Market:
         if not studied.layers:
             return ()
         limits = self.limits(max_error)
-        return choose(studied.layers, self.bids, studied.layouts, self.costs, limits)
+        return choose(studied.layers, self.answers, studied.layouts, self.costs, limits)
 
     def limits(self, max_error: float) -> Limits:
         """What a plan for an error budget has to keep to."""
@@ -51,17 +54,17 @@ class Market:
 
     def output_error(self, choice: Choice) -> float:
         """What a choice was expected to do to the outputs."""
-        offers = [bid for bid in self.bids[choice.layer] if isinstance(bid, Offer)]
+        offers = [answer for answer in self.answers[choice.layer] if isinstance(answer, Offer)]
         wanted = (choice.algorithm, choice.parameters)
         offer = next(o for o in offers if (o.algorithm, o.parameters) == wanted)
         return self.limits(self.options.max_error).output_error(choice.layer, offer)
 
 
-def open_market(studied: Studied, costs: CostModel, options: RunOptions) -> Market:
+def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> Offers:
     """Ask every algorithm about every layer, and time those that could win if that is wanted."""
     opset = studied.prepared.opset
-    bids: Bids = {
-        layer.name: bid(
+    answers: Answers = {
+        layer.name: ask(
             layer,
             studied.stats[layer.name],
             studied.target,
@@ -70,15 +73,17 @@ def open_market(studied: Studied, costs: CostModel, options: RunOptions) -> Mark
         )
         for layer in studied.layers
     }
-    if options.measured and bids:
-        bids = measure(studied, bids, options)
-    answers = output_responses(studied, bids, options) if options.max_error > 0 else {}
-    return Market(studied, options, costs, bids, answers)
+    if options.measured and answers:
+        answers = measure(studied, answers, options)
+    found = output_responses(studied, answers, options) if options.max_error > 0 else {}
+    return Offers(studied, options, costs, answers, found)
 
 
-def output_responses(studied: Studied, bids: Bids, options: RunOptions) -> dict[str, Response]:
-    """How the outputs answer to errors of the layers where a lossy offer could win."""
-    hopeful = [layer for layer in studied.layers if lossy_could_win(bids[layer.name])]
+def output_responses(
+    studied: Studied, answers: Answers, options: RunOptions
+) -> dict[str, Response]:
+    """How the outputs respond to errors of the layers where a lossy offer could win."""
+    hopeful = [layer for layer in studied.layers if lossy_could_win(answers[layer.name])]
     if not hopeful:
         return {}
     samples = studied.held_out.take(RESPONSE_SAMPLES)
@@ -86,7 +91,7 @@ def output_responses(studied: Studied, bids: Bids, options: RunOptions) -> dict[
     return responses(model, hopeful, stats, studied.target, samples, options)
 
 
-def lossy_could_win(bids: Sequence[Bid]) -> bool:
-    offers = [bid for bid in bids if isinstance(bid, Offer)]
+def lossy_could_win(answers: Sequence[Answer]) -> bool:
+    offers = [answer for answer in answers if isinstance(answer, Offer)]
     exact = min(offer.microseconds for offer in offers if offer.error == 0)
     return any(offer.error > 0 and offer.microseconds < exact for offer in offers)

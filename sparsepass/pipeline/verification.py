@@ -1,4 +1,4 @@
-"""The proof, for two files: does the optimized model give the outputs of the original?"""
+"""Verification of two files: does the optimized model give the outputs of the original?"""
 
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,15 @@ from sparsepass.errors import PlanError, UsageError, VerificationError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.noise import rounding_noise
-from sparsepass.pipeline.prove import is_lossy, open_batches, with_other_batches
 from sparsepass.pipeline.study import naming, read, samples_for
+from sparsepass.pipeline.trials import is_lossy, open_batches, with_other_batches
 from sparsepass.plan import PLAN_KEY, Plan
 from sparsepass.report.schema import Verification
 from sparsepass.run import RunOptions
 from sparsepass.runtime.session import session
 from sparsepass.verify import compare, rounding_tolerances
 
-__all__ = ["certify", "plan_in"]
+__all__ = ["plan_in", "verify_files"]
 
 
 def plan_in(model: ir.Model) -> Plan | None:
@@ -32,7 +32,7 @@ def plan_in(model: ir.Model) -> Plan | None:
         ) from error
 
 
-def certify(
+def verify_files(
     original: Path, optimized: Path, options: RunOptions, *, max_error: float | None = None
 ) -> dict[str, Verification]:
     """Compare outputs with the op library and without; raises VerificationError where they differ.
@@ -47,7 +47,7 @@ def certify(
         reference = runner(plain_session(prepared.content, threads=options.threads))
         noise = rounding_noise(prepared, given, options)
         given = with_other_batches(given, open_batches(prepared.original), reference)
-    proofs: dict[str, Verification] = {}
+    verified: dict[str, Verification] = {}
     with naming(optimized):
         rewritten = load(optimized, shapes=options.shapes)
         budget = budget_in(rewritten)
@@ -64,14 +64,14 @@ def certify(
         for name, open_session in (("with the op library", ours), ("without", plain_session)):
             run = runner(open_session(content, threads=options.threads))
             compared = compare(reference, run, given, options.step(f"comparing {name}"))
-            proofs[name] = compared.within(max_error) if max_error else compared.exact(tolerances)
-    for name, proof in proofs.items():
-        if not proof.passed:
+            verified[name] = compared.within(max_error) if max_error else compared.exact(tolerances)
+    for name, found in verified.items():
+        if not found.passed:
             raise VerificationError(
-                f"{optimized}: {name}, outputs differ by {proof.max_absolute_error:.3g}, allowed "
-                f"are {proof.tolerance:.3g} ({proof.derivation}); optimize {original} again"
+                f"{optimized}: {name}, outputs differ by {found.max_absolute_error:.3g}, allowed "
+                f"are {found.tolerance:.3g} ({found.derivation}); optimize {original} again"
             )
-    return proofs
+    return verified
 
 
 def budget_in(model: ir.Model) -> float:
