@@ -1,4 +1,6 @@
-// Between maps in NCHW and panels whose lanes are parts of the map (lists_kernel.h).
+// Between maps in NCHW and panels whose lanes are parts of the map.
+#include "kernels/lanes_kernel.h"
+
 #include "kernels/lists_kernel.h"
 #include "simd/epilogue.h"
 #include "simd/quads.h"

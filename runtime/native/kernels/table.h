@@ -7,6 +7,7 @@
 #include "kernels/activation_kernel.h"
 #include "kernels/depthwise_kernel.h"
 #include "kernels/gemm_kernel.h"
+#include "kernels/lanes_kernel.h"
 #include "kernels/lists_kernel.h"
 #include "kernels/lower_kernel.h"
 #include "kernels/lrn_kernel.h"

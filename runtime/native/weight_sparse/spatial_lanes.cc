@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/arithmetic.h"
+#include "base/machine.h"
 #include "weight_sparse/lane_packing.h"
 #include "weight_sparse/phases.h"
 
@@ -23,6 +24,8 @@ class SpatialLanes : public LanePacking {
         out_h_(params_.out_h(problem.in_h)),
         out_w_(params_.out_w(problem.in_w)),
         lanes_(problem.layer.kernels.gemm_lanes()),
+        most_panel_floats_(
+            floats_in(problem.layer.kernels.tuning.list_last_level_share, caches().last)),
         phases_(params_, problem.in_h, problem.in_w),
         cut_(best_cut(problem)),
         rows_(cut_.grid.tile_h + phases_.extra_rows()),
@@ -100,6 +103,12 @@ class SpatialLanes : public LanePacking {
     return phases_.count() * (height + phases_.extra_rows()) * (width + phases_.extra_columns());
   }
 
+  // Whether distances reach a channel, and the panel leaves room in the last-level cache.
+  bool fits(const Cut& cut) const {
+    const int64_t floats = reads(cut).channel_floats;
+    return floats <= kMostListDistance && params_.channels() * floats <= most_panel_floats_;
+  }
+
   Cut best_cut(const SpmmProblem& problem) const;
   double time(const LaneCost& cost, const Cut& cut) const;
   double singly(const Cut& cut) const;
@@ -107,6 +116,7 @@ class SpatialLanes : public LanePacking {
 
   ConvParams params_;
   int64_t in_size_, out_h_, out_w_, lanes_;
+  int64_t most_panel_floats_;
   Phases phases_;
   Cut cut_;
   int64_t rows_, columns_;  // vectors of a phase, of a lane and around it
@@ -120,10 +130,9 @@ Cut SpatialLanes::best_cut(const SpmmProblem& problem) const {
   Cut best = {};
   double least = 0;
   Cut cut = {};
-  // Halves of strips, down to a few rows, in numbers that threads share.
-  const int64_t parts = problem.packing().shared_out(1, out_h_);
-  for (int64_t strips = parts; strips == parts || 4 * strips <= out_h_; strips += parts) {
-    cut.strip_h = divide_up(out_h_, std::min(strips, out_h_));
+  const int64_t parts = std::min(problem.packing().shared_out(1, out_h_), out_h_);
+  for (int64_t strips = parts; strips <= out_h_; strips *= 2) {
+    cut.strip_h = divide_up(out_h_, strips);
     cut.strips = divide_up(out_h_, cut.strip_h);
     for (int64_t across = 1; across <= lanes_; across *= 2) {
       cut.grid = {across, divide_up(cut.strip_h, lanes_ / across), divide_up(out_w_, across)};
@@ -131,11 +140,14 @@ Cut SpatialLanes::best_cut(const SpmmProblem& problem) const {
       for (cut.block_h = 1; cut.block_h <= most_h; ++cut.block_h) {
         const int64_t most_w = std::min(cut.grid.tile_w, kMostListVectors / cut.block_h);
         for (cut.block_w = 1; cut.block_w <= most_w; ++cut.block_w) {
-          const double taken = time(cost, cut);
+          // What does not fit is the last resort.
+          const double taken = time(cost, cut) * (fits(cut) ? 1 : 1e6);
           if (least == 0 || taken < least) best = cut, least = taken;
         }
       }
     }
+    // Shorter strips only read more rows twice.
+    if (least > 0 && 4 * strips > out_h_) break;
   }
   return best;
 }
