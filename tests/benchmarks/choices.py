@@ -2,26 +2,33 @@
 
     taskset -c 0 python tests/benchmarks/choices.py
 
-Optimizes every network of ../shared with its pictures and writes docs/choices.md from the measured
-offers of each layer.  The papers (arXiv 2104.08314) let CPO or CPS compete with im2col alone, layer
-by layer; the second table does the same with our kernels.
+Optimizes every network of ../shared with its pictures and writes the sections of this machine in
+docs/choices.md from the measured offers of each layer.  The papers (arXiv 2104.08314) let CPO or
+CPS compete with im2col alone, layer by layer; the second tables do the same with our kernels.
 """
 
+import argparse
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from cases import Case, cases
-from results import ROOT
+from pages import title_of, with_machines
+from results import ROOT, this_machine
 from rich.progress import track
+from rows import Row
+from sections import merged_table, text_of, under, write
+from tables import measured_cell
 
 import sparsepass
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.algorithms.im2col import IM2COL
 from sparsepass.pictures import ImageTransform
 from sparsepass.report import Report
-from sparsepass.report.markdown import table
 from sparsepass.report.schema import LayerReport
+from sparsepass.runtime.library import instruction_sets
 
 PAGE = ROOT / "docs" / "choices.md"
 ENCODED = [row.name for row in ALGORITHMS if row.source == "arXiv 2104.08314"]
@@ -29,13 +36,14 @@ ENCODED = [row.name for row in ALGORITHMS if row.source == "arXiv 2104.08314"]
 INTRODUCTION = """# Which algorithm wins where
 
 Written by `python tests/benchmarks/choices.py` from the offers of each layer, measured inside the
-network on the pictures of its kind, batch 1, one thread, {machine}.
-
+network on the pictures of its kind, batch 1, one thread. Every processor and instruction set has
+tables of its own.
+"""
+WHOLE = """
 ## The whole choice
 
 Layers by the algorithm that the plan of the whole network gives them, and what the network gains
 over plain ONNX Runtime.
-
 """
 PAPERS = """
 ## The choice of the papers
@@ -44,13 +52,11 @@ Amer et al. (arXiv 2104.08314) choose between im2col and their activation-sparse
 by layer and by measured time, for convolutions whose kernel is larger than one tap. They report up
 to 56 % of these layers won, up to 63 % less time in a layer, up to 9 % less in a network and up to
 26 times less memory than im2col. The same choice among our kernels, over the layers that were
-measured with both:
+measured with both, is below.
 
-"""
-NOTE = """
-Our im2col is a packed product at 0.87 to 1.04 times the speed of ONNX Runtime's convolution, a far
-stronger baseline than the matrix-vector products of the papers. Pointwise layers, which the papers
-leave out, take part as well in the first table.
+Our im2col is a packed product, on AVX-512 at 0.87 to 1.04 times the speed of ONNX Runtime's
+convolution, a far stronger baseline than the matrix-vector products of the papers. Pointwise
+layers, which the papers leave out, take part as well in the first tables.
 """
 
 
@@ -59,12 +65,12 @@ def pictured() -> list[Case]:
     return [case for case in cases() if isinstance(case.samples, Path)]
 
 
-def optimized(case: Case) -> Report:
+def optimized(case: Case, isa: str | None) -> Report:
     transform = ImageTransform.parse(case.transform) if case.transform else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         case.write(path)
-        result = sparsepass.optimize(path, samples=case.samples, image_transform=transform)
+        result = sparsepass.optimize(path, samples=case.samples, image_transform=transform, isa=isa)
     return result.report
 
 
@@ -107,18 +113,23 @@ def paper_row(name: str, report: Report) -> dict[str, str]:
     }
 
 
+def write_page(page: Path, reports: Mapping[str, Report], row: Row) -> None:
+    """Write what ``reports`` say into the sections of the machine of ``row``."""
+    old, text = under(text_of(page), 2), INTRODUCTION
+    for words, line in ((WHOLE, whole_row), (PAPERS, paper_row)):
+        lines = [line(name, report) | measured_cell(row) for name, report in reports.items()]
+        tables = partial(merged_table, keys=["network"])
+        text += with_machines(words, old.get(title_of(words), ""), 3, {row.place: lines}, tables)
+    write(page, text)
+
+
 def main() -> None:
-    reports = {case.name: optimized(case) for case in track(pictured(), "networks")}
-    machine = next(iter(reports.values())).machine
-    page = (
-        INTRODUCTION.format(machine=f"{machine.cpu}, {machine.isa}, ORT {machine.onnxruntime}")
-        + table([whole_row(name, report) for name, report in reports.items()])
-        + PAPERS
-        + table([paper_row(name, report) for name, report in reports.items()])
-        + NOTE
-    )
-    PAGE.write_text(page, encoding="utf-8")
-    print(page)
+    """Read the command line, measure, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--isa", choices=instruction_sets(), help="of our kernels")
+    isa = parser.parse_args().isa
+    reports = {case.name: optimized(case, isa) for case in track(pictured(), "networks")}
+    write_page(PAGE, reports, Row(machine=this_machine(1, isa)))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
     PYTHONPATH=tests/runtime python tests/benchmarks/kernels.py --networks resnet50 --isa avx512
 
-One image on one thread, without ONNX Runtime.  Rows are kept in build/benchmarks/kernels.json: an
-interrupted run goes on where it ended, and deleting the file starts it over.  The tables of
-docs/benchmarks/kernels.md are written from them.
+One image on one thread, without ONNX Runtime.  Rows are kept in build/benchmarks, in kernels.json
+of a folder for the machine and the instruction set: an interrupted run goes on where it ended, and
+deleting the file starts it over.  The tables of docs/benchmarks/kernels.md are written from them.
 """
 
 import argparse
-import itertools
 import json
 import math
 import time
@@ -22,7 +21,7 @@ import native
 import numpy as np
 from pages import write_pages
 from peak import peak_gflops
-from results import FOLDER, Results, this_machine
+from results import Results, file_here, this_machine
 from rows import KernelRow
 
 from sparsepass.algorithms import ALGORITHMS, Algorithm
@@ -99,12 +98,11 @@ def measure(subject: Subject, name: str, isa: str) -> KernelRow:
     work = row_of(name).options(subject.layer, subject.stats, target(isa))[0].work
     taken = microseconds(name, isa, subject.problem)
     return KernelRow(
-        machine=this_machine(1),
+        machine=this_machine(1, isa),
         network=subject.shape.network,
         layer=subject.shape.layer,
         shape=subject.layer.shape_text,
         algorithm=name,
-        isa=isa,
         weight_zeros=subject.weight_zeros,
         input_zeros=subject.input_zeros,
         microseconds=taken,
@@ -132,11 +130,11 @@ def subjects(networks: list[str], weight_zeros: float, input_zeros: float) -> li
     return [Subject(s, weight_zeros, input_zeros) for s in shapes if s.network in networks]
 
 
-def runs(subject: Subject, sets: list[str]) -> Iterator[tuple[str, str]]:
-    """What can compute a subject here: algorithm and instruction set."""
-    for name, isa in itertools.product(native.algorithms(), filter(native.is_here, sets)):
+def names(subject: Subject, isa: str) -> Iterator[str]:
+    """The algorithms that can compute a subject with an instruction set."""
+    for name in native.algorithms():
         if row_of(name).refuse(subject.layer, subject.stats, target(isa)) is None:
-            yield name, isa
+            yield name
 
 
 def main() -> None:
@@ -150,15 +148,17 @@ def main() -> None:
     parser.add_argument("--zero-inputs", type=int, default=70, metavar="PERCENT")
     options = parser.parse_args()
 
-    results = Results(FOLDER / "kernels.json", KernelRow)
+    here = filter(native.is_here, options.isa)
+    results = {isa: Results(file_here("kernels.json", isa), KernelRow) for isa in here}
     chosen = subjects(options.networks, options.zero_weights / 100, options.zero_inputs / 100)
     zeros = f"{options.zero_weights} % {options.zero_inputs} %"
     with progress_bars(quiet=False) as progress:
         for done, subject in enumerate(chosen):
             progress("layers", done, len(chosen))
-            for name, isa in runs(subject, options.isa):
-                key = f"{subject.shape.network} {subject.shape.layer} {zeros} {name} {isa}"
-                results.of(key, partial(measure, subject, name, isa))
+            for isa, rows in results.items():
+                for name in names(subject, isa):
+                    key = f"{subject.shape.network} {subject.shape.layer} {zeros} {name}"
+                    rows.of(key, partial(measure, subject, name, isa))
         progress("layers", len(chosen), len(chosen))
     write_pages()
 

@@ -5,15 +5,31 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field
 
 from sparsepass.report.schema import Engine, Latency, Machine
+from sparsepass.runtime.library import instruction_set
 
 
 class Row(BaseModel):
-    """A measurement, with where and when it was taken."""
+    """A measurement, with where and when it was taken.
+
+    ``host`` is the widest instruction set of the machine, which the other engines run with.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     machine: Machine
+    host: str = Field(default_factory=instruction_set)
     day: str = Field(default_factory=lambda: date.today().isoformat())
+
+    @property
+    def place(self) -> str:
+        """The processor and the instruction set of our kernels: rows of two are never mixed."""
+        return place_of(self.machine, self.host)
+
+
+def place_of(machine: Machine, host: str) -> str:
+    """The heading that a machine and an instruction set have on the pages."""
+    kernels = machine.isa if machine.isa == host else f"{machine.isa} kernels on {host}"
+    return f"{machine.cpu}, {kernels}"
 
 
 class LayerRow(BaseModel):
@@ -61,7 +77,7 @@ class PeerRow(Row):
 
 
 class KernelRow(Row):
-    """An algorithm on an instruction set for one layer, without ONNX Runtime.
+    """An algorithm for one layer, without ONNX Runtime, on the instruction set of ``machine``.
 
     ``weight_zeros`` and ``input_zeros`` are shares; rates count two operations per multiply-add, of
     the dense layer and of what the algorithm really does.
@@ -71,7 +87,6 @@ class KernelRow(Row):
     layer: str
     shape: str
     algorithm: str
-    isa: str
     weight_zeros: float
     input_zeros: float
     microseconds: float

@@ -3,8 +3,9 @@
     python tests/benchmarks/sweep.py --networks resnet50 --sparsity 80 90 --batch 1 --threads 1
 
 Each case is optimized, then timed against plain ONNX Runtime, in turn, in one process.  Rows are
-kept in build/benchmarks/networks.json: an interrupted sweep goes on where it ended, and deleting
-the file starts it over.  The tables and plots of docs/benchmarks.md are written from them.
+kept in build/benchmarks, in networks.json of a folder for the machine and the instruction set: an
+interrupted sweep goes on where it ended, and deleting the file starts it over.  The tables and
+plots of docs/benchmarks.md are written from them.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from cases import write_example
 from pages import write_pages
 from peak import peak_gflops
-from results import FOLDER, Results, this_machine
+from results import Results, file_here, this_machine
 from rows import LayerRow, NetworkRow
 
 from sparsepass import SparsepassError, optimize
@@ -29,7 +30,7 @@ from sparsepass.pipeline.bench import OURS, PLAIN, compare_engines
 from sparsepass.pipeline.study import read
 from sparsepass.report.schema import LayerReport
 from sparsepass.run import Progress, RunOptions, silent
-from sparsepass.runtime.library import target
+from sparsepass.runtime.library import instruction_sets, target
 from sparsepass.sparsity import Stats
 
 NETWORKS = ("resnet50", "mobilenet_v1", "vgg16")
@@ -41,12 +42,16 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a sparsity in percent, a batch size and a number of threads."""
+    """A network at a sparsity in percent, a batch size and a number of threads.
+
+    ``isa`` is the instruction set of our kernels; None stands for the widest.
+    """
 
     network: str
     sparsity: int
     batch: int
     threads: int
+    isa: str | None = None
 
     def __str__(self) -> str:
         return f"{self.network} {self.sparsity} % batch {self.batch} threads {self.threads}"
@@ -65,13 +70,13 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         original, optimized = Path(folder, "model.onnx"), Path(folder, "model.sparse.onnx")
         write(original, case.network, case.sparsity, case.batch)
-        result = optimize(original, threads=case.threads, progress=progress)
+        result = optimize(original, threads=case.threads, isa=case.isa, progress=progress)
         result.save(optimized)
-        options = RunOptions(threads=case.threads, progress=progress)
+        options = RunOptions(threads=case.threads, isa=case.isa, progress=progress)
         rows = compare_engines(original, optimized, options, seconds=seconds, peers=())
         found = {layer.name: layer for layer in read(original, options).found.layers}
     latencies = {row.engine.name: row.engine.latency for row in rows}
-    machine = this_machine(case.threads)
+    machine = this_machine(case.threads, case.isa)
     return NetworkRow(
         machine=machine,
         network=case.network,
@@ -80,13 +85,15 @@ def measure(
         before=latencies[PLAIN],
         after=latencies[OURS],
         peak_gflops=peak_gflops(machine.isa, case.threads),
-        layers=tuple(layer_row(found[report.name], report) for report in result.report.layers),
+        layers=tuple(
+            layer_row(found[report.name], report, case.isa) for report in result.report.layers
+        ),
     )
 
 
-def layer_row(layer: Layer, report: LayerReport) -> LayerRow:
+def layer_row(layer: Layer, report: LayerReport, isa: str | None) -> LayerRow:
     chosen, stats = report.chosen, Stats(report.weight, report.input)
-    options = algorithm(chosen.algorithm).options(layer, stats, target())
+    options = algorithm(chosen.algorithm).options(layer, stats, target(isa))
     work = next(o.work for o in options if dict(o.parameters) == chosen.parameters)
     return LayerRow(
         name=report.name,
@@ -119,17 +126,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--sparsity", nargs="+", type=int, default=SPARSITIES, metavar="PERCENT")
+    parser.add_argument("--isa", choices=instruction_sets(), help="of our kernels")
     parser.add_argument("--batch", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--threads", nargs="+", type=int, default=THREADS)
     options = parser.parse_args()
 
     cases = [
-        Case(network, sparsity, batch, threads)
+        Case(network, sparsity, batch, threads, options.isa)
         for threads, batch, network, sparsity in itertools.product(
             options.threads, options.batch, options.networks, options.sparsity
         )
     ]
-    results = Results(FOLDER / "networks.json", NetworkRow)
+    results = Results(file_here("networks.json", options.isa), NetworkRow)
     with progress_bars(quiet=False) as progress:
         failed = sweep(cases, results, progress)
     write_pages()

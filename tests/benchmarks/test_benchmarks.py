@@ -1,17 +1,28 @@
 """The benchmarks run and their pages hold together; no time is asserted."""
 
+import filecmp
 import re
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from cases import cases, write_stack
-from pages import peer_table, write_pages
-from results import Results, this_machine
-from rows import NetworkRow, PeerRow
+from choices import write_page
+from pages import write_pages
+from results import ROOT, Results, file_here, slug, this_machine
+from rows import NetworkRow, PeerRow, Row
+from sections import lines_of, merged_table, under
 from sweep import Case, measure
+from tables import peer_table
 
+import sparsepass
 from sparsepass.pipeline.bench import OURS, PLAIN
+from sparsepass.report.markdown import table
 from sparsepass.report.schema import Engine, Latency
+from sparsepass.runtime.library import instruction_sets
+
+PAGES = ["benchmarks.md", "benchmarks/layers.md", "choices.md"]
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +53,13 @@ def test_a_row_that_was_written_is_not_measured_again(row, tmp_path):
 
 
 def test_pages_link_to_plots_and_tables_that_were_written(row, tmp_path):
-    results, docs = tmp_path / "results", tmp_path / "docs"
-    Results(results / "networks.json", NetworkRow).of("tiny", lambda: row)
+    docs = tmp_path / "docs"
 
-    write_pages(results, docs)
+    write_pages(kept(tmp_path, "networks.json", row), docs)
 
     links = re.findall(r"\]\(([^)]+)\)", (docs / "benchmarks.md").read_text(encoding="utf-8"))
     assert [link for link in links if not (docs / link).is_file()] == []
-    plot = ElementTree.parse(docs / "benchmarks" / "speedup-b1-t1.svg")
+    plot = ElementTree.parse(docs / "benchmarks" / f"{slug(row.place)}-b1-t1.svg")
     assert [label.text for label in plot.iter() if label.text == "tiny"] == ["tiny"]
 
 
@@ -63,13 +73,71 @@ def test_the_table_of_engines_has_a_line_per_input_and_says_what_is_absent():
         machine=this_machine(1), algorithms={"spmm": 2}, runs={"sparse": engines, "dense": engines}
     )
 
-    lines = peer_table([row]).splitlines()[2:]
+    lines = lines_of(peer_table("", [row]))
 
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells == [
+    assert [[*line.values()][:-1] for line in lines] == [
         ["sparse", "4", "2 (2.0x)", "not installed", "2 spmm"],
         ["dense", "4", "2 (2.0x)", "not installed", "2 spmm"],
     ]
+
+
+def test_machines_have_sections_of_their_own_and_keep_them(row, tmp_path):
+    docs, machine = tmp_path / "docs", row.machine.model_copy(update={"cpu": "Other", "isa": "a"})
+    rows = [row, *(row.model_copy(update={"machine": machine, "host": h}) for h in ("a", "b"))]
+
+    for number, one in enumerate(rows):
+        write_pages(kept(tmp_path / str(number), "networks.json", one), docs)
+
+    for page, level in (("benchmarks.md", 3), ("benchmarks/layers.md", 2)):
+        sections = under((docs / page).read_text(encoding="utf-8"), level)
+        assert [*sections] == [row.place, "Other, a", "Other, a kernels on b"]
+        assert {len(lines_of(text)) for text in sections.values()} == {1 if level == 3 else 2}
+
+
+def test_rows_that_are_measured_again_replace_theirs_and_leave_the_others():
+    note = "Measured on AMD EPYC, 2 cores; 2026-11-20.\n"
+    old = f"{note}\n" + table([{"model": name, "time": "2"} for name in ("a|b", "c")])
+
+    some = merged_table(old, [{"model": "c", "time": "1", "measured": "today"}], ["model"])
+    both = merged_table(some, [{"model": "a|b", "time": "1", "measured": "today"}], ["model"])
+
+    assert [line["time"] for line in lines_of(some)] == ["2", "1"]
+    assert some.startswith(note)
+    assert lines_of(both)[0] == {"model": "a|b", "time": "1", "measured": "today"}
+    assert note not in both
+
+
+def test_the_pages_of_the_project_stay_as_they_are_where_nothing_was_measured(tmp_path):
+    docs = tmp_path / "docs"
+    shutil.copytree(ROOT / "docs", docs)
+
+    write_pages(tmp_path / "results", docs)
+    write_page(docs / "choices.md", {}, Row(machine=this_machine(1)))
+
+    assert filecmp.cmpfiles(ROOT / "docs", docs, PAGES, shallow=False)[0] == PAGES
+
+
+def test_every_instruction_set_has_a_folder_of_its_own():
+    files = {file_here("peers.json", isa) for isa in (None, *instruction_sets())}
+
+    assert len(files) == len(instruction_sets())
+
+
+def test_a_choice_is_written_into_the_section_of_its_machine(row, tmp_path):
+    page, model = tmp_path / "choices.md", tmp_path / "model.onnx"
+    write_stack(model, channels=16, size=12, depth=2)
+    report = sparsepass.optimize(model, dry_run=True).report
+
+    write_page(page, {"tiny": report}, row)
+
+    sections = under(page.read_text(encoding="utf-8"), 2)
+    assert [[*under(text, 3)] for text in sections.values()] == [[row.place]] * 2
+
+
+def kept(folder: Path, name: str, row: Row) -> Path:
+    """A folder of results that holds one row."""
+    Results(folder / "results" / slug(row.place) / name, type(row)).of("tiny", lambda: row)
+    return folder / "results"
 
 
 def test_no_two_cases_have_the_same_row():
