@@ -34,7 +34,7 @@ class Machine:
     races: list[list[str]] = field(default_factory=list)
 
     def layer_times(
-        self, networks: Sequence[Sequence[Choice]], *args: object, threads: int
+        self, networks: Sequence[Sequence[Choice]], *args: object, threads: int, isa: str | None
     ) -> list[dict[str, list[float]]]:
         factor = 2.0 if len(self.races) in self.slow else 1.0
         self.now += self.seconds
