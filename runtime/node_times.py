@@ -2,25 +2,23 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from sparsepass.graph import fusions
 from sparsepass.layer import Layer
-from sparsepass.network import plain_session, runner
-from sparsepass.runtime.profiling import end_profile
+from sparsepass.network import runner
+from sparsepass.runtime.profiling import NodeRun, end_profile
 from sparsepass.runtime.session import session
 
 __all__ = ["layer_times", "names_of_layers"]
 
 # ONNX Runtime makes one node of x * sigmoid(x), and names it after the product.
 GATED_SUFFIX = "/QuickGeluFusion/"
-FEWEST_RUNS = 7
+FEWEST_TURNS = 4
 
 
 def names_of_layers(
@@ -41,36 +39,44 @@ def names_of_layers(
 
 
 def layer_times(
-    content: bytes,
+    networks: Sequence[bytes],
     names: Mapping[str, str],
     feed: Mapping[str, Any],
     *,
     threads: int,
-    custom_ops: bool,
     isa: str | None = None,
-    seconds: float = 1.0,
-) -> dict[str, float]:
-    """Median microseconds of each layer of ``names`` (see ``names_of_layers``) in a model's file.
+    seconds: float = 0.7,
+) -> list[dict[str, list[float]]]:
+    """Microseconds of each layer of ``names`` (see ``names_of_layers``), turn by turn, per network.
 
-    Runs for about ``seconds``; ``isa`` is that of ``custom_ops``, see ``session``.  What ONNX
+    The networks, which are contents of files, run in turn for about ``seconds`` each, in an order
+    that is reversed every other turn; ``isa`` is that of our kernels, see ``session``.  What ONNX
     Runtime keeps as separate nodes, such as an activation function it cannot fuse, counts for the
     layer it follows.
     """
-    make = partial(session, isa=isa) if custom_ops else plain_session
     with tempfile.TemporaryDirectory() as folder:
-        opened = make(content, threads=threads, profile=Path(folder, "profile"))
-        run = runner(opened)
-        started, runs = time.perf_counter(), 0
-        while runs < FEWEST_RUNS or time.perf_counter() - started < seconds:
-            run(feed)
-            runs += 1
-        found = end_profile(opened)
+        opened = [
+            session(content, threads=threads, profile=Path(folder, str(position)), isa=isa)
+            for position, content in enumerate(networks)
+        ]
+        runs = [runner(one) for one in opened]
+        # The first turn warms up.
+        started, turns = time.perf_counter(), -1
+        while turns < FEWEST_TURNS or time.perf_counter() - started < seconds * len(networks):
+            for run in runs if turns % 2 else runs[::-1]:
+                run(feed)
+            turns += 1
+        return [by_layer(end_profile(one), names) for one in opened]
+
+
+def by_layer(found: Iterable[NodeRun], names: Mapping[str, str]) -> dict[str, list[float]]:
+    """The times of each layer, the sums of those of its nodes, without the first."""
     times: dict[str, dict[tuple[str, bool], list[float]]] = {}
     for one in found:
         if layer := names.get(one.node):
             nodes = times.setdefault(layer, {})
             nodes.setdefault((one.node, one.blocked), []).append(one.microseconds)
     return {
-        layer: sum(float(np.median(values)) for values in nodes.values())
+        layer: [sum(turn, 0.0) for turn in zip(*nodes.values(), strict=False)][1:]
         for layer, nodes in times.items()
     }

@@ -57,9 +57,13 @@ def kind(row: Algorithm, layer: Layer, block: int) -> str:
 
 @dataclass(frozen=True)
 class CostModel:
-    """Prices of one machine; see ``MachineProfile``."""
+    """Prices of one machine; see ``MachineProfile``.
+
+    They are ``trusted`` where that is the machine at hand.
+    """
 
     profile: MachineProfile
+    trusted: bool = True
 
     @property
     def target(self) -> Target:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sparsepass.errors import PlanError
 from sparsepass.tuning import InstructionSet
 
-__all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "find"]
+__all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "doubt", "find"]
 
 
 class _Value(BaseModel):
@@ -111,11 +111,19 @@ def find(threads: int, isa: str) -> tuple[MachineProfile, str | None]:
     if own.exists():
         return MachineProfile.load(own), None
     nearest = min(shipped(), key=lambda p: (p.cpu != cpu, p.isa != isa, abs(p.threads - threads)))
-    if (nearest.cpu, nearest.isa, nearest.threads) == (cpu, isa, threads):
-        return nearest, None
-    return nearest, (
-        f"no profile of this machine ({cpu}, {isa}, {threads} threads): times are predicted for "
-        f"{nearest.cpu}, {nearest.isa}, {nearest.threads} threads; run sparsepass calibrate"
+    return nearest, doubt(nearest, threads, isa)
+
+
+def doubt(profile: MachineProfile, threads: int, isa: str) -> str | None:
+    """Why the prices of ``profile`` are not to be trusted on this machine, or None; one line."""
+    cpu = cpu_name()
+    if (profile.cpu, profile.isa, profile.threads) == (cpu, isa, threads):
+        return None
+    return (
+        f"prices are of {profile.cpu}, {profile.isa}, {profile.threads} threads, not of this "
+        f"machine ({cpu}, {isa}, {threads} threads): sparsepass calibrate, some minutes once, "
+        "saves timing what its prices rule out, and prices what cannot be timed: layout changes "
+        "and lossy layers"
     )
 
 

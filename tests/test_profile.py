@@ -7,7 +7,15 @@ import pytest
 from sparsepass import profile as profiles
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.errors import PlanError
-from sparsepass.profile import MachineProfile, Rates, Transfer, cached_path, cpu_name, find
+from sparsepass.profile import (
+    MachineProfile,
+    Rates,
+    Transfer,
+    cached_path,
+    cpu_name,
+    doubt,
+    find,
+)
 
 RATES = Rates(
     nodes=1, macs=2, moves=0, input_bytes=0, output_bytes=0, weight_bytes=0, copied_bytes=0,
@@ -88,6 +96,18 @@ def test_an_unmeasured_machine_gets_the_nearest_profile_and_a_warning(cache, mon
     assert found == near
     assert warning is not None
     assert "sparsepass calibrate" in warning
+
+
+@pytest.mark.parametrize("other", [{"cpu": "other"}, {"isa": "avx512"}, {"threads": 2}])
+def test_prices_of_another_machine_are_doubted_in_one_line(other, monkeypatch):
+    monkeypatch.setattr(profiles, "cpu_name", lambda: "some CPU")
+
+    doubts = [doubt(profile_of(**changes), 1, "avx2") for changes in ({}, other)]
+
+    assert doubts[0] is None
+    assert doubts[1] is not None
+    assert "sparsepass calibrate" in doubts[1]
+    assert "\n" not in doubts[1]
 
 
 def test_a_broken_cached_profile_is_named(cache):

@@ -26,7 +26,7 @@ def calibrate(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure this machine (a minute or two), so that predictions are its own."""
+    """Measure this machine (some minutes), so that predictions are its own."""
     if out:
         check_target(out)
     target = out or cached_path(cpu_name(), instruction_set(isa), threads)

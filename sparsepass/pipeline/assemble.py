@@ -88,10 +88,7 @@ def report_of(
         skipped=skipped_of(studied),
         warnings=warnings,
         layers=tuple(
-            layer_report(
-                studied, layer, plan, offers.answers[layer.name], fates.get(layer.name, "")
-            )
-            for layer in studied.layers
+            layer_report(offers, layer, plan, fates.get(layer.name, "")) for layer in studied.layers
         ),
         plan=plan,
         budget=budget_of(offers, plan, outcome),
@@ -169,9 +166,8 @@ def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
     )
 
 
-def layer_report(
-    studied: Studied, layer: Layer, plan: Plan, answers: tuple[Answer, ...], fate: str
-) -> LayerReport:
+def layer_report(offers: Offers, layer: Layer, plan: Plan, fate: str) -> LayerReport:
+    studied, answers = offers.studied, offers.answers[layer.name]
     choice = plan.choice(layer.name) or Choice(layer=layer.name, algorithm=DENSE.name)
     stats = studied.stats[layer.name]
     return LayerReport(
@@ -180,6 +176,7 @@ def layer_report(
         chosen=choice,
         dense=time_of(answers, DENSE.name, {}),
         now=time_of(answers, choice.algorithm, choice.parameters),
+        certainty=offers.turns.certainty(choice),
         dense_bytes=layer.weight.nbytes,
         packed_bytes=packed_bytes(studied, layer, choice),
         memory_bytes=round(

@@ -1,76 +1,173 @@
 """Measured times for the offers that could win, taken inside the network."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.model import to_bytes
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
-from sparsepass.plan import Answer, Choice, Offer
+from sparsepass.pipeline.turns import Key, Turns, key_of, low
+from sparsepass.plan import Answer, Choice, Offer, Refusal
 from sparsepass.run import RunOptions
 from sparsepass.runtime.node_times import layer_times, names_of_layers
 
 __all__ = ["measure"]
 
 Answers = Mapping[str, tuple[Answer, ...]]
-Parameters = tuple[tuple[str, int], ...]
-NO_PARAMETERS: Parameters = ()
 
 # An offer is measured where its prediction, which may be off by this factor, could still win.
 DOUBT = 2.0
+# Prices of another machine may be off by any factor.  The offers that they speak against are
+# measured for so long, cheapest first: all of them in networks of up to about 200 ms.
+DOUBTED_SECONDS = 20.0
+# Networks that are timed in the same turns: as many as have weights of so many bytes in all.
+HELD_BYTES = 500_000_000
+# The best two offers of a layer are timed against each other once more where they are this close.
+CLOSE = 1.15
+
+UNMEASURED = "not measured in time, and without a price of this machine: run sparsepass calibrate"
 
 
 def measure(
-    studied: Studied, answers: Answers, options: RunOptions
-) -> dict[str, tuple[Answer, ...]]:
+    studied: Studied,
+    answers: Answers,
+    options: RunOptions,
+    *,
+    trusted: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[dict[str, tuple[Answer, ...]], Turns]:
     """Return ``answers`` with ``measured`` filled in for the dense offers and those that could win.
 
-    Every layer that an algorithm could win is given to it at once, in one network for each of its
-    settings: a few sessions measure all.
+    Networks measure one offer of every layer each, in turn with the clean dense one: the first has
+    the cheapest offers, the next those that come second, and so on.  ``trusted`` says that prices
+    are of this machine.  Otherwise every offer of a custom op could win, and what there is no time
+    to measure is refused, since its price says nothing here.
     """
-    prepared, feed, threads = studied.prepared, studied.held_out[0], options.threads
+    hopeful, doubted = ranked(answers)
+    prepared = studied.prepared
     names = names_of_layers(prepared.model, studied.layers, prepared.known.shapes)
-    settings = hopeful_settings(answers)
+    race = Race(studied, options, names)
     progress = options.step("measuring layers")
-    dense = layer_times(prepared.clean_content, names, feed, threads=threads, custom_ops=False)
-    times = {(name, DENSE.name, NO_PARAMETERS): us for name, us in dense.items()}
-    progress(1, 1 + len(settings))
-    for done, (row, parameters) in enumerate(settings, start=2):
-        chosen = [
-            Choice(layer=name, algorithm=row, parameters=dict(parameters))
-            for name in settings[row, parameters]
-        ]
-        content = to_bytes(rewrite(studied, chosen, fused=False))
-        found = layer_times(content, names, feed, threads=threads, custom_ops=True, isa=options.isa)
-        times |= {(c.layer, row, parameters): found[c.layer] for c in chosen if c.layer in found}
-        progress(done, 1 + len(settings))
+    networks = by_rank(hopeful)
+    at_once = max(1, HELD_BYTES // (1 + len(prepared.clean_content)))
+    for first in range(0, len(networks) or 1, at_once):
+        race.run(*networks[first : first + at_once])
+        progress(first + 1, 1 + len(networks))
+    if not trusted:
+        race.run_within(DOUBTED_SECONDS, by_rank(doubted), clock)
+    turns = Turns(race.times)
+    if close := by_rank(close_calls(name, answers[name], turns) for name in answers):
+        race.run(*close)
+    progress(1, 1)
     return {
-        name: tuple(with_time(name, answer, times) for answer in layer_answers)
+        name: tuple(with_time(name, answer, turns, trusted=trusted) for answer in layer_answers)
         for name, layer_answers in answers.items()
-    }
+    }, turns
 
 
-def hopeful_settings(answers: Answers) -> dict[tuple[str, Parameters], list[str]]:
-    """Each algorithm that lowers to a custom op, with parameters, and the layers it could win."""
-    found: dict[tuple[str, Parameters], list[str]] = {}
+@dataclass
+class Race:
+    """The clean network and rewritten ones in turn, and the ``times`` of what layers had there.
+
+    The speed of a machine drifts from one run to the next: all times are scaled so that the dense
+    layers take as long as in the first.
+    """
+
+    studied: Studied
+    options: RunOptions
+    names: Mapping[str, str]
+    times: dict[Key, list[float]] = field(default_factory=dict[Key, list[float]])
+    pace: float = 0.0
+
+    def run(self, *networks: Sequence[Choice]) -> None:
+        """Time what each of ``networks`` chooses, and all layers dense."""
+        rewritten = [rewrite(self.studied, choices, fused=False) for choices in networks]
+        dense, *found = layer_times(
+            [self.studied.prepared.clean_content, *map(to_bytes, rewritten)],
+            self.names,
+            self.studied.held_out[0],
+            threads=self.options.threads,
+            isa=self.options.isa,
+        )
+        taken = sum(map(low, dense.values()))
+        self.pace = self.pace or taken
+        scale = self.pace / taken if taken else 1.0
+        self.add([Choice(layer=name, algorithm=DENSE.name) for name in dense], dense, scale)
+        for choices, times in zip(networks, found, strict=True):
+            self.add(choices, times, scale)
+
+    def add(
+        self, choices: Sequence[Choice], found: Mapping[str, Sequence[float]], scale: float
+    ) -> None:
+        """Keep the times of the layers in one network."""
+        for choice in choices:
+            times = [scale * us for us in found.get(choice.layer, ())]
+            if times:
+                self.times.setdefault(key_of(choice.layer, choice), []).extend(times)
+
+    def run_within(
+        self, seconds: float, networks: Sequence[Sequence[Choice]], clock: Callable[[], float]
+    ) -> None:
+        """Run one network after the other while there is time for one like the last."""
+        started, last = clock(), 0.0
+        for choices in networks:
+            begun = clock()
+            if begun + last > started + seconds:
+                return
+            self.run(choices)
+            last = clock() - begun
+
+
+def ranked(answers: Answers) -> tuple[list[list[Choice]], list[list[Choice]]]:
+    """The custom ops of each layer that its prices let win, and those that they do not.
+
+    Cheapest first.
+    """
+    hopeful: list[list[Choice]] = []
+    doubted: list[list[Choice]] = []
     for name, layer_answers in answers.items():
         offers = [answer for answer in layer_answers if isinstance(answer, Offer)]
         dense = next(offer.predicted for offer in offers if offer.algorithm == DENSE.name)
-        for offer in offers:
-            row = algorithm(offer.algorithm)
-            if row is not None and row.op and offer.predicted < DOUBT * dense:
-                found.setdefault((offer.algorithm, fixed(offer)), []).append(name)
-    return found
+        custom = sorted(filter(is_custom, offers), key=lambda offer: offer.predicted)
+        hopeful.append([choice(name, o) for o in custom if o.predicted < DOUBT * dense])
+        doubted.append([choice(name, o) for o in custom if o.predicted >= DOUBT * dense])
+    return hopeful, doubted
 
 
-def fixed(offer: Offer) -> Parameters:
-    return tuple(sorted(offer.parameters.items()))
+def close_calls(name: str, answers: Sequence[Answer], turns: Turns) -> list[Choice]:
+    """The custom ops among the best two offers of a layer, where these are close."""
+    measured = [
+        (us, offer)
+        for offer in answers
+        if isinstance(offer, Offer) and (us := turns.microseconds(key_of(name, offer)))
+    ]
+    best = sorted(measured, key=lambda entry: entry[0])[:2]
+    if len(best) < 2 or best[1][0] > CLOSE * best[0][0]:
+        return []
+    return [choice(name, offer) for _, offer in best if is_custom(offer)]
 
 
-def with_time(
-    layer: str, answer: Answer, times: Mapping[tuple[str, str, Parameters], float]
-) -> Answer:
+def by_rank(ranked: Iterable[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
+    """Turn choices of each layer, best first, into networks: all that come first, second, ..."""
+    return [tuple(filter(None, rank)) for rank in zip_longest(*ranked)]
+
+
+def is_custom(offer: Offer) -> bool:
+    row = algorithm(offer.algorithm)
+    return row is not None and bool(row.op)
+
+
+def choice(layer: str, offer: Offer) -> Choice:
+    return Choice(layer=layer, algorithm=offer.algorithm, parameters=offer.parameters)
+
+
+def with_time(layer: str, answer: Answer, turns: Turns, *, trusted: bool) -> Answer:
     if not isinstance(answer, Offer):
         return answer
-    measured = times.get((layer, answer.algorithm, fixed(answer)))
+    measured = turns.microseconds(key_of(layer, answer))
+    if measured is None and not trusted and is_custom(answer):
+        return Refusal(algorithm=answer.algorithm, reason=UNMEASURED)
     return answer if measured is None else answer.model_copy(update={"measured": measured})

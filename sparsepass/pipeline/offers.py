@@ -8,6 +8,7 @@ from sparsepass.cost import CostModel
 from sparsepass.layer import Layer
 from sparsepass.pipeline.measure import measure
 from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.turns import Turns
 from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.run import RunOptions
 from sparsepass.runtime.replacements import refuse_opset
@@ -20,13 +21,15 @@ Answers = Mapping[str, tuple[Answer, ...]]
 
 # Runs of the whole network per probe: they take most of the time of a lossy plan.
 RESPONSE_SAMPLES = 3
+NO_TURNS = Turns({})
 
 
 @dataclass(frozen=True)
 class Offers:
     """What each algorithm answers for each layer, and what the choice among the offers depends on.
 
-    ``responses`` say how the outputs of the network respond to the errors of lossy offers.
+    ``responses`` say how the outputs of the network respond to the errors of lossy offers,
+    ``turns`` are the times of the answers that were measured.
     """
 
     studied: Studied
@@ -34,6 +37,7 @@ class Offers:
     costs: CostModel
     answers: Answers
     responses: Mapping[str, Response]
+    turns: Turns = NO_TURNS
 
     def choose(self, max_error: float) -> tuple[Choice, ...]:
         """The plan of least time for an error budget; it names every layer."""
@@ -73,10 +77,11 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
         )
         for layer in studied.layers
     }
+    turns = NO_TURNS
     if options.measured and answers:
-        answers = measure(studied, answers, options)
+        answers, turns = measure(studied, answers, options, trusted=costs.trusted)
     found = output_responses(studied, answers, options) if options.max_error > 0 else {}
-    return Offers(studied, options, costs, answers, found)
+    return Offers(studied, options, costs, answers, found, turns)
 
 
 def output_responses(

@@ -21,7 +21,7 @@ from sparsepass.pipeline.study import naming, study
 from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
-from sparsepass.profile import MachineProfile, cpu_name, find
+from sparsepass.profile import MachineProfile, cpu_name, doubt, find
 from sparsepass.report.schema import Analysis, Report
 from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import instruction_set
@@ -73,9 +73,10 @@ def optimize(
     weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network;
-    without it predictions of ``profile`` decide.  A dry run chooses and neither rewrites nor
-    verifies: its ``model`` is the cleaned dense network.  ``isa`` makes our kernels use a narrower
-    instruction set than this machine's: ``baseline``, ``avx2`` or ``avx512``.
+    without it predictions of ``profile`` decide.  Prices of another machine are not trusted to rule
+    an offer out.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned
+    dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
+    ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
@@ -97,8 +98,8 @@ def optimize(
         dry_run=dry_run,
     )
     here = instruction_set(isa)
-    found, warning = (profile, None) if profile else find(threads, here)
-    costs = CostModel(found)
+    found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
+    costs = CostModel(found, trusted=warning is None)
     with naming(model):
         studied = study(model, options, example_inputs)
         if plan is not None:

@@ -18,6 +18,8 @@ Passed = tuple[Candidate, Verified]
 
 # A plan has to beat the original by this share: two timings of one network differ by as much.
 LEAST_GAIN = 0.01
+# Where only the low times say that it does, a busy machine may have hidden it: timed once more.
+MOST_TIMINGS = 2
 # A lossy plan that exceeds the error budget on held-out samples is chosen again for a smaller one:
 # TIGHTER times the last, while that was above LEAST_BUDGET times the first.
 TIGHTER = 0.8
@@ -128,11 +130,15 @@ class Search:
         if not found:
             return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
         candidates = [candidate for candidate, _ in (*found, *([clean] if clean else []))]
-        before, timings = self.tester.time(candidates)
-        best = min(range(len(found)), key=lambda i: timings[i].median_ms)
-        if not all(faster(timings[best], rival) for rival in (before, *timings[len(found) :])):
-            return SLOWER
-        return self.outcome(*found[best], before, timings[best])
+        for _ in range(MOST_TIMINGS):
+            before, timings = self.tester.time(candidates)
+            best = min(range(len(found)), key=lambda i: timings[i].median_ms)
+            rivals = (before, *timings[len(found) :])
+            if all(faster(timings[best], rival) for rival in rivals):
+                return self.outcome(*found[best], before, timings[best])
+            if not all(low_is_faster(timings[best], rival) for rival in rivals):
+                break
+        return SLOWER
 
     def less(self, choices: tuple[Choice, ...], fate: str) -> tuple[Choice, ...]:
         """The choices to try next: half of them where too slow, else without the riskiest kind."""
@@ -176,8 +182,12 @@ def faster(one: Timing, other: Timing) -> bool:
 
     Both the median and the 10th percentile have to be.
     """
-    share = 1 - LEAST_GAIN
-    return one.median_ms < share * other.median_ms and one.p10_ms < share * other.p10_ms
+    median_is_faster = one.median_ms < (1 - LEAST_GAIN) * other.median_ms
+    return median_is_faster and low_is_faster(one, other)
+
+
+def low_is_faster(one: Timing, other: Timing) -> bool:
+    return one.p10_ms < (1 - LEAST_GAIN) * other.p10_ms
 
 
 def active(choices: Iterable[Choice]) -> tuple[Choice, ...]:

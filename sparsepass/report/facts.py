@@ -6,7 +6,14 @@ from sparsepass.plan import Tiling
 from sparsepass.report import units
 from sparsepass.sparsity import ActivationStats, WeightStats
 
-__all__ = ["Facts", "batch_fact", "input_facts", "weight_facts", "workspace_facts"]
+__all__ = [
+    "Facts",
+    "batch_fact",
+    "certainty_fact",
+    "input_facts",
+    "weight_facts",
+    "workspace_facts",
+]
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -54,3 +61,8 @@ def batch_fact(tiling: Tiling | None) -> str:
     group = "one image" if tiling.micro_batch == 1 else f"{tiling.micro_batch} images"
     end = f" up to {units.printable(tiling.until)}" if tiling.until else ""
     return f"{group} at a time{end}"
+
+
+def certainty_fact(share: float) -> str:
+    """How sure it is that the chosen offer is the fastest."""
+    return f"in {units.percent(share)} of the turns faster than the best other offer"

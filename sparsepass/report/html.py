@@ -8,7 +8,13 @@ from markupsafe import Markup, escape
 
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.report import charts, units
-from sparsepass.report.facts import batch_fact, input_facts, weight_facts, workspace_facts
+from sparsepass.report.facts import (
+    batch_fact,
+    certainty_fact,
+    input_facts,
+    weight_facts,
+    workspace_facts,
+)
 from sparsepass.report.schema import Report
 
 __all__ = ["render_html"]
@@ -45,6 +51,7 @@ def render_html(report: Report) -> str:
         columns=charts.columns(report.layers),
         scatters=charts.scatters(report.layers),
         batch_fact=batch_fact,
+        certainty_fact=certainty_fact,
         input_facts=input_facts,
         weight_facts=weight_facts,
         workspace_facts=workspace_facts,

@@ -130,13 +130,15 @@ class LayerReport(LayerAnalysis):
     the form that its kernel holds, generated code included.  ``workspace_bytes`` is what kernels
     hold of the input of one image at the mean density, where that grows with the layer;
     ``paper_workspace_bytes`` is what algorithms need by the formulas of arXiv 2104.08314.  Both are
-    empty where the input is not known.
+    empty where the input is not known.  ``certainty`` is the share of turns in which the chosen
+    offer took less time than the best other one; None where these two were not measured.
     """
 
     bids: tuple[Answer, ...]
     chosen: Choice
     dense: LayerTime
     now: LayerTime
+    certainty: float | None = None
     dense_bytes: int
     packed_bytes: int
     memory_bytes: int

@@ -8,7 +8,14 @@ from rich.text import Text
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.plan import Offer
 from sparsepass.report import units
-from sparsepass.report.facts import Facts, batch_fact, input_facts, weight_facts, workspace_facts
+from sparsepass.report.facts import (
+    Facts,
+    batch_fact,
+    certainty_fact,
+    input_facts,
+    weight_facts,
+    workspace_facts,
+)
 from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
 
 __all__ = ["print_analysis", "print_explanation", "print_report"]
@@ -50,6 +57,8 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
     console.print("", _bids(layer), "", sep="\n")
     why = f": {layer.chosen.reason}" if layer.chosen.reason else ""
     console.print(_styled(layer.chosen.algorithm).append(units.printable(why)))
+    if layer.certainty is not None:
+        console.print(Text(certainty_fact(layer.certainty), style="dim"))
     if layer.fate:
         console.print(Text(units.printable(layer.fate), style="yellow"))
 

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 import sparsepass
 from models_in_text import assert_same_outputs, model_of, normal, op_types, outputs_of, proto_of
+from sparsepass import profile
 from sparsepass.errors import PlanError, SparsepassError, UsageError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import runner
@@ -271,6 +272,21 @@ def test_outputs_that_are_not_finite_are_reported():
     found = sparsepass.optimize(proto_of(text, w=normal(8, 8, 3, 3)), measure=False)
 
     assert any("output y" in warning and "NaN" in warning for warning in found.report.warnings)
+
+
+def test_prices_of_another_machine_do_not_cost_the_plan():
+    (shipped,) = profile.shipped()
+    costly = {
+        kind: rates.model_copy(update={"macs": 100 * rates.macs, "nodes": 1000.0})
+        for kind, rates in shipped.rates["spmm"].items()
+    }
+    wrong = shipped.model_copy(update={"cpu": "another", "rates": shipped.rates | {"spmm": costly}})
+
+    found = sparsepass.optimize(network(), profile=wrong)
+
+    assert [choice.algorithm for choice in found.plan.choices] == ["spmm", "spmm"]
+    assert all(layer.certainty > 0.5 for layer in found.report.layers)
+    assert any("prices are of another" in warning for warning in found.report.warnings)
 
 
 # --- plans ---------------------------------------------------------------------------------------

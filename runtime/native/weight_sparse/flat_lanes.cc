@@ -17,7 +17,7 @@ class FlatLanes : public LanePacking {
         lanes_(problem.layer.kernels.gemm_lanes()),
         phases_(params_, problem.in_h, problem.in_w) {
     const int64_t outputs = problem.positions(), vectors = divide_up(outputs, lanes_);
-    const int64_t count = strip_count(LaneCost(problem), vectors);
+    const int64_t count = strip_count(problem, vectors);
     width_ = divide_up(vectors, count);
     for (int64_t s = 0; s < count; ++s) {
       const int64_t first = s * vectors / count * lanes_;
@@ -80,11 +80,16 @@ class FlatLanes : public LanePacking {
   // Without idle lanes the kernel writes the outputs itself.
   bool is_whole(const LaneStrip& strip) const { return strip.count % lanes_ == 0; }
 
-  int64_t strip_count(const LaneCost& cost, int64_t vectors) const {
+  // The fastest number of strips, of those that threads share.
+  int64_t strip_count(const SpmmProblem& problem, int64_t vectors) const {
+    const LaneCost cost(problem);
+    const PackingRequest request = problem.packing();
     int64_t best = 0;
     double least = 0;
     for (int64_t width = 1; width <= kMostListVectors; ++width) {
-      const int64_t count = divide_up(vectors, width), widest = divide_up(vectors, count) * lanes_;
+      const int64_t strips = request.shared_out(divide_up(vectors, width), vectors);
+      const int64_t count = std::min(vectors, strips);
+      const int64_t widest = divide_up(vectors, count) * lanes_;
       // Some strips have one vector less.
       const double each = static_cast<double>(vectors) / static_cast<double>(count);
       const double time = static_cast<double>(count) * cost.block(each, 1, {widest, widest});

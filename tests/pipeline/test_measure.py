@@ -1,0 +1,125 @@
+"""Which offers are timed, and in what order, on a machine whose times are numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sparsepass.pipeline import measure as stage
+from sparsepass.pipeline.turns import Turns
+from sparsepass.plan import Answer, Choice, Offer, Refusal
+from sparsepass.run import RunOptions
+
+PREPARED = SimpleNamespace(clean_content=b"", model=None, known=SimpleNamespace(shapes={}))
+STUDIED = cast(Any, SimpleNamespace(prepared=PREPARED, layers=(), held_out=[{}]))
+
+# What the prices of another machine say of one layer; spmm, the dearest but one, is the fastest.
+WRONG = {"dense": 100, "mec": 90, "im2col": 210, "winograd2": 300, "spmm": 500, "cps": 900}
+TRUE = {"dense": 100, "mec": 150, "im2col": 120, "winograd2": 130, "spmm": 20, "cps": 400}
+
+
+@dataclass
+class Machine:
+    """Runs networks, which are choices, at true times; one race takes ``seconds``.
+
+    ``slow`` are the races, from 0, in which a neighbour makes everything take twice as long.
+    """
+
+    true: Mapping[str, float]
+    seconds: float = 1.0
+    slow: tuple[int, ...] = ()
+    now: float = 0.0
+    races: list[list[str]] = field(default_factory=list)
+
+    def layer_times(
+        self, networks: Sequence[Sequence[Choice]], *args: object, threads: int, isa: str | None
+    ) -> list[dict[str, list[float]]]:
+        factor = 2.0 if len(self.races) in self.slow else 1.0
+        self.now += self.seconds
+        self.races.append([choice.algorithm for choices in networks for choice in choices])
+        chosen = [{"layer": "dense"} | {c.layer: c.algorithm for c in n} for n in networks]
+        return [
+            {layer: [factor * self.true[name]] * 3 for layer, name in names.items()}
+            for names in chosen
+        ]
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Measure one layer that has ``predicted`` offers on a machine."""
+
+    def call(
+        machine: Machine, predicted: Mapping[str, float], *, trusted: bool
+    ) -> tuple[dict[str, Answer], Turns]:
+        monkeypatch.setattr(stage, "layer_times", machine.layer_times)
+        monkeypatch.setattr(stage, "rewrite", lambda studied, choices, fused: choices)
+        monkeypatch.setattr(stage, "to_bytes", tuple)
+        monkeypatch.setattr(stage, "names_of_layers", lambda *args: {})
+        offers = tuple(Offer(algorithm=name, predicted=us) for name, us in predicted.items())
+        answers, turns = stage.measure(
+            STUDIED, {"layer": offers}, RunOptions(), trusted=trusted, clock=machine.clock
+        )
+        return {answer.algorithm: answer for answer in answers["layer"]}, turns
+
+    return call
+
+
+def times(answers: Mapping[str, Answer]) -> dict[str, float | None]:
+    return {name: answer.measured for name, answer in answers.items() if isinstance(answer, Offer)}
+
+
+def test_trusted_prices_rule_offers_out(measured):
+    machine = Machine(TRUE)
+
+    answers, _ = measured(machine, WRONG, trusted=True)
+
+    assert machine.races == [["mec"]]
+    assert times(answers) == dict.fromkeys(WRONG) | {"dense": 100, "mec": 150}
+
+
+def test_prices_of_another_machine_rule_nothing_out(measured):
+    machine = Machine(TRUE)
+
+    answers, _ = measured(machine, WRONG, trusted=False)
+
+    assert machine.races == [["mec"], ["im2col"], ["winograd2"], ["spmm"], ["cps"]]
+    assert times(answers) == TRUE
+
+
+def test_what_there_is_no_time_for_is_refused_the_dearest_first(measured):
+    machine = Machine(TRUE, seconds=stage.DOUBTED_SECONDS / 3)
+
+    answers, _ = measured(machine, WRONG, trusted=False)
+
+    assert machine.races == [["mec"], ["im2col"], ["winograd2"], ["spmm"]]
+    assert isinstance(answers["cps"], Refusal)
+    assert "sparsepass calibrate" in answers["cps"].reason
+
+
+def test_two_that_are_close_are_timed_against_each_other_once_more(measured):
+    machine = Machine({"dense": 100, "mec": 51, "spmm": 50, "cps": 90})
+
+    _, turns = measured(machine, {"dense": 100, "mec": 40, "spmm": 50, "cps": 60}, trusted=True)
+
+    assert machine.races == [["mec", "spmm", "cps"], ["spmm", "mec"]]
+    assert len(turns.times["layer", "spmm", ()]) == 6
+    assert len(turns.times["layer", "cps", ()]) == 3
+
+
+def test_a_slow_minute_does_not_decide(measured):
+    machine = Machine({"dense": 100, "mec": 60, "spmm": 40}, slow=(1,))
+
+    answers, _ = measured(machine, {"dense": 100, "mec": 50, "spmm": 700}, trusted=False)
+
+    assert times(answers) == {"dense": 100, "mec": 60, "spmm": 40}
+
+
+def test_a_network_without_offers_has_dense_times(measured):
+    answers, _ = measured(Machine(TRUE), {"dense": 90}, trusted=True)
+
+    assert times(answers) == {"dense": 100}
