@@ -9,12 +9,16 @@ STAMP := .venv/installed
 NATIVE := $(shell find runtime/native -type f)
 DEMO := build/demo
 MINGW := x86_64-w64-mingw32-g++-posix
+ARM := aarch64-linux-gnu-g++
+ARM_STAMP := build/aarch64/built
+# Where there is a compiler for ARM, its kernels are tested like those of this machine.
+EMULATED := $(if $(shell command -v $(ARM) 2>/dev/null),$(ARM_STAMP))
 
 # What the kernels ask of a compiler.
 VECTORS := typedef float V __attribute__((vector_size(16))); \
   V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
 
-.PHONY: help setup demo test test-slow lint bench sanitize cross clean
+.PHONY: help setup demo test test-slow lint bench sanitize cross arm clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -45,7 +49,7 @@ demo: setup $(MODEL) ## optimize, verify and time a network (MODEL=file.onnx for
 $(DEMO)/%.onnx: examples/networks.py | $(STAMP)
 	$(BIN)/python examples/networks.py $* --sparsity 0.9 -o $@
 
-test: setup ## run all tests but the slow ones, then lint
+test: setup $(EMULATED) ## run all tests but the slow ones, then lint
 	$(BIN)/python -m pytest -m 'not slow'
 	$(MAKE) --no-print-directory lint
 
@@ -79,7 +83,7 @@ sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' --capture sys \
 	  --hypothesis-profile short tests/runtime
 
-# The wheel that comes with it is named after this machine: only the library counts.
+# The wheels that come with these are named after this machine: only the libraries count.
 cross: setup ## compile the native library for Windows, with MinGW
 	@command -v $(MINGW) >/dev/null || { echo "make: no $(MINGW); on Debian and Ubuntu:" \
 	  "apt-get install g++-mingw-w64-x86-64" >&2; exit 1; }
@@ -87,6 +91,18 @@ cross: setup ## compile the native library for Windows, with MinGW
 	  --config-settings cmake.define.CMAKE_TOOLCHAIN_FILE=$(CURDIR)/runtime/mingw.cmake \
 	  --config-settings build-dir=build/cross/cmake .
 	@echo "The library is $(CURDIR)/build/cross/cmake/sparsepass_ort.dll"
+
+arm: $(ARM_STAMP) ## compile it for 64-bit ARM; `make test` then runs its kernels under QEMU
+	@echo "The library is $(CURDIR)/build/aarch64/libsparsepass_ort.so"
+
+$(ARM_STAMP): runtime/aarch64.cmake runtime/CMakeLists.txt sparsepass/tuning.json $(NATIVE) | $(STAMP)
+	@command -v $(ARM) >/dev/null || { echo "make: no $(ARM); on Debian and Ubuntu:" \
+	  "apt-get install g++-aarch64-linux-gnu qemu-user" >&2; exit 1; }
+	$(BIN)/pip wheel --no-deps --wheel-dir build/cross \
+	  --config-settings cmake.define.CMAKE_TOOLCHAIN_FILE=$(CURDIR)/runtime/aarch64.cmake \
+	  --config-settings cmake.define.SPARSEPASS_TESTING=ON \
+	  --config-settings build-dir=build/aarch64 .
+	@touch $@
 
 clean: ## remove everything that make created
 	rm -rf .venv build

@@ -2,9 +2,9 @@ import native
 import pytest
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS, scope="module")
+@pytest.fixture(params=[*native.INSTRUCTION_SETS, *native.EMULATED], scope="module")
 def isa(request) -> str:
     """Each instruction set; one that is not here is skipped."""
-    if not native.is_here(request.param):
-        pytest.skip(f"this machine or build has no {request.param}")
+    if reason := native.absence(request.param):
+        pytest.skip(reason)
     return request.param

@@ -7,7 +7,9 @@ from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 
+import emulator
 import numpy as np
+from emulator import Emulator
 from guarded_memory import Guarded
 
 from sparsepass.runtime import library_path
@@ -15,6 +17,8 @@ from sparsepass.runtime import library_path
 NATIVE = Path(__file__).parents[2] / "runtime" / "native"
 SMOOTH = ("", "HardSwish", "Silu")  # in the order of base/epilogue.h
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+# Instruction sets that only an emulator runs, by what the library calls them.
+EMULATED = {"neon": "baseline"}
 
 
 class RefusedError(Exception):
@@ -92,7 +96,7 @@ class Arguments(ctypes.Structure):
     """``SparsepassTest`` of testing/entry.cc."""
 
     _fields_ = (
-        ("algorithm", ctypes.c_char_p),
+        ("algorithm", ctypes.c_char * 32),
         ("isa", ctypes.c_int32),
         ("threads", ctypes.c_int32),
         ("repeats", ctypes.c_int32),
@@ -167,13 +171,14 @@ def full_run(
     if in_place:
         output, residual = np.array(residual), None
     operands = (values, indices, problem.bias, problem.x, residual, output)
-    memory = [None if a is None else Guarded(a, at_end) for a in operands]
+    here = machine(isa)
+    memory = [None if a is None else here.guarded(a, at_end) for a in operands]
     addresses = [None if m is None else m.address for m in memory]
     if in_place:
         addresses[4] = addresses[5]
     arguments = Arguments(
         algorithm.encode(),
-        INSTRUCTION_SETS.index(isa),
+        isa_number(isa),
         threads,
         repeats,
         SMOOTH.index(problem.epilogue.smooth),
@@ -184,7 +189,7 @@ def full_run(
         len(values),
         *addresses[2:],
     )
-    call(arguments)
+    call(arguments, isa)
     for guarded, given in zip(memory, operands, strict=True):
         if guarded is not None:
             guarded.check()
@@ -198,14 +203,50 @@ def reference(problem: Problem) -> np.ndarray:
     return run("reference", "baseline", problem)
 
 
-def call(arguments: Arguments) -> None:
-    """The bare call; raises what the library answers."""
-    run_test, message = library().sparsepass_test, ctypes.create_string_buffer(500)
-    match run_test(ctypes.byref(arguments), message, ctypes.c_size_t(len(message))):
+def call(arguments: Arguments, isa: str = "baseline") -> None:
+    """The bare call, where ``isa`` runs; raises what the library answers."""
+    message = ctypes.create_string_buffer(500)
+    match machine(isa).call("sparsepass_test", arguments, message, len(message)):
         case 1:
             raise RefusedError(message.value.decode())
         case 2:
             raise NotHereError(INSTRUCTION_SETS[arguments.isa])
+
+
+class Here:
+    """The library of the tests in this process; an ``Emulator`` has the same in another."""
+
+    guarded = Guarded
+
+    def call(self, function: str, *arguments) -> int:
+        """What a function returns; structures and arrays of ctypes go by reference."""
+        passed = (ctypes.c_ssize_t(a) if isinstance(a, int) else ctypes.byref(a) for a in arguments)
+        return getattr(library(), function)(*passed)
+
+
+def machine(isa: str) -> Here | Emulator:
+    """Where code for an instruction set runs."""
+    if isa not in EMULATED:
+        return Here()
+    if running_emulator().has_ended():
+        running_emulator.cache_clear()
+    return running_emulator()
+
+
+@cache
+def running_emulator() -> Emulator:
+    """One for the whole session, as long as nothing crashes it."""
+    return Emulator()
+
+
+def compiled_for(isa: str) -> str:
+    """What the library calls an instruction set."""
+    return EMULATED.get(isa, isa)
+
+
+def isa_number(isa: str) -> int:
+    """``Isa`` of machine.h."""
+    return INSTRUCTION_SETS.index(compiled_for(isa))
 
 
 @cache
@@ -216,13 +257,20 @@ def library() -> ctypes.CDLL:
 
 
 @cache
-def is_here(isa: str) -> bool:
-    """Whether this machine and this build have an instruction set."""
+def absence(isa: str) -> str | None:
+    """Why an instruction set does not run here, or None where it does."""
+    if isa in EMULATED:
+        return emulator.absence()
     try:
         probe("reference", isa, dense=True)
     except NotHereError:
-        return False
-    return True
+        return f"this machine or build has no {isa}"
+    return None
+
+
+def is_here(isa: str) -> bool:
+    """Whether this machine and this build have an instruction set."""
+    return absence(isa) is None
 
 
 @cache

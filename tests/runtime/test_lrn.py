@@ -6,7 +6,6 @@ import native
 import numpy as np
 import onnx_ir as ir
 import pytest
-from guarded_memory import Guarded
 from hypothesis import example, given
 from hypothesis import strategies as st
 from sparse_models import map_model
@@ -31,15 +30,16 @@ class Attributes(ctypes.Structure):
 
 def run(isa: str, attributes: Attributes, x: np.ndarray, threads: int = 1) -> np.ndarray:
     """The output for ``x`` of (batch, channels, pixels), from guarded memory."""
-    source, target = Guarded(x), Guarded(np.full_like(x, np.nan))
-    shape = (ctypes.c_int64 * 3)(*x.shape)
-    code = native.library().sparsepass_test_lrn(
-        native.INSTRUCTION_SETS.index(isa),
+    machine, shape = native.machine(isa), (ctypes.c_int64 * 3)(*x.shape)
+    source, target = machine.guarded(x), machine.guarded(np.full_like(x, np.nan))
+    code = machine.call(
+        "sparsepass_test_lrn",
+        native.isa_number(isa),
         threads,
-        ctypes.byref(attributes),
+        attributes,
         shape,
-        ctypes.c_void_p(source.address),
-        ctypes.c_void_p(target.address),
+        source.address,
+        target.address,
     )
     if code == 1:
         raise native.RefusedError

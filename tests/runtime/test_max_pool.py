@@ -6,7 +6,6 @@ import native
 import numpy as np
 import onnx_ir as ir
 import pytest
-from guarded_memory import Guarded
 from hypothesis import example, given
 from hypothesis import strategies as st
 from sparse_models import map_model
@@ -37,20 +36,29 @@ class Windows(ctypes.Structure):
 def run(isa: str, windows: Windows, x: np.ndarray, threads: int = 1) -> np.ndarray:
     """The output for ``x`` of (planes, height, width), from guarded memory."""
     shape = (x.shape[0], *(max(0, n) for n in windows.output_shape(*x.shape[1:])))
-    source, target = Guarded(x), Guarded(np.full(shape, np.nan, np.float32))
-    code = native.library().sparsepass_test_max_pool(
-        native.INSTRUCTION_SETS.index(isa),
-        threads,
-        ctypes.byref(windows),
-        (ctypes.c_int64 * 3)(*x.shape),
-        ctypes.c_void_p(source.address),
-        ctypes.c_void_p(target.address),
-    )
-    if code == 1:
-        raise native.RefusedError
+    machine = native.machine(isa)
+    source, target = machine.guarded(x), machine.guarded(np.full(shape, np.nan, np.float32))
+    call(isa, windows, x.shape, source.address, target.address, threads)
     source.check()
     target.check()
     return np.array(target.array)
+
+
+def call(
+    isa: str, windows: Windows, shape: tuple[int, ...], x: int, y: int, threads: int = 1
+) -> None:
+    """The bare call for operands at the addresses ``x`` and ``y``."""
+    code = native.machine(isa).call(
+        "sparsepass_test_max_pool",
+        native.isa_number(isa),
+        threads,
+        windows,
+        (ctypes.c_int64 * 3)(*shape),
+        x,
+        y,
+    )
+    if code == 1:
+        raise native.RefusedError
 
 
 def expected(w: Windows, x: np.ndarray) -> np.ndarray:
@@ -111,18 +119,9 @@ def test_it_equals_the_definition(isa, w, shape, threads, seed):
 def test_what_has_no_meaning_is_refused(isa, w, size):
     x = np.ones((1, *size), np.float32)
 
+    # There is no output: the library has to refuse before it writes.
     with pytest.raises(native.RefusedError):
-        native_run_of_any_shape(isa, w, x)
-
-
-def native_run_of_any_shape(isa: str, w: Windows, x: np.ndarray) -> None:
-    """``run`` without an output to write: the library has to refuse before it writes."""
-    code = native.library().sparsepass_test_max_pool(
-        native.INSTRUCTION_SETS.index(isa), 1, ctypes.byref(w),
-        (ctypes.c_int64 * 3)(*x.shape), x.ctypes.data_as(ctypes.c_void_p), None,
-    )  # fmt: skip
-    if code == 1:
-        raise native.RefusedError
+        call(isa, w, x.shape, native.machine(isa).guarded(x).address, 0)
 
 
 # --- in a session -------------------------------------------------------------------------------

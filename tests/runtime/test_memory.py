@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from native import Conv, Problem, scratch_bytes, weighed_run
+from native import Conv, Problem, compiled_for, scratch_bytes, weighed_run
 
 from sparsepass.algorithms import ALGORITHMS, algorithm
 from sparsepass.algorithms.weight_lists import list_work
@@ -12,7 +12,6 @@ from sparsepass.layer import Layer
 from sparsepass.runtime.microbench import random_zeros
 from sparsepass.sparsity import Stats, weight_stats
 from sparsepass.target import Target, block_of
-from sparsepass.tuning import tuning_for
 
 # Code that is large enough gets whole huge pages, and its buffer says nothing of its length.
 SHAPES = [(128, 256, 1, 14), (256, 128, 1, 28), (64, 64, 3, 28), (64, 128, 3, 7)]
@@ -45,13 +44,17 @@ def layer_of(problem: Problem) -> Layer:
     )  # fmt: skip
 
 
+def target_of(isa: str) -> Target:
+    return Target(compiled_for(isa), block_of(compiled_for(isa)))
+
+
 @pytest.mark.parametrize("density", [0.02, 0.1, 0.39, 0.41])
 @pytest.mark.parametrize(("channels", "filters", "kernel", "size"), SHAPES)
 def test_a_packed_weight_takes_about_what_the_report_says(
     channels, filters, kernel, size, density, isa
 ):
     problem = problem_of(channels, filters, kernel, size, density)
-    layer, target = layer_of(problem), Target(isa, block_of(isa))
+    layer, target = layer_of(problem), target_of(isa)
 
     _, held = weighed_run("spmm", isa, problem)
     expected = algorithm("spmm").options(layer, Stats(weight_stats(layer), None), target)[0]
@@ -66,7 +69,7 @@ def test_a_packed_weight_takes_about_what_the_report_says(
 def test_lists_take_about_what_the_report_says(
     channels, filters, kernel, size, stride, density, isa
 ):
-    target = Target(isa, block_of(isa))
+    target = target_of(isa)
     if target.tuning.prefers_code:
         pytest.skip("it is code")
     problem = problem_of(channels, filters, kernel, size, density, stride)
@@ -88,21 +91,21 @@ def test_from_60_percent_zeros_on_no_weight_takes_more_than_the_dense_one(
 
     _, held = weighed_run("spmm", isa, problem)
 
-    assert held <= max(problem.weight.nbytes, tuning_for(isa).unbounded_bytes)
+    assert held <= max(problem.weight.nbytes, target_of(isa).tuning.unbounded_bytes)
 
 
 @pytest.mark.parametrize(("channels", "filters", "kernel", "size"), [*SHAPES, *LARGE_SHAPES])
 def test_just_above_60_percent_zeros_code_and_tiles_share_the_channels(
     channels, filters, kernel, size, isa
 ):
-    if not tuning_for(isa).prefers_code:
+    if not target_of(isa).tuning.prefers_code:
         pytest.skip("no code is generated for it")
     problem = problem_of(channels, filters, kernel, size, 0.39)
 
     _, held = weighed_run("spmm", isa, problem)
     _, tiles = weighed_run("spmm_tiles", isa, problem)
 
-    assert 1.2 * tiles < held <= max(problem.weight.nbytes, tuning_for(isa).unbounded_bytes)
+    assert 1.2 * tiles < held <= max(problem.weight.nbytes, target_of(isa).tuning.unbounded_bytes)
 
 
 def held_of_the_input(name: str, isa: str, problem: Problem, nonzeros: int) -> tuple[int, float]:
@@ -111,7 +114,7 @@ def held_of_the_input(name: str, isa: str, problem: Problem, nonzeros: int) -> t
     x = (order < nonzeros).reshape(problem.x.shape).astype(np.float32)
     layer = layer_of(problem)
     stats = Stats(weight_stats(layer), random_zeros(1 - nonzeros / x.size))
-    said = algorithm(name).workspace(layer, stats, Target(isa, block_of(isa)))
+    said = algorithm(name).workspace(layer, stats, target_of(isa))
     return scratch_bytes(name, isa, replace(problem, x=x)), said
 
 

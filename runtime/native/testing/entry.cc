@@ -60,7 +60,7 @@ class TestHost : public Host {
 
 // Everything about one convolution; `shape` is batch, channels, height, width of the input.
 struct SparsepassTest {
-  const char* algorithm;
+  char algorithm[32];
   int32_t isa, threads, repeats;
   int32_t smooth;
   int64_t params[13];  // as ConvParams
