@@ -13,7 +13,7 @@ from sparsepass.errors import PlanError
 from sparsepass.graph.layout import convolution_ends
 from sparsepass.layer import Layer
 from sparsepass.profile import MachineProfile, Rates, Transfer
-from sparsepass.target import Target, block_of
+from sparsepass.target import Target
 
 __all__ = ["FEATURES", "CostModel", "features", "kind"]
 
@@ -68,8 +68,7 @@ class CostModel:
     @property
     def target(self) -> Target:
         """What the work is counted for that the prices were fitted to."""
-        profile = self.profile
-        return Target(profile.isa, profile.block or block_of(profile.isa))
+        return self.profile.target
 
     def knows(self, algorithm_name: str) -> bool:
         """Tell whether the profile has prices for an algorithm."""

@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
+from sparsepass.target import Target, block_of
 from sparsepass.tuning import InstructionSet
 
 __all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "doubt", "find"]
@@ -79,6 +80,11 @@ class MachineProfile(_Value):
     unblocked: dict[str, Transfer]
     rates: dict[str, dict[str, Rates]]
 
+    @property
+    def target(self) -> Target:
+        """What the work was counted for that the prices were fitted to."""
+        return Target(self.isa, self.block or block_of(self.isa))
+
     def save(self, path: Path) -> None:
         """Write the profile as JSON, and the folders above it where they are missing."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,31 +105,34 @@ class MachineProfile(_Value):
             ) from error
 
 
-def find(threads: int, isa: str) -> tuple[MachineProfile, str | None]:
+def find(threads: int, target: Target) -> tuple[MachineProfile, str | None]:
     """The profile to use on this machine, and a warning where it was not measured on it.
 
-    ``isa`` is the instruction set of our kernels.  That of this CPU and ``threads`` comes from the
+    ``target`` is that of this machine.  The profile of this CPU and ``threads`` comes from the
     user's cache, else the nearest that ships with the package.  Raises PlanError where a cached
     file is broken.
     """
     cpu = cpu_name()
-    own = cached_path(cpu, isa, threads)
+    own = cached_path(cpu, target.isa, threads)
     if own.exists():
         return MachineProfile.load(own), None
-    nearest = min(shipped(), key=lambda p: (p.cpu != cpu, p.isa != isa, abs(p.threads - threads)))
-    return nearest, doubt(nearest, threads, isa)
+    nearest = min(
+        shipped(), key=lambda p: (p.cpu != cpu, p.target != target, abs(p.threads - threads))
+    )
+    return nearest, doubt(nearest, threads, target)
 
 
-def doubt(profile: MachineProfile, threads: int, isa: str) -> str | None:
+def doubt(profile: MachineProfile, threads: int, target: Target) -> str | None:
     """Why the prices of ``profile`` are not to be trusted on this machine, or None; one line."""
     cpu = cpu_name()
-    if (profile.cpu, profile.isa, profile.threads) == (cpu, isa, threads):
+    if (profile.cpu, profile.target, profile.threads) == (cpu, target, threads):
         return None
+    isa = f" --isa {target.isa}" if target.is_narrowed else ""
     return (
-        f"prices are of {profile.cpu}, {profile.isa}, {profile.threads} threads, not of this "
-        f"machine ({cpu}, {isa}, {threads} threads): sparsepass calibrate, some minutes once, "
-        "saves timing what its prices rule out, and prices what cannot be timed: layout changes "
-        "and lossy layers"
+        f"prices are of {profile.cpu}, {profile.target}, {profile.threads} threads, not of this "
+        f"machine ({cpu}, {target}, {threads} threads): sparsepass calibrate{isa}, some minutes "
+        "once, saves timing what its prices rule out, and prices what cannot be timed: layout "
+        "changes and lossy layers"
     )
 
 

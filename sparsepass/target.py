@@ -1,4 +1,4 @@
-"""What work is counted for: an instruction set of our kernels, on a machine of ONNX Runtime's."""
+"""What work is counted for: the instruction set of our kernels, and ONNX Runtime's layout."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,14 @@ class Target:
 
     isa: InstructionSet
     block: int
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether ONNX Runtime runs wider vectors than our kernels."""
+        return self.block != block_of(self.isa)
+
+    def __str__(self) -> str:
+        return f"{self.isa} kernels on avx512" if self.is_narrowed else self.isa
 
     @property
     def lanes(self) -> int:

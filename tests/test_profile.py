@@ -16,6 +16,7 @@ from sparsepass.profile import (
     doubt,
     find,
 )
+from sparsepass.target import Target
 
 RATES = Rates(
     nodes=1, macs=2, moves=0, input_bytes=0, output_bytes=0, weight_bytes=0, copied_bytes=0,
@@ -82,7 +83,7 @@ def test_a_measured_profile_is_found_without_a_warning(cache):
     own = profile_of(cpu=cpu_name(), threads=3)
     own.save(cached_path(own.cpu, own.isa, own.threads))
 
-    found, warning = find(3, "avx2")
+    found, warning = find(3, Target("avx2", 8))
 
     assert (found, warning) == (own, None)
 
@@ -91,18 +92,20 @@ def test_an_unmeasured_machine_gets_the_nearest_profile_and_a_warning(cache, mon
     near, far = profile_of(), profile_of(cpu="other", isa="avx512")
     monkeypatch.setattr(profiles, "shipped", lambda: iter([far, near]))
 
-    found, warning = find(2, "avx2")
+    found, warning = find(2, Target("avx2", 8))
 
     assert found == near
     assert warning is not None
     assert "sparsepass calibrate" in warning
 
 
-@pytest.mark.parametrize("other", [{"cpu": "other"}, {"isa": "avx512"}, {"threads": 2}])
+@pytest.mark.parametrize(
+    "other", [{"cpu": "other"}, {"isa": "avx512"}, {"block": 16}, {"threads": 2}]
+)
 def test_prices_of_another_machine_are_doubted_in_one_line(other, monkeypatch):
     monkeypatch.setattr(profiles, "cpu_name", lambda: "some CPU")
 
-    doubts = [doubt(profile_of(**changes), 1, "avx2") for changes in ({}, other)]
+    doubts = [doubt(profile_of(**changes), 1, Target("avx2", 8)) for changes in ({}, other)]
 
     assert doubts[0] is None
     assert doubts[1] is not None
@@ -116,7 +119,7 @@ def test_a_broken_cached_profile_is_named(cache):
     path.write_text("broken")
 
     with pytest.raises(PlanError, match=path.name):
-        find(1, "avx2")
+        find(1, Target("avx2", 8))
 
 
 def test_shipped_profiles_have_prices_for_every_algorithm_that_is_measured():

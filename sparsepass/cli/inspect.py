@@ -30,7 +30,7 @@ from sparsepass.pipeline import optimize as run_optimize
 from sparsepass.pipeline.assemble import tool_name
 from sparsepass.profile import MachineProfile, cpu_name, find
 from sparsepass.report import Report, print_analysis, print_explanation
-from sparsepass.runtime.library import instruction_set, library_path, registered_ops
+from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
 from sparsepass.runtime.ops import DOMAIN
 
 __all__ = ["analyze", "explain", "info"]
@@ -99,7 +99,7 @@ def explain(
 
 def info(threads: Threads = 1) -> None:
     """Show the machine, the versions, the op library and the machine profile in use."""
-    profile, warning = find(threads, instruction_set())
+    profile, warning = find(threads, target())
     for name, value in (
         ("sparsepass", tool_name().removeprefix("sparsepass ")),
         ("CPU", cpu_name()),

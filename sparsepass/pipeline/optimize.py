@@ -24,7 +24,7 @@ from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, doubt, find
 from sparsepass.report.schema import Analysis, Report
 from sparsepass.run import Progress, RunOptions, silent
-from sparsepass.runtime.library import instruction_set
+from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def optimize(
         measure=measure,
         dry_run=dry_run,
     )
-    here = instruction_set(isa)
+    here = target(isa)
     found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
     costs = CostModel(found, trusted=warning is None)
     with naming(model):

@@ -16,6 +16,7 @@ from sparsepass.network import plain_session
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
 from sparsepass.report import Analysis, Report
+from sparsepass.runtime.library import target
 
 NET = """
 <ir_version: 8, opset_import: ["": 17]>
@@ -233,7 +234,7 @@ def test_a_profile_is_kept_for_the_instruction_set_it_was_measured_with(run, mon
 
     def measured(threads: int, *, isa: str | None, progress: object) -> MachineProfile:
         asked.append(isa)
-        return profile.find(threads, "baseline")[0]
+        return profile.find(threads, target("baseline"))[0]
 
     monkeypatch.setattr(cli_profile, "measure_profile", measured)
 

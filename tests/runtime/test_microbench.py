@@ -111,7 +111,9 @@ def test_a_profile_is_measured_from_the_samples(monkeypatch):
     monkeypatch.setattr(microbench, "OPERATOR_MAPS", {"m0": (16, 4)})
     seen = []
 
-    profile = measure_profile(1, progress=lambda done, total: seen.append((done, total)))
+    profile = measure_profile(
+        1, isa="baseline", progress=lambda done, total: seen.append((done, total))
+    )
 
     measured = {row.name for row in ALGORITHMS if not row.prices}
     assert measured <= profile.rates.keys()
@@ -119,4 +121,5 @@ def test_a_profile_is_measured_from_the_samples(monkeypatch):
     assert seen[0][0] == 0
     assert seen[-1][0] == seen[-1][1]
     assert profile.threads == 1
+    assert profile.target == target("baseline")
     assert profile.peak_gflops > 0
