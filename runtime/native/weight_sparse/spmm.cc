@@ -134,12 +134,6 @@ std::unique_ptr<Conv> make_spmm(const ConvParams& params, const Weight& weight, 
   return make(params, weight, bias, epilogue, kernels, forms_for(kernels), error);
 }
 
-std::unique_ptr<Conv> make_spmm_code(const ConvParams& params, const Weight& weight,
-                                     const float* bias, const Epilogue& epilogue,
-                                     const KernelTable& kernels, std::string* error) {
-  return make(params, weight, bias, epilogue, kernels, {single_position, generated, tiled}, error);
-}
-
 std::unique_ptr<Conv> make_spmm_lists(const ConvParams& params, const Weight& weight,
                                       const float* bias, const Epilogue& epilogue,
                                       const KernelTable& kernels, std::string* error) {
