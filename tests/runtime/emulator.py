@@ -105,7 +105,8 @@ class Lent:
 
     def __init__(self, emulator: Emulator, values: np.ndarray, at_end: bool):
         self._emulator, self._like = emulator, np.empty_like(values)
-        size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+        # Of few sizes, so that the next array can have the memory.
+        size = max(mmap.PAGESIZE, 1 << (values.nbytes - 1).bit_length())
         start = emulator.map(size, self)
         data, slack = values.tobytes(), bytes([PATTERN]) * (size - values.nbytes)
         emulator.write(start, slack + data if at_end else data + slack)
