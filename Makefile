@@ -18,7 +18,7 @@ EMULATED := $(if $(shell command -v $(ARM) 2>/dev/null),$(ARM_STAMP))
 VECTORS := typedef float V __attribute__((vector_size(16))); \
   V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
 
-.PHONY: help setup demo test test-slow lint bench sanitize cross arm clean
+.PHONY: help setup demo test test-slow lint bench selector sanitize cross arm clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -68,6 +68,9 @@ bench: setup ## time networks and kernels against every engine installed (hours;
 	$(BIN)/python tests/benchmarks/sweep.py
 	PYTHONPATH=tests/runtime $(BIN)/python tests/benchmarks/kernels.py
 	$(BIN)/python tests/benchmarks/choices.py
+
+selector: setup ## measure how good the choice of algorithms is (an hour; goes on)
+	$(BIN)/python tests/benchmarks/selector.py
 
 # A second environment: the package built as a wheel with sanitizers, the dependencies of .venv.
 sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
