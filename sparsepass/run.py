@@ -49,6 +49,7 @@ class RunOptions:
     max_memory: int | None = None
     max_bytes: int = MOST_BYTES
     measure: bool = True
+    measure_seconds: float = 20.0
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -61,6 +62,10 @@ class RunOptions:
         if self.max_error > 0 and self.samples is None:
             raise UsageError(
                 "a maximal error needs samples to be measured on; give --samples as well"
+            )
+        if not self.measure_seconds > 0:
+            raise UsageError(
+                f"{self.measure_seconds} seconds of measuring make no sense; give more than 0"
             )
         if self.max_memory is not None and self.max_memory < 1:
             raise UsageError(

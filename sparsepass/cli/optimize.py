@@ -65,6 +65,10 @@ def optimize(
         bool,
         typer.Option(help="Time the algorithms that could win, or trust the machine profile."),
     ] = True,
+    measure_seconds: Annotated[
+        float,
+        typer.Option(help="About how long to time them; what was timed before counts for nothing."),
+    ] = 20.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Choose and report, but write no model.")
     ] = False,
@@ -95,6 +99,7 @@ def optimize(
             plan=None if plan is None else work.Plan.load(plan),
             profile=None if profile is None else work.MachineProfile.load(profile),
             measure=measure,
+            measure_seconds=measure_seconds,
             dry_run=dry_run,
             isa=isa,
             seed=seed,

@@ -61,6 +61,7 @@ def optimize(
     plan: Plan | None = None,
     profile: MachineProfile | None = None,
     measure: bool = True,
+    measure_seconds: float = 20.0,
     dry_run: bool = False,
     isa: str | None = None,
     seed: int = 0,
@@ -74,9 +75,10 @@ def optimize(
     relative error of the outputs, and need samples.  ``max_memory`` limits the bytes that the
     weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
-    brings its error budget.  ``measure`` times the offers that could win inside the network;
-    without it predictions of ``profile`` decide.  Prices of another machine are not trusted to rule
-    an offer out.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned
+    brings its error budget.  ``measure`` times the offers that could win inside the network,
+    for about ``measure_seconds``; without it predictions of ``profile`` decide.  Times are kept in
+    the user's cache, and not measured again.  Prices of another machine are not trusted to rule an
+    offer out.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned
     dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
     ``baseline``, ``avx2`` or ``avx512``.
 
@@ -97,6 +99,7 @@ def optimize(
         max_memory=max_memory,
         max_bytes=max_bytes,
         measure=measure,
+        measure_seconds=measure_seconds,
         dry_run=dry_run,
     )
     here = target(isa)

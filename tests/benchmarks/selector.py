@@ -9,6 +9,7 @@ interrupted run goes on; docs/selector.md is written from them.
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,13 +26,14 @@ from sparsepass.algorithms.im2col import IM2COL
 from sparsepass.cost import CostModel, kind
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.measure import measure
+from sparsepass.pipeline.measurements import Measurements, measurements_path
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.optimize import optimize
 from sparsepass.pipeline.search import active
 from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import open_trials
 from sparsepass.plan import Answer, Choice, Offer
-from sparsepass.profile import find
+from sparsepass.profile import cpu_name, find
 from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_sets, target
 from sparsepass.runtime.timing import interleave
@@ -103,8 +105,13 @@ def evaluate(case: Case, isa: str | None) -> SelectorRow:
             path, samples=case.samples, image_transform=transform, threads=case.threads, isa=isa
         )
     priced = collect_offers(studied, CostModel(found), replace(options, measure=False))
-    # No clock ever runs out: all offers are measured.
-    answers, turns = measure(studied, priced.answers, options, trusted=False, clock=lambda: 0.0)
+    # Prices rule nothing out and the time never runs out: all offers are measured.
+    path = measurements_path(cpu_name(), studied.target.isa, case.threads)
+    memory, every = Measurements.load(path), replace(options, measure_seconds=math.inf)
+    answers, turns = measure(
+        studied, priced.answers, every, CostModel(found, trusted=False), memory
+    )
+    memory.save(path)
     timed = replace(priced, answers=answers, turns=turns)
     plans = {
         "all dense": (),
