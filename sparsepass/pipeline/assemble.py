@@ -37,7 +37,7 @@ from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
 from sparsepass.select import quality
-from sparsepass.sparsity import Stats
+from sparsepass.sparsity import Stats, with_spectrum
 from sparsepass.target import Target
 from sparsepass.tool import tool_name
 
@@ -56,7 +56,14 @@ def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:
 
 
 def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
-    """The report of ``sparsepass analyze``."""
+    """The report of ``sparsepass analyze``; the spectra of the weights take most of its time."""
+    done = options.step("decomposing weights")
+    layers: list[LayerAnalysis] = []
+    for layer in studied.layers:
+        found = layer_analysis(studied, layer)
+        weight = with_spectrum(found.weight, layer)
+        layers.append(found.model_copy(update={"weight": weight}))
+        done(len(layers), len(studied.layers))
     return Analysis(
         tool=tool_name(),
         model=model_file(studied.prepared),
@@ -64,7 +71,7 @@ def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied),
-        layers=tuple(layer_analysis(studied, layer) for layer in studied.layers),
+        layers=tuple(layers),
     )
 
 
