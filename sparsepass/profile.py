@@ -19,7 +19,16 @@ from sparsepass.files import make_folder, read_document, write_text
 from sparsepass.target import Target, block_of
 from sparsepass.tuning import InstructionSet
 
-__all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "doubt", "find"]
+__all__ = [
+    "MachineProfile",
+    "Rates",
+    "Transfer",
+    "cached_path",
+    "cpu_name",
+    "doubt",
+    "find",
+    "nearest",
+]
 
 
 class _Value(BaseModel):
@@ -29,7 +38,7 @@ class _Value(BaseModel):
 class Rates(_Value):
     """Prices of one algorithm for one kind of layer, and how well they fit the ``samples``.
 
-    Errors are shares of the measured time.
+    Errors are shares of the measured time, of layers whose shapes were left out of the fit.
     """
 
     nodes: float = Field(ge=0)
@@ -120,10 +129,16 @@ def find(threads: int, target: Target) -> tuple[MachineProfile, str | None]:
     own = cached_path(cpu, target.isa, threads)
     if own.exists():
         return MachineProfile.load(own), None
-    nearest = min(
-        shipped(), key=lambda p: (p.cpu != cpu, p.target != target, abs(p.threads - threads))
+    found = nearest(threads, target)
+    return found, doubt(found, threads, target)
+
+
+def nearest(threads: int, target: Target) -> MachineProfile:
+    """The profile that ships with the package and comes closest to this machine."""
+    cpu = cpu_name()
+    return min(
+        shipped(), key=lambda p: (p.target != target, p.cpu != cpu, abs(p.threads - threads))
     )
-    return nearest, doubt(nearest, threads, target)
 
 
 def doubt(profile: MachineProfile, threads: int, target: Target) -> str | None:

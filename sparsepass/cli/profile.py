@@ -22,9 +22,13 @@ def calibrate(
             "-o", "--output", help="Where to write. Default: the user's cache.", show_default=False
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Some seconds: correct the nearest profile by a few probes."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure this machine (some minutes), so that predictions are its own."""
+    """Measure this machine (two minutes), so that predictions are its own."""
     from sparsepass.cli import work
 
     target = out or work.cached_path(work.cpu_name(), work.instruction_set(isa), threads)
@@ -33,6 +37,10 @@ def calibrate(
     check_targets([target])
     with progress_bars(quiet) as progress:
         done = RunOptions(threads=threads, progress=progress).step("measuring machine")
-        profile = work.measure_profile(threads, isa=isa, progress=done)
+        if quick:
+            known = work.nearest(threads, work.target(isa))
+            profile = work.correct_profile(known, threads, isa=isa, progress=done)
+        else:
+            profile = work.measure_profile(threads, isa=isa, progress=done)
     profile.save(target)
     print_path("profile", target)
