@@ -1,4 +1,4 @@
-"""Infinities and NaN in the input: where they come out is where ONNX Runtime's own operators have it.
+"""Infinities and NaN in the input come out where those of ONNX Runtime's own operators do.
 
 The one difference is decided: a weight that is zero takes no part in a sparse convolution.
 """
@@ -117,9 +117,7 @@ def test_those_of_the_residual_come_out(stem, value, isa):
 @every_value
 def test_sparse_convolutions_of_every_layout_let_them_pass(kernel, size, value, isa):
     pad = kernel // 2
-    conv = Conv(
-        40, 24, 1, kernel, kernel, pad_top=pad, pad_left=pad, pad_bottom=pad, pad_right=pad
-    )
+    conv = Conv(40, 24, 1, kernel, kernel, pad_top=pad, pad_left=pad, pad_bottom=pad, pad_right=pad)
     epilogue = with_values(next(e for e in ops.EPILOGUES if e.suffix == "Clip"))
     given = problem(conv, epilogue, size)
     x = given.x.copy()
