@@ -11,6 +11,7 @@ import onnxruntime
 
 from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_bytes
 from sparsepass.layer import Epilogue, Layer
+from sparsepass.pipeline.first_answer import first_answers_ms
 from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied
@@ -94,7 +95,7 @@ def report_of(
         ),
         plan=plan,
         budget=budget_of(offers, plan, outcome),
-        network=network_time(studied.prepared, outcome, options) if outcome else None,
+        network=network_time(studied, outcome, options) if outcome else None,
         verification=outcome.verified.verification if outcome else None,
         selector=selector_of(offers) if options.measured else None,
     )
@@ -141,12 +142,16 @@ def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudge
     )
 
 
-def network_time(prepared: Prepared, outcome: Outcome, options: RunOptions) -> NetworkTime:
+def network_time(studied: Studied, outcome: Outcome, options: RunOptions) -> NetworkTime:
+    inputs = studied.prepared.inputs
+    first_before_ms, first_after_ms = first_answers_ms(studied, outcome.candidate, options)
     return NetworkTime(
         before=latency(outcome.before),
         after=latency(outcome.after),
+        first_before_ms=first_before_ms,
+        first_after_ms=first_after_ms,
         threads=options.threads,
-        batch=prepared.inputs[0].batch if prepared.inputs else 1,
+        batch=inputs[0].batch if inputs else 1,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
 

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 from sparsepass.plan import Tiling
 from sparsepass.report import units
+from sparsepass.report.schema import NetworkTime
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
     "Facts",
     "batch_fact",
     "certainty_fact",
+    "first_answer_fact",
     "input_facts",
     "weight_facts",
     "workspace_facts",
@@ -66,3 +68,11 @@ def batch_fact(tiling: Tiling | None) -> str:
 def certainty_fact(share: float) -> str:
     """How sure it is that the chosen offer is the fastest."""
     return f"in {units.percent(share)} of the turns faster than the best other offer"
+
+
+def first_answer_fact(network: NetworkTime) -> str:
+    """How long a new session takes until its first outputs; empty where that was not measured."""
+    if network.first_before_ms is None or network.first_after_ms is None:
+        return ""
+    before, after = map(units.milliseconds, (network.first_before_ms, network.first_after_ms))
+    return f"first answer of a new session {before} -> {after}"

@@ -11,6 +11,7 @@ from sparsepass.report import charts, units
 from sparsepass.report.facts import (
     batch_fact,
     certainty_fact,
+    first_answer_fact,
     input_facts,
     weight_facts,
     workspace_facts,
@@ -52,6 +53,7 @@ def render_html(report: Report) -> str:
         scatters=charts.scatters(report.layers),
         batch_fact=batch_fact,
         certainty_fact=certainty_fact,
+        first_answer_fact=first_answer_fact,
         input_facts=input_facts,
         weight_facts=weight_facts,
         workspace_facts=workspace_facts,

@@ -189,10 +189,16 @@ class Engine(_Value):
 
 
 class NetworkTime(_Value):
-    """The whole network before and after, interleaved in one process by ``command``."""
+    """The whole network before and after, interleaved in one process by ``command``.
+
+    ``first_before_ms`` and ``first_after_ms`` are the times to the first answer, which a session is
+    made for.
+    """
 
     before: Latency
     after: Latency
+    first_before_ms: float | None = None
+    first_after_ms: float | None = None
     threads: int
     batch: int
     command: str

@@ -12,6 +12,7 @@ from sparsepass.report.facts import (
     Facts,
     batch_fact,
     certainty_fact,
+    first_answer_fact,
     input_facts,
     weight_facts,
     workspace_facts,
@@ -135,6 +136,8 @@ def _context(report: Report) -> Text:
     ]
     if report.plan.tiling is not None:
         parts.append(batch_fact(report.plan.tiling))
+    if report.network is not None and (fact := first_answer_fact(report.network)):
+        parts.append(fact)
     if report.model.after_bytes is not None:
         sizes = report.model.before_bytes, report.model.after_bytes
         parts.append(" -> ".join(units.size(value) for value in sizes))
