@@ -18,16 +18,16 @@ from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 from sparsepass.checks import check_convolutions, check_proto
 from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError, UsageError
+from sparsepass.limits import MOST_BYTES
 from sparsepass.shapes import input_shapes
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MOST_BYTES", "load", "save", "to_bytes"]
+__all__ = ["load", "save", "to_bytes"]
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 16 << 30
 LARGEST_PROTOBUF = (1 << 31) - 1
 # What a file of the largest size still needs for everything that is not weight data.
 STRUCTURE_ROOM = 64 << 20

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sparsepass.errors import UsageError
-from sparsepass.model import MOST_BYTES
-from sparsepass.pictures import ImageTransform
-from sparsepass.samples import SampleSource
+from sparsepass.limits import MOST_BYTES
+
+if TYPE_CHECKING:
+    from sparsepass.pictures import ImageTransform
+    from sparsepass.samples import SampleSource
 
 __all__ = ["DEFAULTS", "Progress", "RunOptions", "Steps", "silent"]
 
@@ -40,8 +42,8 @@ class RunOptions:
     isa: str | None = None
     seed: int = 0
     progress: Progress = silent
-    samples: SampleSource | None = None
-    image_transform: ImageTransform | None = None
+    samples: "SampleSource | None" = None
+    image_transform: "ImageTransform | None" = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     max_error: float = 0.0
     max_memory: int | None = None

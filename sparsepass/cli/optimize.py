@@ -22,12 +22,7 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
-from sparsepass.model import MOST_BYTES, load, save
-from sparsepass.pipeline import optimize as run_optimize
-from sparsepass.pipeline.prepare import prepare
-from sparsepass.plan import Plan
-from sparsepass.profile import MachineProfile
-from sparsepass.report import check_format, print_report, write
+from sparsepass.limits import MOST_BYTES
 
 __all__ = ["inline", "optimize"]
 
@@ -81,13 +76,15 @@ def optimize(
     quiet: Quiet = False,
 ) -> None:
     """Rewrite MODEL so that it runs faster, verify it, and write it with a report."""
+    from sparsepass.cli import work
+
     target = out or model.with_suffix(".sparse.onnx")
     for path in filter(None, (None if dry_run else target, report, json, save_plan)):
         check_target(path, source=model)
     if report:
-        check_format(report)
+        work.check_format(report)
     with progress_bars(quiet) as progress:
-        result = run_optimize(
+        result = work.optimize(
             model,
             samples=samples,
             image_transform=read_transform(image_transform),
@@ -95,8 +92,8 @@ def optimize(
             max_error=max_error,
             max_memory=max_memory,
             shapes=read_shapes(shape),
-            plan=None if plan is None else Plan.load(plan),
-            profile=None if profile is None else MachineProfile.load(profile),
+            plan=None if plan is None else work.Plan.load(plan),
+            profile=None if profile is None else work.MachineProfile.load(profile),
             measure=measure,
             dry_run=dry_run,
             isa=isa,
@@ -107,12 +104,12 @@ def optimize(
     if not dry_run:
         result.save(target)
     if report:
-        write(result.report, report)
+        work.write(result.report, report)
     if json:
         result.report.save(json)
     if save_plan:
         result.plan.save(save_plan)
-    print_report(output, result.report, quiet=quiet)
+    work.print_report(output, result.report, quiet=quiet)
     written = (("model", None if dry_run else target), ("report", report), ("JSON", json))
     for what, path in (*written, ("plan", save_plan)):
         if path:
@@ -126,8 +123,10 @@ def inline(
     ],
 ) -> None:
     """Write MODEL with standard operators only, for tools that cannot read functions."""
+    from sparsepass.cli import work
+
     check_target(out, source=model)
-    loaded = load(model)
-    prepare(loaded)
-    save(loaded, out)
+    loaded = work.load(model)
+    work.prepare(loaded)
+    work.save(loaded, out)
     print_path("model", out)

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparsepass.errors import UsageError
-from sparsepass.pictures import ImageTransform
-from sparsepass.runtime.library import instruction_set
-from sparsepass.shapes import parse_shape
+
+if TYPE_CHECKING:
+    from sparsepass.pictures import ImageTransform
 
 __all__ = [
     "ImageTransformText", "Isa", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet",
@@ -69,7 +69,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the headline o
 
 def check_isa(isa: str | None) -> str | None:
     """Raise UsageError where this machine does not run ``isa``."""
-    return None if isa is None else instruction_set(isa)
+    if isa is None:
+        return None
+    from sparsepass.cli import work
+
+    return work.instruction_set(isa)
 
 
 Isa = Annotated[
@@ -86,7 +90,9 @@ Isa = Annotated[
 
 def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     """Read the values of ``--shape``."""
-    return dict(parse_shape(text) for text in texts or ())
+    from sparsepass.cli import work
+
+    return dict(work.parse_shape(text) for text in texts or ())
 
 
 def check_target(target: Path, source: Path | None = None) -> None:
@@ -104,6 +110,8 @@ def check_target(target: Path, source: Path | None = None) -> None:
         raise UsageError(f"{target}: its folder cannot be written; give another path")
 
 
-def read_transform(text: str | None) -> ImageTransform | None:
+def read_transform(text: str | None) -> "ImageTransform | None":
     """Read the value of ``--image-transform``."""
-    return None if text is None else ImageTransform.parse(text)
+    from sparsepass.cli import work
+
+    return None if text is None else work.ImageTransform.parse(text)

@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 import onnxruntime
@@ -40,13 +39,9 @@ from sparsepass.runtime.timing import Timing
 from sparsepass.select import quality
 from sparsepass.sparsity import Stats
 from sparsepass.target import Target
+from sparsepass.tool import tool_name
 
-__all__ = ["analysis_of", "latency", "machine_of", "report_of", "tool_name"]
-
-
-def tool_name() -> str:
-    """Name and version of this tool, as files carry it."""
-    return f"sparsepass {version('sparsepass')}"
+__all__ = ["analysis_of", "latency", "machine_of", "report_of"]
 
 
 def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:

@@ -10,9 +10,10 @@ import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
 from sparsepass.cost import CostModel
-from sparsepass.model import MOST_BYTES, save
+from sparsepass.limits import MOST_BYTES
+from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
-from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
+from sparsepass.pipeline.assemble import analysis_of, report_of
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
@@ -26,6 +27,7 @@ from sparsepass.report.schema import Analysis, Report
 from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
+from sparsepass.tool import tool_name
 
 if TYPE_CHECKING:
     import torch

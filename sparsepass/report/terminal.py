@@ -63,14 +63,21 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
         console.print(Text(units.printable(layer.fate), style="yellow"))
 
 
-def print_analysis(console: Console, analysis: Analysis) -> None:
-    """Where a network is sparse, layer by layer."""
+def print_analysis(console: Console, analysis: Analysis, *, quiet: bool = False) -> None:
+    """Where a network is sparse, layer by layer; only headline and warnings if ``quiet``."""
     macs = sum(layer.macs for layer in analysis.layers)
     title = Text(units.printable(analysis.model.name), style="bold")
     title.append(
         f"  {len(analysis.layers)} layers, {units.count(macs)} multiply-adds", style="not bold"
     )
     console.print(title)
+    if not quiet:
+        console.print(_analyzed(console, analysis))
+        _print_skipped(console, analysis)
+    _print_warnings(console, analysis.warnings)
+
+
+def _analyzed(console: Console, analysis: Analysis) -> Table:
     table = _table()
     _add_layer_columns(table, console)
     for header in ANALYSIS_COLUMNS:
@@ -86,9 +93,7 @@ def print_analysis(console: Console, analysis: Analysis) -> None:
             f"{layer.weight.row_balance:.2f}",
             units.percent(dead),
         )
-    console.print(table)
-    _print_skipped(console, analysis)
-    _print_warnings(console, analysis.warnings)
+    return table
 
 
 def _headline(report: Report) -> Text:

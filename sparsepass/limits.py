@@ -1,0 +1,6 @@
+"""What a run takes at most: beyond these sizes an input is a mistake, or made to do harm."""
+
+__all__ = ["MOST_BYTES"]
+
+MOST_BYTES = 16 << 30
+"""Bytes of a model's weights, unless the caller says otherwise."""
