@@ -1,12 +1,9 @@
 """Reading a model from whatever the caller has, and writing one without leaving half a file."""
 
 import copy
+import errno
 import logging
-import os
-import shutil
-import tempfile
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +15,7 @@ from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 from sparsepass.checks import check_convolutions, check_proto
 from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError, UsageError
+from sparsepass.files import read_bytes, staged
 from sparsepass.limits import MOST_BYTES
 from sparsepass.shapes import input_shapes
 
@@ -130,16 +128,10 @@ def to_proto(
 
 def read(path: Path, label: str, max_bytes: int) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > min(max_bytes, LARGEST_PROTOBUF):
-            raise ModelError(
-                f"{label}: larger than {min(max_bytes, LARGEST_PROTOBUF)} bytes; use external data"
-            )
-        return path.read_bytes()
+        return read_bytes(path, min(max_bytes, LARGEST_PROTOBUF))
     except OSError as error:
-        raise ModelError(
-            f"{label}: cannot be read ({error.strerror}); give an .onnx file"
-        ) from error
+        remedy = "use external data" if error.errno == errno.EFBIG else "give an .onnx file"
+        raise ModelError(f"{label}: cannot be read ({error.strerror}); {remedy}") from error
     except ValueError as error:
         raise ModelError(f"{label!r}: no file can have this name; give an .onnx file") from error
 
@@ -229,27 +221,3 @@ def weight_bytes(model: ir.Model) -> int:
         for value in graph.initializers.values()
         if value.const_value is not None
     )
-
-
-@contextmanager
-def staged(path: Path) -> Generator[Path]:
-    """Give a folder beside ``path`` to write in; move its files to ``path``'s folder on success."""
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; give a file name")
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder"
-        ) from error
-    try:
-        yield folder
-        # The data file goes first: a model that is in place has its data in place.
-        for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):
-            os.replace(part, path.parent / part.name)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); free space or choose another folder"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
+from sparsepass.files import make_folder, read_document, write_text
 from sparsepass.target import Target, block_of
 from sparsepass.tuning import InstructionSet
 
@@ -86,20 +87,23 @@ class MachineProfile(_Value):
         return Target(self.isa, self.block or block_of(self.isa))
 
     def save(self, path: Path) -> None:
-        """Write the profile as JSON, and the folders above it where they are missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write the profile as JSON, and the folders above it where they are missing.
+
+        Raises UsageError where ``path`` cannot be written.
+        """
+        make_folder(path.parent)
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "MachineProfile":
         """Read a profile; raises PlanError where the file is absent or is not one."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_document(path))
         except OSError as error:
             raise PlanError(
                 f"{path}: cannot be read ({error.strerror}); run sparsepass calibrate"
             ) from error
-        except (ValidationError, UnicodeDecodeError) as error:
+        except ValidationError as error:
             raise PlanError(
                 f"{path}: not a machine profile of this version; run sparsepass calibrate"
             ) from error

@@ -19,10 +19,10 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
+from sparsepass.files import check_targets
 from sparsepass.run import RunOptions
 from sparsepass.text import printable
 
@@ -106,7 +106,7 @@ def bench(
     from sparsepass.cli import work
 
     if json:
-        check_target(json, source=model)
+        check_targets([json], source=model)
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,

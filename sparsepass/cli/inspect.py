@@ -18,10 +18,10 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
+from sparsepass.files import check_targets
 from sparsepass.tool import tool_name
 
 __all__ = ["analyze", "explain", "info"]
@@ -41,7 +41,7 @@ def analyze(
     from sparsepass.cli import work
 
     if json:
-        check_target(json, source=model)
+        check_targets([json], source=model)
     with progress_bars(quiet) as progress:
         analysis = work.analyze(
             model,

@@ -18,10 +18,10 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
+from sparsepass.files import check_targets
 from sparsepass.limits import MOST_BYTES
 
 __all__ = ["inline", "optimize"]
@@ -79,8 +79,8 @@ def optimize(
     from sparsepass.cli import work
 
     target = out or model.with_suffix(".sparse.onnx")
-    for path in filter(None, (None if dry_run else target, report, json, save_plan)):
-        check_target(path, source=model)
+    outputs = (None if dry_run else target, report, json, save_plan)
+    check_targets([path for path in outputs if path], source=model)
     if report:
         work.check_format(report)
     with progress_bars(quiet) as progress:
@@ -110,8 +110,7 @@ def optimize(
     if save_plan:
         result.plan.save(save_plan)
     work.print_report(output, result.report, quiet=quiet)
-    written = (("model", None if dry_run else target), ("report", report), ("JSON", json))
-    for what, path in (*written, ("plan", save_plan)):
+    for what, path in zip(("model", "report", "JSON", "plan"), outputs, strict=True):
         if path:
             print_path(what, path)
 
@@ -125,7 +124,7 @@ def inline(
     """Write MODEL with standard operators only, for tools that cannot read functions."""
     from sparsepass.cli import work
 
-    check_target(out, source=model)
+    check_targets([out], source=model)
     loaded = work.load(model)
     work.prepare(loaded)
     work.save(loaded, out)

@@ -1,20 +1,17 @@
 """Arguments and options that several commands share, declared once."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsepass.errors import UsageError
-
 if TYPE_CHECKING:
     from sparsepass.pictures import ImageTransform
 
 __all__ = [
     "ImageTransformText", "Isa", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet",
-    "SamplesPath", "Seed", "Shapes", "Threads", "check_target", "read_shapes", "read_transform",
+    "SamplesPath", "Seed", "Shapes", "Threads", "read_shapes", "read_transform",
 ]  # fmt: skip
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX model.", show_default=False)]
@@ -93,21 +90,6 @@ def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     from sparsepass.cli import work
 
     return dict(work.parse_shape(text) for text in texts or ())
-
-
-def check_target(target: Path, source: Path | None = None) -> None:
-    """Find out before the work that ``target`` cannot be written; raises UsageError.
-
-    ``source`` is a file that it must not replace.
-    """
-    if source is not None and target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the input itself; give another path")
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; give the path of a file")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: its folder does not exist; make it or give another path")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{target}: its folder cannot be written; give another path")
 
 
 def read_transform(text: str | None) -> "ImageTransform | None":

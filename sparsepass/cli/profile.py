@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from sparsepass.cli.console import print_path, progress_bars
-from sparsepass.cli.options import Isa, Quiet, Threads, check_target
+from sparsepass.cli.options import Isa, Quiet, Threads
+from sparsepass.files import check_targets, make_folder
 from sparsepass.run import RunOptions
 
 __all__ = ["calibrate"]
@@ -26,9 +27,10 @@ def calibrate(
     """Measure this machine (some minutes), so that predictions are its own."""
     from sparsepass.cli import work
 
-    if out:
-        check_target(out)
     target = out or work.cached_path(work.cpu_name(), work.instruction_set(isa), threads)
+    if out is None:
+        make_folder(target.parent)
+    check_targets([target])
     with progress_bars(quiet) as progress:
         done = RunOptions(threads=threads, progress=progress).step("measuring machine")
         profile = work.measure_profile(threads, isa=isa, progress=done)

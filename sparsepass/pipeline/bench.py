@@ -9,11 +9,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from sparsepass.files import write_text
 from sparsepass.model import load
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.pipeline.assemble import latency
 from sparsepass.pipeline.study import naming, samples_for
-from sparsepass.report.schema import Engine, write_text
+from sparsepass.report.schema import Engine
 from sparsepass.run import RunOptions
 from sparsepass.runtime.engines import ENGINES
 from sparsepass.runtime.engines import Engine as Peer

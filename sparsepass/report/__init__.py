@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from sparsepass.errors import UsageError
+from sparsepass.files import write_text
 from sparsepass.report.html import render_html
-from sparsepass.report.schema import Analysis, Report, json_schema, write_text
+from sparsepass.report.schema import Analysis, Report, json_schema
 from sparsepass.report.terminal import print_analysis, print_explanation, print_report
 
 __all__ = [

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
+from sparsepass.files import read_document, write_text
 from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
 from sparsepass.sparsity import ActivationStats, WeightStats
 
@@ -19,7 +20,7 @@ __all__ = [
     "AlgorithmTotal", "Analysis", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
     "LayerReport", "LayerTime", "Machine", "ModelFile", "NetworkTime", "PassRun",
     "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "Tensor",
-    "Verification", "json_schema", "write_text",
+    "Verification", "json_schema",
 ]  # fmt: skip
 
 
@@ -274,7 +275,7 @@ class _Document(_Value):
         """Read a document; raises UsageError where the file is absent or is something else."""
         kind = cls.__name__.lower()
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_document(path))
         except OSError as error:
             raise UsageError(
                 f"{path}: cannot be read ({error.strerror}); give a JSON {kind}"
@@ -355,16 +356,6 @@ class Report(_Document):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a report file."""
     return Report.model_json_schema()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text``; raises UsageError where ``path`` cannot be written."""
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); give another path"
-        ) from error
 
 
 def _total(name: str, layers: list[LayerReport]) -> AlgorithmTotal:
