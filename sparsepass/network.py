@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from sparsepass.errors import ModelError
+from sparsepass.errors import ModelError, UsageError
+from sparsepass.limits import MOST_THREADS
 
 __all__ = ["Run", "open_session", "plain_session", "runner", "session_options"]
 
@@ -46,7 +47,12 @@ def plain_session(
 
 
 def session_options(threads: int, profile: Path | None) -> Any:
-    """What all sessions have in common, as ``onnxruntime.SessionOptions``."""
+    """What all sessions have in common, as ``onnxruntime.SessionOptions``.
+
+    Raises UsageError for a number of threads that makes no sense.
+    """
+    if not 0 <= threads <= MOST_THREADS:
+        raise UsageError(f"{threads} threads were asked for; give at most {MOST_THREADS}")
     options = _ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sparsepass.errors import UsageError
-from sparsepass.limits import MOST_BYTES
+from sparsepass.limits import MOST_BYTES, MOST_THREADS
 
 if TYPE_CHECKING:
     from sparsepass.pictures import ImageTransform
@@ -54,6 +54,8 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads were asked for; at least 1 is needed")
+        if self.threads > MOST_THREADS:
+            raise UsageError(f"{self.threads} threads were asked for; at most {MOST_THREADS} run")
         if not 0 <= self.max_error < 1:
             raise UsageError(
                 f"a maximal error of {self.max_error} makes no sense; give one from 0 to below 1"

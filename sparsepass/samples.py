@@ -4,17 +4,19 @@ A sample is one feed of the network, a dict from input name to array.  Images ar
 sample is asked for, arrays on disk are mapped, so a set of samples takes no memory of its own.
 """
 
-import zipfile
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sparsepass.arrays import load_archive, load_array
 from sparsepass.errors import UsageError
+from sparsepass.limits import memory_bytes
 from sparsepass.pictures import SUFFIXES, ImageTransform
 from sparsepass.shapes import input_shapes
 
@@ -64,6 +66,12 @@ def input_spec(value: ir.Value, shape: tuple[int, ...] | None) -> InputSpec:
     dtype = None if value.dtype is None else np.dtype(value.dtype.numpy())
     if dtype is None or shape is None or dtype.kind not in "fiub":
         raise UsageError(f"input '{value.name}' is no tensor of numbers of known type and sizes")
+    taken, memory = math.prod(shape) * dtype.itemsize, memory_bytes()
+    if memory is not None and taken > memory:
+        raise UsageError(
+            f"input '{value.name}' of {shape_text(shape)} takes {taken:,} bytes, and this machine "
+            f"has {memory:,}; give smaller sizes with --shape"
+        )
     return InputSpec(value.name or "", dtype, shape)
 
 
@@ -157,24 +165,12 @@ def open_source(
         return from_folder(path, inputs, transform)
     if path.suffix not in (".npy", ".npz"):
         raise UsageError(f"{path}: not samples; give a folder of pictures, an .npy or an .npz file")
-    loaded = load_numpy(path)
+    loaded = load_array(path) if path.suffix == ".npy" else load_archive(path)
     if not isinstance(loaded, np.ndarray) and len(inputs) == len(loaded) == 1:
         (loaded,) = loaded.values()
     if isinstance(loaded, np.ndarray):
         loaded = {only(inputs, str(path)).name: loaded}
     return from_arrays(str(path), loaded, inputs)
-
-
-def load_numpy(path: Path) -> AnyArray | dict[str, AnyArray]:
-    """An .npy file is mapped, not read."""
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
-        raise UsageError(f"{path}: cannot be read ({reason}); write it with numpy") from error
 
 
 def only(inputs: Sequence[InputSpec], source: str) -> InputSpec:
@@ -274,7 +270,7 @@ def array_file_reader(spec: InputSpec) -> Callable[[Path], AnyArray]:
     one = replace(spec, shape=(1, *spec.shape[1:]))
 
     def read(path: Path) -> AnyArray:
-        array = cast(AnyArray, load_numpy(path))
+        array = load_array(path)
         batched = array[None] if array.ndim == len(one.shape) - 1 else array
         return checked(str(path), batched, one)
 

@@ -136,6 +136,9 @@ CASES = {
     option("--max-error", "0.1"): "--samples",
     option("--max-bytes", "10"): "10 bytes",
     option("--image-transform", "size=x"): "size=x",
+    option("--threads", "100000"): "100000 threads",
+    option("--threads", "1" + "0" * 30): "threads",
+    option("--shape", "x:1,4,8,1" + "0" * 30): "x",
     option("--isa", "avx9"): "does not run 'avx9'; give one of baseline",
 }
 
