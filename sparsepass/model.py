@@ -12,9 +12,10 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 
+from sparsepass import torch_export
 from sparsepass.checks import check_convolutions, check_proto
 from sparsepass.densify import make_dense
-from sparsepass.errors import ModelError, UsageError
+from sparsepass.errors import ModelError
 from sparsepass.files import read_bytes, staged
 from sparsepass.limits import MOST_BYTES
 from sparsepass.shapes import input_shapes
@@ -123,7 +124,7 @@ def to_proto(
         return copy.deepcopy(source)
     if isinstance(source, ir.Model):
         return self_contained(source)
-    return export_torch(source, label, example_inputs)
+    return torch_export.export(source, label, example_inputs)
 
 
 def read(path: Path, label: str, max_bytes: int) -> bytes:
@@ -152,30 +153,14 @@ def parse(content: bytes, label: str) -> onnx.ModelProto:
 def self_contained(model: ir.Model) -> onnx.ModelProto:
     """Serialize a copy of ``model`` with external data taken in."""
     inside = model.clone()
+    for graph in inside.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor):
+                # Still mapped, and by others as well: onnx_ir would close the file under them.
+                value.const_value = ir.tensor(tensor.numpy(), tensor.dtype, tensor.name)
     ir.external_data.load_to_model(inside)
     return ir.to_proto(inside)
-
-
-def export_torch(
-    module: object, label: str, example_inputs: tuple[Any, ...] | None
-) -> onnx.ModelProto:
-    try:
-        import torch
-    except ImportError as error:
-        raise UsageError(
-            f"{label}: PyTorch is not installed; pip install 'sparsepass[torch]'"
-        ) from error
-    if not isinstance(module, torch.nn.Module):
-        raise UsageError(
-            f"{type(module).__name__} is no model; give a path, bytes, ONNX model or torch module"
-        )
-    if example_inputs is None:
-        raise UsageError(f"{label}: give example_inputs=(tensor, ...), one per argument of forward")
-    # Exported from a copy in evaluation mode: the caller's module keeps its mode.
-    program = cast(Any, torch.onnx).export(
-        copy.deepcopy(module).eval(), example_inputs, dynamo=True, verbose=False
-    )
-    return cast(onnx.ModelProto, program.model_proto)
 
 
 def take_in_small_tensors(model: ir.Model) -> None:

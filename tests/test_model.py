@@ -98,6 +98,26 @@ def test_external_data_beside_the_model_is_read_and_taken_in(proto, tmp_path):
     np.testing.assert_array_equal(outputs_of(to_bytes(model))["y"], expected)
 
 
+@pytest.mark.parametrize("location", ["weights", "folder/weights"])
+def test_large_external_weights_are_taken_in_while_others_hold_them(location, tmp_path):
+    weight = normal(64, 64, 3, 3)
+    proto = proto_of(
+        "g (float[1, 64, 4, 4] x) => (float[1, 64, 2, 2] y) { y = Conv(x, w) }", w=weight
+    )
+    expected = outputs_of(proto.SerializeToString())["y"]
+    path = tmp_path / "model.onnx"
+    (tmp_path / location).parent.mkdir(exist_ok=True)
+    onnx.save(proto, path, save_as_external_data=True, location=location, size_threshold=0)
+    model = load(path)
+    held = model.graph.initializers["w"].const_value.numpy()
+
+    contents = [to_bytes(model), to_bytes(model)]
+
+    np.testing.assert_array_equal(held, weight)
+    for content in contents:
+        np.testing.assert_array_equal(outputs_of(content)["y"], expected)
+
+
 def test_a_torch_module_is_exported_in_evaluation_mode_and_left_as_it_was():
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
