@@ -71,8 +71,7 @@ def computed(module: Any) -> dict[int, Any]:
     torch: Any = import_module("torch")
     held: list[Any] = list(module.buffers())
     for part in module.modules():
-        attributes: dict[str, Any] = vars(part)
-        held.extend(attributes.values())
+        held.extend(part.__dict__.values())
     tensors = [value for value in held if isinstance(value, torch.Tensor) and not value.is_leaf]
     return {id(tensor): tensor.detach().clone() for tensor in tensors}
 
