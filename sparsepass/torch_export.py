@@ -31,7 +31,7 @@ ERRORS = (
 )
 
 
-def export(module: object, label: str, example_inputs: tuple[Any, ...] | None) -> onnx.ModelProto:
+def export(module: Any, label: str, example_inputs: tuple[Any, ...] | None) -> onnx.ModelProto:
     """Export a copy of ``module`` in evaluation mode on the CPU; the caller's stays as it is.
 
     Weights that a mask or a parametrization makes are computed in the graph, from constants.
@@ -69,8 +69,9 @@ def computed(module: Any) -> dict[int, Any]:
     Pruning and normalising of weights keep such a one on the module until its next forward.
     """
     torch: Any = import_module("torch")
-    held: list[Any] = [value for part in module.modules() for value in vars(part).values()]
-    held += list(module.buffers())
+    held: list[Any] = list(module.buffers())
+    for part in module.modules():
+        held.extend(part.__dict__.values())
     tensors = [value for value in held if isinstance(value, torch.Tensor) and not value.is_leaf]
     return {id(tensor): tensor.detach().clone() for tensor in tensors}
 

@@ -12,7 +12,7 @@ from sparsepass.pipeline.prepare import prepare
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-prune = nn.utils.prune
+prune = pytest.importorskip("torch.nn.utils.prune")
 X = torch.from_numpy(normal(1, 3, 8, 8))
 
 
@@ -45,7 +45,6 @@ def test_weights_that_are_computed_are_exported_and_become_constants(change):
     module.train()
     module(X)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    weight = module[3].weight
 
     model = load(module, example_inputs=(X,))
 
@@ -54,7 +53,6 @@ def test_weights_that_are_computed_are_exported_and_become_constants(change):
     after = module.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert torch.equal(module[3].weight, weight)
     prepare(model)
     assert len(layers(model).layers) == 2
     with torch.no_grad():
