@@ -1,4 +1,4 @@
-"""The wheel of ``make wheel``, tried as a user would: outside the repository, without a compiler."""
+"""The wheel of ``make wheel`` as users have it: outside the repository, without a compiler."""
 
 import os
 import shutil
@@ -67,7 +67,9 @@ def test_it_is_small_and_holds_no_sources_of_the_library_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
 
     assert wheel.stat().st_size < MOST_BYTES
-    assert [n for n in names if n.endswith((".cc", ".h", ".inc")) or "test" in n or "fuzz" in n] == []
+    assert [
+        n for n in names if n.endswith((".cc", ".h", ".inc")) or "test" in n or "fuzz" in n
+    ] == []
 
 
 def test_its_name_says_on_which_systems_it_runs(wheel):

@@ -62,14 +62,14 @@ def outcome_of(seed: int, threads: int = 1) -> Outcome:
     try:
         original = session(content, library=False)
         expected = [original.run(None, feed) for feed in generated.feeds]
-    except Exception as error:  # noqa: BLE001 - ORT has a dozen classes
+    except Exception as error:
         return Outcome(seed, LEFT_OUT, f"ONNX Runtime: {type(error).__name__}")
     shapes = {name: array.shape for name, array in generated.feeds[0].items()}
     try:
         result = optimize(content, measure=False, shapes=shapes, threads=threads)
     except SparsepassError as error:
         return Outcome(seed, REFUSED, str(error))
-    except Exception:  # noqa: BLE001 - it is what this looks for
+    except Exception:
         return Outcome(seed, UNCAUGHT, traceback.format_exc())
     if difference := difference_of(generated, result, expected):
         return Outcome(seed, DIFFERENT, difference)
@@ -103,7 +103,7 @@ def difference_of(
                 for made, wanted in zip(actual, outputs, strict=True):
                     if reason := distance(made, wanted, terms_of(generated.model)):
                         return f"{name}, input {feed['x'].shape}: {reason}"
-        except Exception as error:  # noqa: BLE001 - ORT has a dozen classes
+        except Exception as error:
             return f"{name}: {type(error).__name__}: {error}"
     return None
 
@@ -114,9 +114,9 @@ def names_of(opened: onnxruntime.InferenceSession) -> list[str]:
 
 def terms_of(model: onnx.ModelProto) -> int:
     """How many weights an output value can meet, one after the other, three rounds of a loop."""
-    return 3 * sum(
-        math.prod(c.dims[1:]) for c in model.graph.initializer if len(c.dims) > 1
-    ) + len(model.graph.node)
+    return 3 * sum(math.prod(c.dims[1:]) for c in model.graph.initializer if len(c.dims) > 1) + len(
+        model.graph.node
+    )
 
 
 def distance(made: np.ndarray, wanted: np.ndarray, terms: int) -> str | None:
@@ -149,10 +149,15 @@ def main() -> int:
     outcomes: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
     seeds = range(given.first, given.first + given.count)
-    with ProcessPoolExecutor(given.jobs, initializer=partial(logging.disable, logging.CRITICAL)) as pool:
+    with ProcessPoolExecutor(
+        given.jobs, initializer=partial(logging.disable, logging.CRITICAL)
+    ) as pool:
         for number, outcome in zip(counted(1), pool.map(outcome_of, seeds, chunksize=4)):
             outcomes[outcome.kind] += 1
-            reasons[outcome.kind, outcome.reason.strip().splitlines()[-1][:150] if outcome.reason else ""] += 1
+            reasons[
+                outcome.kind,
+                outcome.reason.strip().splitlines()[-1][:150] if outcome.reason else "",
+            ] += 1
             if outcome.kind in FAULTS:
                 print(f"seed {outcome.seed}: {outcome.kind}: {outcome.reason}", flush=True)
             if number % 100 == 0:

@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError, Message
 STRANGE = (0, 1, -1, 2, 3, 7, 8, 17, 2**15, 2**20, 2**31 - 1, 2**31, -(2**31), 2**62, -(2**63))
 FLOATS = (0.0, -1.0, 1e30, -1e30, 1e-42, float("inf"), float("nan"))
 OPS = (
-    "Conv", "BatchNormalization", "Relu", "Pad", "Add", "Mul", "Concat", "MaxPool", "Gemm", "MatMul",
-    "Constant", "Identity", "Reshape", "Shape", "Gather", "Slice", "Clip", "If", "Loop", "Scan",
-    "GlobalAveragePool", "AveragePool", "Transpose", "Flatten", "Split", "Tile", "Softmax",
+    "Conv", "BatchNormalization", "Relu", "Pad", "Add", "Mul", "Concat", "MaxPool", "Gemm",
+    "MatMul", "Constant", "Identity", "Reshape", "Shape", "Gather", "Slice", "Clip", "If", "Loop",
+    "Scan", "GlobalAveragePool", "AveragePool", "Transpose", "Flatten", "Split", "Tile", "Softmax",
     "ConvTranspose", "Dropout", "Cast", "LRN", "Unsqueeze", "Squeeze", "QuantizeLinear",
     "DequantizeLinear", "Expand", "ReduceMean", "Unknown",
 )  # fmt: skip

@@ -50,7 +50,9 @@ def conv(net: Network, x: Value, filters: int | None = None, *, keep: bool = Fal
 
 def activation(net: Network, x: Value) -> Value:
     """An activation function, where it can be as one of the fused ones."""
-    match net.rng.choice(("Relu", "Relu", "LeakyRelu", "Clip", "Silu", "HardSwish", "Tanh", "PRelu")):
+    match net.rng.choice(
+        ("Relu", "Relu", "LeakyRelu", "Clip", "Silu", "HardSwish", "Tanh", "PRelu")
+    ):
         case "LeakyRelu":
             return net.map("LeakyRelu", x.name, like=x, alpha=0.2)
         case "Clip" if net.opset < 11:
@@ -128,7 +130,14 @@ def pool(net: Network, x: Value) -> Value:
 
 
 def pad(net: Network, x: Value) -> Value:
-    sizes = [0, 0, *(net.rng.randrange(3) for _ in range(2)), 0, 0, *(net.rng.randrange(3) for _ in range(2))]
+    sizes = [
+        0,
+        0,
+        *(net.rng.randrange(3) for _ in range(2)),
+        0,
+        0,
+        *(net.rng.randrange(3) for _ in range(2)),
+    ]
     if net.opset < 11:
         (name,) = net.node("Pad", [x.name], pads=sizes)
     else:
@@ -159,9 +168,9 @@ def normalisation(net: Network, x: Value) -> Value:
 
 def block(net: Network, x: Value) -> Value:
     """What a body computes: it keeps the size."""
-    return net.rng.choice([residual, lambda n, v: activation(n, conv(n, v, v.channels, keep=True))])(
-        net, x
-    )
+    return net.rng.choice(
+        [residual, lambda n, v: activation(n, conv(n, v, v.channels, keep=True))]
+    )(net, x)
 
 
 def branch(net: Network, x: Value) -> Value:
@@ -266,5 +275,3 @@ def head(net: Network, x: Value) -> tuple[str, int]:
         weight = net.constant(net.normal(x.channels, classes, density=density))
         (logits,) = net.node("MatMul", [flat, weight])
     return (net.node("Softmax", [logits], axis=1)[0] if net.one_in(3) else logits), 2
-
-
