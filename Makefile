@@ -22,7 +22,7 @@ VECTORS := typedef float V __attribute__((vector_size(16))); \
   V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
 
 .PHONY: help setup demo test test-slow lint bench sanitize sanitize-threads fuzz differential \
-  wheel cross arm clean
+  fuzz-payloads fuzz-importer wheel cross arm clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -116,7 +116,7 @@ fuzz-importer: setup
 	$(BIN)/pip install --quiet --editable '.[test,fuzz]'
 	@mkdir -p build/fuzz/models
 	$(BIN)/python tests/fuzz/importer.py -max_total_time=$(SECONDS_EACH) -max_len=65536 -timeout=60 \
-	  -rss_limit_mb=4096 -artifact_prefix=build/fuzz/ build/fuzz/models
+	  -mutate_depth=1 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/ build/fuzz/models
 
 differential: setup ## optimize COUNT generated networks and compare outputs (10,000: an hour)
 	$(BIN)/python tests/fuzz/differential.py --count $(COUNT)
