@@ -108,8 +108,8 @@ fuzz-payloads: setup
 	  --config-settings build-dir=build/fuzz/cmake .
 	$(BIN)/python tests/fuzz/seeds.py build/fuzz/seeds
 	@mkdir -p build/fuzz/payloads
-	build/fuzz/cmake/sparsepass_fuzzer -max_total_time=$(SECONDS_EACH) -max_len=16384 -mutate_depth=1 -timeout=20 \
-	  -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ -print_final_stats=1 \
+	build/fuzz/cmake/sparsepass_fuzzer -max_total_time=$(SECONDS_EACH) -max_len=16384 \
+	  -mutate_depth=1 -timeout=20 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ -print_final_stats=1 \
 	  build/fuzz/payloads build/fuzz/seeds tests/fuzz/payloads
 
 fuzz-importer: setup
