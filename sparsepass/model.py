@@ -32,7 +32,6 @@ LARGEST_PROTOBUF = (1 << 31) - 1
 STRUCTURE_ROOM = 64 << 20
 SMALL_BYTES = 1 << 16
 FUNCTIONS_IR = 8
-NODE_METADATA_IR = 10
 # What onnx_ir and protobuf raise on a proto that is well formed and makes no sense.
 IR_ERRORS = (ir.serde.SerdeError, ir.passes.PassError, ValueError)
 
@@ -186,16 +185,15 @@ def first_line(error: BaseException) -> str:
 
 
 def with_ir_version(model: ir.Model) -> ir.Model:
-    """Return ``model`` with an IR version that knows what it uses: functions, node metadata."""
-    needed = [model.ir_version]
-    if model.functions:
-        needed.append(FUNCTIONS_IR)
-    if any(node.metadata_props for node in model.graph.all_nodes()):
-        needed.append(NODE_METADATA_IR)
-    if max(needed) == model.ir_version:
+    """Return ``model`` with an IR version that knows functions, where it has some.
+
+    Metadata of nodes came with IR 10, which ONNX Runtime 1.17 refuses; whoever does not know the
+    metadata passes over it.
+    """
+    if not model.functions or model.ir_version >= FUNCTIONS_IR:
         return model
     raised = model.clone()
-    raised.ir_version = max(needed)
+    raised.ir_version = FUNCTIONS_IR
     return raised
 
 

@@ -212,15 +212,27 @@ def test_a_saved_model_is_read_back_the_same(proto, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.onnx"]
 
 
-def test_functions_and_node_metadata_raise_the_ir_version():
+def test_node_metadata_does_not_raise_the_ir_version():
+    model = model_of('<ir_version: 7, opset_import: ["": 17]>' + CONV, w=W)
+    model.graph[0].metadata_props["pkg.sparsepass.algorithm"] = "dense"
+
+    written = onnx.load_from_string(to_bytes(model))
+
+    onnx.checker.check_model(written)
+    assert written.ir_version == 7
+    assert written.graph.node[0].metadata_props[0].value == "dense"
+
+
+def test_functions_raise_the_ir_version():
     text = '<ir_version: 7, opset_import: ["": 17]>' + CONV
-    plain, described = model_of(text, w=W), model_of(text, w=W)
-    described.graph[0].metadata_props["pkg.sparsepass.algorithm"] = "dense"
+    model = model_of(text, w=W)
+    function = onnx.parser.parse_function(
+        '<domain: "own", opset_import: ["": 17]> F (a) => (b) { b = Relu(a) }'
+    )
+    model.functions["own", "F", ""] = ir.serde.deserialize_function(function)
 
-    versions = [onnx.load_from_string(to_bytes(model)).ir_version for model in (plain, described)]
-
-    assert versions == [7, 10]
-    assert described.ir_version == 7
+    assert onnx.load_from_string(to_bytes(model)).ir_version == 8
+    assert model.ir_version == 7
 
 
 def test_weights_above_the_limit_go_into_a_file_beside(proto, tmp_path, monkeypatch):

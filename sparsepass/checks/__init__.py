@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 
+from sparsepass.checks.attributes import check_attributes
 from sparsepass.checks.convolutions import check_convolutions
 from sparsepass.checks.names import check_functions, check_scope
 from sparsepass.checks.tensors import check_tensor, element_count
@@ -33,4 +34,5 @@ def check_proto(proto: onnx.ModelProto, label: str, folder: Path | None, max_byt
         room -= check_tensor(tensor, label, folder, room)
     check_scope(proto.graph.node, proto.graph, label, set())
     check_functions(proto, label)
+    check_attributes(proto, label)
     check_foreign(proto, label, folder)

@@ -112,7 +112,11 @@ def read_conv(
     kernel, size = weight.shape[2:], shape[2:]
     strides = tuple(node.attributes.get_ints("strides", (1,) * rank))
     dilations = tuple(node.attributes.get_ints("dilations", (1,) * rank))
+    if not len(strides) == len(dilations) == rank or min(*strides, *dilations) < 1:
+        return "its strides or dilations do not fit its weight"
     pads = resolve_pads(node, size, kernel, strides, dilations)
+    if len(pads) != 2 * rank or weight.shape[0] % groups:
+        return "its pads or group do not fit its weight"
     if any(pad < 0 for pad in pads):
         return "negative padding"
     moving = auto_pad(node).startswith("SAME") and any(stride > 1 for stride in strides)

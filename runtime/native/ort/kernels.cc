@@ -154,8 +154,10 @@ class PairNode : public Kernel {
     if (first[2] != second[2] || first[3] != second[3]) {
       throw OrtError("the maps of the two convolutions differ in size");
     }
-    const int64_t in_size = x_dims[1] * x_dims[2] * x_dims[3], pixels = first[2] * first[3];
     float* y = output(context, {x_dims[0], first[1] + second[1], first[2], first[3]});
+    // Beside a batch of 0 the other sizes may have any product.
+    if (x_dims[0] == 0) return;
+    const int64_t in_size = x_dims[1] * x_dims[2] * x_dims[3], pixels = first[2] * first[3];
     for (int64_t image = 0; image < x_dims[0]; ++image) {
       for (const LoadedConv& conv : convs_) {
         // A host of its own, so that both use the same memory.
@@ -185,8 +187,10 @@ class LrnNode : public Kernel {
     std::vector<int64_t> dims;
     const float* x = input(context, 0, &dims);
     if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, output(context, dims), *op().kernels,
-            host);
+    float* y = output(context, dims);
+    // Beside a size of 0 the others may have any product.
+    if (elements(dims) == 0) return;
+    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, y, *op().kernels, host);
   }
 
  private:
@@ -205,7 +209,7 @@ class PoolNode : public Kernel {
     std::vector<int64_t> dims;
     const float* x = input(context, 0, &dims);
     if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    const PoolShape shape = {dims[0] * dims[1], dims[2], dims[3]};
+    const PoolShape shape = {elements({dims[0], dims[1]}), dims[2], dims[3]};
     const std::string error = check_pool_input(params_, shape);
     if (!error.empty()) throw OrtError(error);
     const std::vector<int64_t> y_dims = {dims[0], dims[1], params_.out_h(dims[2]),
