@@ -68,6 +68,7 @@ bench: setup ## time networks and kernels against every engine installed (hours;
 	$(BIN)/python tests/benchmarks/sweep.py
 	PYTHONPATH=tests/runtime $(BIN)/python tests/benchmarks/kernels.py
 	$(BIN)/python tests/benchmarks/choices.py
+	$(BIN)/python tests/benchmarks/sizes.py
 
 # A second environment: the package built as a wheel with sanitizers, the dependencies of .venv.
 sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
