@@ -18,7 +18,8 @@ from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 from sparsepass.checks import check_convolutions, check_proto
 from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError, UsageError
-from sparsepass.shapes import input_shapes
+from sparsepass.shapes import check_shapes
+from sparsepass.spelling import spell_alike
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,8 @@ def load(
 
     ``shapes`` maps inputs to the sizes the plan is made for: they are checked here, and the model
     keeps its open sizes.  ``example_inputs`` go with a ``torch.nn.Module``.  Sparse initializers
-    are made dense.  IR version and opset stay those of the source.
+    are made dense, and other spellings become one, see ``spelling``.  IR version and opset stay
+    those of the source.
 
     Raises ModelError for a file that cannot be used and UsageError for wrong arguments.
     """
@@ -58,18 +60,19 @@ def load(
     proto = to_proto(source, label, example_inputs, max_bytes)
     try:
         check_proto(proto, label, folder, max_bytes)
+        spell_alike(proto)
         make_dense(proto, label, folder, max_bytes)
         model = ir.serde.from_proto(proto)
         cast(Any, ir.external_data).set_base_dir(model.graph, folder or "")
         take_in_small_tensors(model)
         TopologicalSortPass()(model)
-        CheckerPass()(model)
+        CheckerPass()(declared(model))
         check_convolutions(model.graph, label)
     except UnicodeDecodeError as error:
         raise ModelError(f"{label}: a name is not UTF-8; export the model again") from error
     except (*IR_ERRORS, onnx.checker.ValidationError) as error:
         raise ModelError(f"{label}: {first_line(error)}; export the model again") from error
-    input_shapes(model, shapes)
+    check_shapes(model, shapes)
     return model
 
 
@@ -184,6 +187,19 @@ def export_torch(
         copy.deepcopy(module).eval(), example_inputs, dynamo=True, verbose=False
     )
     return cast(onnx.ModelProto, program.model_proto)
+
+
+def declared(model: ir.Model) -> ir.Model:
+    """A copy that declares what the checker of onnx asks for and ONNX Runtime infers.
+
+    That is a name of the graph, and types and sizes of its inputs and outputs.
+    """
+    copy = model.clone()
+    copy.graph.name = copy.graph.name or "graph"
+    for value in (*copy.graph.inputs, *copy.graph.outputs):
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        value.shape = value.shape or ir.Shape(())
+    return copy
 
 
 def take_in_small_tensors(model: ir.Model) -> None:

@@ -22,6 +22,7 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
+from sparsepass.errors import ModelError
 from sparsepass.model import MOST_BYTES, load, save
 from sparsepass.pipeline import optimize as run_optimize
 from sparsepass.pipeline.prepare import prepare
@@ -129,5 +130,11 @@ def inline(
     check_target(out, source=model)
     loaded = load(model)
     prepare(loaded)
+    if loaded.functions:
+        domain, name, _ = next(iter(loaded.functions))
+        raise ModelError(
+            f"{model}: the body of function {name!r} of {domain!r} is of another opset or takes a "
+            "graph; it stays a call: export without functions"
+        )
     save(loaded, out)
     print_path("model", out)
