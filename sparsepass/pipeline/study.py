@@ -81,6 +81,8 @@ def read(
     name, content = name_of(source, original), content_of(original)
     reason = unfed(original, options)
     if reason is not None:
+        # What ONNX Runtime does not load is broken, not only unproven.
+        plain_session(content, threads=options.threads)
         done(1, 1)
         return unproven(name, original, content, reason)
     model = original.clone()
