@@ -21,8 +21,8 @@ EMULATED := $(if $(shell command -v $(ARM) 2>/dev/null),$(ARM_STAMP))
 VECTORS := typedef float V __attribute__((vector_size(16))); \
   V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
 
-.PHONY: help setup demo test test-slow lint bench selector sanitize sanitize-threads fuzz \
-  differential fuzz-payloads fuzz-importer wheel cross arm clean
+.PHONY: help setup demo test test-slow conformance lint bench selector sanitize \
+  sanitize-threads fuzz differential fuzz-payloads fuzz-importer wheel cross arm clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -59,6 +59,9 @@ test: setup $(EMULATED) ## run all tests but the slow ones, then lint
 
 test-slow: setup ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+conformance: setup ## run the backend test suite of onnx through optimize (minutes)
+	$(BIN)/python -W ignore tests/conformance/run.py --write
 
 lint: setup ## check style and types
 	$(BIN)/ruff check

@@ -19,7 +19,7 @@ from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Statistic, Stats, weight_stats
 
-__all__ = ["calibrate", "nodes_of"]
+__all__ = ["calibrate", "expose", "nodes_of"]
 
 
 def calibrate(

@@ -18,7 +18,8 @@ from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError
 from sparsepass.files import read_bytes, staged
 from sparsepass.limits import MOST_BYTES
-from sparsepass.shapes import input_shapes
+from sparsepass.shapes import check_shapes
+from sparsepass.spelling import spell_alike
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,8 @@ def load(
 
     ``shapes`` maps inputs to the sizes the plan is made for: they are checked here, and the model
     keeps its open sizes.  ``example_inputs`` go with a ``torch.nn.Module``.  Sparse initializers
-    are made dense.  IR version and opset stay those of the source.
+    are made dense, and other spellings become one, see ``spelling``.  IR version and opset stay
+    those of the source.
 
     Raises ModelError for a file that cannot be used and UsageError for wrong arguments.
     """
@@ -56,18 +58,19 @@ def load(
     proto = to_proto(source, label, example_inputs, max_bytes)
     try:
         check_proto(proto, label, folder, max_bytes)
+        spell_alike(proto)
         make_dense(proto, label, folder, max_bytes)
         model = ir.serde.from_proto(proto)
         cast(Any, ir.external_data).set_base_dir(model.graph, folder or "")
         take_in_small_tensors(model)
         TopologicalSortPass()(model)
-        CheckerPass()(model)
+        CheckerPass()(declared(model))
         check_convolutions(model.graph, label)
     except UnicodeDecodeError as error:
         raise ModelError(f"{label}: a name is not UTF-8; export the model again") from error
     except (*IR_ERRORS, onnx.checker.ValidationError) as error:
         raise ModelError(f"{label}: {first_line(error)}; export the model again") from error
-    input_shapes(model, shapes)
+    check_shapes(model, shapes)
     return model
 
 
@@ -160,6 +163,19 @@ def self_contained(model: ir.Model) -> onnx.ModelProto:
                 value.const_value = ir.tensor(tensor.numpy(), tensor.dtype, tensor.name)
     ir.external_data.load_to_model(inside)
     return ir.to_proto(inside)
+
+
+def declared(model: ir.Model) -> ir.Model:
+    """A copy that declares what the checker of onnx asks for and ONNX Runtime infers.
+
+    That is a name of the graph, and types and sizes of its inputs and outputs.
+    """
+    copy = model.clone()
+    copy.graph.name = copy.graph.name or "graph"
+    for value in (*copy.graph.inputs, *copy.graph.outputs):
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        value.shape = value.shape or ir.Shape(())
+    return copy
 
 
 def take_in_small_tensors(model: ir.Model) -> None:

@@ -178,8 +178,10 @@ def test_given_sizes_reach_every_value():
     ],
 )
 def test_wrong_or_absent_sizes_are_usage_errors(shapes, message):
+    model = load(proto_of(OPEN_IMAGE, w=W))
+
     with pytest.raises(UsageError, match=message):
-        load(proto_of(OPEN_IMAGE, w=W), shapes=shapes)
+        input_shapes(model, shapes)
 
 
 def test_recorded_sizes_of_another_batch_do_not_count():

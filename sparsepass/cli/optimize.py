@@ -21,6 +21,7 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
+from sparsepass.errors import ModelError
 from sparsepass.files import check_targets
 from sparsepass.limits import MOST_BYTES
 
@@ -132,5 +133,11 @@ def inline(
     check_targets([out], source=model)
     loaded = work.load(model)
     work.prepare(loaded)
+    if loaded.functions:
+        domain, name, _ = next(iter(loaded.functions))
+        raise ModelError(
+            f"{model}: the body of function {name!r} of {domain!r} is of another opset or takes a "
+            "graph; it stays a call: export without functions"
+        )
     work.save(loaded, out)
     print_path("model", out)

@@ -14,7 +14,7 @@ from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline.first_answer import first_answers_ms
 from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.search import Outcome
-from sparsepass.pipeline.stages import Prepared, Studied
+from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.pipeline.trials import is_lossy
 from sparsepass.plan import Answer, Choice, Offer, Plan
 from sparsepass.profile import cpu_name
@@ -71,8 +71,38 @@ def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
         machine=machine_of(cpu_name(), options.threads, options.isa),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
-        skipped=skipped_of(studied),
+        skipped=skipped_of(studied.prepared),
         layers=tuple(layers),
+    )
+
+
+def unproven_analysis(unproven: Unproven, options: RunOptions) -> Analysis:
+    """The report of ``sparsepass analyze`` about a network whose layers stay as they are."""
+    prepared = unproven.prepared
+    return Analysis(
+        tool=tool_name(),
+        model=model_file(prepared),
+        machine=machine_of(cpu_name(), options.threads, options.isa),
+        passes=prepared.passes,
+        skipped=skipped_of(prepared),
+        layers=(),
+    )
+
+
+def unproven_report(
+    unproven: Unproven, plan: Plan, options: RunOptions, warnings: tuple[str, ...]
+) -> Report:
+    """The report of ``sparsepass optimize`` about such a network."""
+    prepared = unproven.prepared
+    return Report(
+        tool=tool_name(),
+        model=model_file(prepared, len(prepared.clean_content)),
+        machine=machine_of(plan.machine, plan.threads, options.isa),
+        passes=prepared.passes,
+        skipped=skipped_of(prepared),
+        warnings=warnings,
+        layers=(),
+        plan=plan,
     )
 
 
@@ -88,7 +118,7 @@ def report_of(
         machine=machine_of(plan.machine, plan.threads, options.isa),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
-        skipped=skipped_of(studied),
+        skipped=skipped_of(studied.prepared),
         warnings=warnings,
         layers=tuple(
             layer_report(offers, layer, plan, fates.get(layer.name, "")) for layer in studied.layers
@@ -126,8 +156,8 @@ def samples_of(studied: Studied, options: RunOptions) -> Samples | None:
     )
 
 
-def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
-    skipped = studied.prepared.found.skipped
+def skipped_of(prepared: Prepared) -> tuple[SkippedNode, ...]:
+    skipped = prepared.found.skipped
     return tuple(SkippedNode(name=s.node, op_type=s.op_type, reason=s.reason) for s in skipped)
 
 

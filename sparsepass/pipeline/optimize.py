@@ -10,15 +10,21 @@ import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
 from sparsepass.cost import CostModel
+from sparsepass.errors import PlanError
 from sparsepass.limits import MOST_BYTES
 from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
-from sparsepass.pipeline.assemble import analysis_of, report_of
+from sparsepass.pipeline.assemble import (
+    analysis_of,
+    report_of,
+    unproven_analysis,
+    unproven_report,
+)
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
-from sparsepass.pipeline.stages import Studied
-from sparsepass.pipeline.study import naming, study
+from sparsepass.pipeline.stages import Prepared, Studied, Unproven
+from sparsepass.pipeline.study import naming, proven, study
 from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
@@ -32,7 +38,11 @@ from sparsepass.tool import tool_name
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Result", "analyze", "optimize"]
+__all__ = ["NOTHING", "Result", "analyze", "optimize"]
+
+# How the report begins to say why a network runs as before.
+NOTHING = "nothing to optimize: "
+AGAIN = "sparsepass wrote this file: its plan was made anew from the layers that it came from"
 
 
 @dataclass(frozen=True)
@@ -109,16 +119,13 @@ def optimize(
         studied = study(model, options, example_inputs)
         if plan is not None:
             check_plan(studied, plan)
+        if isinstance(studied, Studied) and not dry_run:
+            studied = proven(studied, options)
+        if isinstance(studied, Unproven):
+            return kept(studied, options)
         offers = collect_offers(studied, costs, options)
         made = carry_out(offers, plan)
-    final = Plan(
-        tool=tool_name(),
-        machine=cpu_name(),
-        threads=threads,
-        max_error=max_error,
-        tiling=made.tiling,
-        choices=made.choices,
-    )
+    final = plan_of(options, made.choices, made.tiling)
     warnings = tuple(filter(None, [warning, *made.warnings]))
     report = report_of(offers, final, made.outcome, warnings)
     return Result(signed(made.model, final), final, report)
@@ -148,6 +155,8 @@ def analyze(
     )
     with naming(model):
         studied = study(model, options, example_inputs)
+    if isinstance(studied, Unproven):
+        return unproven_analysis(studied, options)
     return analysis_of(studied, options)
 
 
@@ -162,8 +171,33 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
-def check_plan(studied: Studied, plan: Plan) -> None:
+def kept(unproven: Unproven, options: RunOptions) -> Result:
+    """The result for a network whose layers stay as they are: only exact passes ran."""
+    plan = plan_of(options, (), None)
+    prepared = unproven.prepared
+    warnings = (NOTHING + unproven.reason, *constants_now(prepared))
+    report = unproven_report(unproven, plan, options, warnings)
+    return Result(signed(prepared.model, plan), plan, report)
+
+
+def plan_of(options: RunOptions, choices: tuple[Choice, ...], tiling: Tiling | None) -> Plan:
+    """The plan of a run on this machine."""
+    return Plan(
+        tool=tool_name(),
+        machine=cpu_name(),
+        threads=options.threads,
+        max_error=options.max_error,
+        tiling=tiling,
+        choices=choices,
+    )
+
+
+def check_plan(studied: Studied | Unproven, plan: Plan) -> None:
     """Raise PlanError where a plan cannot be carried out."""
+    if isinstance(studied, Unproven):
+        if plan.choices:
+            raise PlanError(f"plan: {studied.reason}; optimize without a plan")
+        return
     check_choices(studied, plan.choices)
     if plan.tiling:
         check_tiling(studied, plan.tiling)
@@ -203,8 +237,15 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
         for name, output in trials.noise.outputs.items()
         if not output.finite
     ]
+    studied = trials.studied
+    if PLAN_KEY in studied.prepared.original.metadata_props:
+        warnings.append(AGAIN)
     if outcome.untouched:
         warnings.append("nothing was as fast as the original network: the file is the original")
+    else:
+        warnings += constants_now(studied.prepared)
+    if not outcome.candidate.choices:
+        warnings.append(NOTHING + nothing_because(studied))
     if plan is not None and outcome.fates:
         listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
         warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
@@ -212,6 +253,22 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
         groups = plan.tiling.micro_batch
         warnings.append(f"groups of {groups} images were not faster: given up")
     return tuple(warnings)
+
+
+def nothing_because(studied: Studied) -> str:
+    """Why no layer runs by another algorithm."""
+    absence = studied.prepared.found.absence
+    return absence or f"dense is fastest for all of its {len(studied.layers)} layers"
+
+
+def constants_now(prepared: Prepared) -> tuple[str, ...]:
+    """Which initializers callers could give other values for, and can no longer."""
+    graph, left = prepared.original.graph, {value.name for value in prepared.model.graph.inputs}
+    lost = [v.name or "" for v in graph.inputs if v.name in graph.initializers]
+    lost = [name for name in lost if name not in left]
+    return (
+        (f"initializers that were inputs too are constants now: {', '.join(lost)}",) if lost else ()
+    )
 
 
 def every_layer(

@@ -17,7 +17,7 @@ from sparsepass.passes import (
 )
 from sparsepass.report.schema import PassRun
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "prepare_exactly"]
 
 
 def prepare(model: ir.Model) -> tuple[PassRun, ...]:
@@ -36,4 +36,10 @@ def prepare(model: ir.Model) -> tuple[PassRun, ...]:
         ConvolveBatchNorm(),
         RemoveUnused(),
     )
+    return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)
+
+
+def prepare_exactly(model: ir.Model) -> tuple[PassRun, ...]:
+    """Clean ``model`` in place by what cannot change outputs, nor which inputs it takes."""
+    sequence = (UntileBatch(), InlineFunctions(), NameNodes(), RemoveUnused())
     return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)
