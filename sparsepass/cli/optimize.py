@@ -10,6 +10,8 @@ from sparsepass.cli.options import (
     ImageTransformText,
     Isa,
     JsonFile,
+    LabelsFile,
+    MaxDrop,
     MaxError,
     ModelPath,
     ProfileFile,
@@ -43,8 +45,10 @@ def optimize(
     threads: Threads = 1,
     shape: Shapes = None,
     samples: SamplesPath = None,
+    labels: LabelsFile = None,
     image_transform: ImageTransformText = None,
     max_error: MaxError = 0.0,
+    max_drop: MaxDrop = None,
     max_memory: Annotated[
         int | None,
         typer.Option(
@@ -90,9 +94,11 @@ def optimize(
         result = run_optimize(
             model,
             samples=samples,
+            labels=labels,
             image_transform=read_transform(image_transform),
             threads=threads,
             max_error=max_error,
+            max_drop=max_drop,
             max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else Plan.load(plan),

@@ -1,6 +1,5 @@
 """Reports from what the stages found."""
 
-import math
 import os
 import shlex
 import sys
@@ -15,7 +14,6 @@ from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied
-from sparsepass.pipeline.trials import is_lossy
 from sparsepass.plan import Answer, Choice, Offer, Plan
 from sparsepass.profile import cpu_name
 from sparsepass.report.schema import (
@@ -129,13 +127,15 @@ def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
 
 
 def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudget | None:
-    if plan.max_error == 0:
+    options = offers.options
+    if not options.bounded:
         return None
-    errors = [offers.output_error(choice) for choice in plan.choices if is_lossy(choice)]
     return ErrorBudget(
-        max_error=plan.max_error,
-        predicted=math.hypot(*errors),
+        max_error=options.max_error,
+        predicted=offers.predicted_error(plan.choices),
         measured=outcome.verified.relative if outcome else None,
+        max_drop_points=options.max_drop,
+        planned=outcome.fitted.budget if outcome and outcome.fitted else None,
     )
 
 

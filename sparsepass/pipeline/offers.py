@@ -1,5 +1,6 @@
 """All that a plan is chosen from: offers of every algorithm for every layer, priced or measured."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,7 +62,15 @@ class Offers:
         offers = [answer for answer in self.answers[choice.layer] if isinstance(answer, Offer)]
         wanted = (choice.algorithm, choice.parameters)
         offer = next(o for o in offers if (o.algorithm, o.parameters) == wanted)
-        return self.limits(self.options.max_error).output_error(choice.layer, offer)
+        return self.error_of(choice.layer, offer)
+
+    def predicted_error(self, choices: Sequence[Choice]) -> float:
+        """What a plan is expected to do to the outputs: the squares of its errors add up."""
+        return math.hypot(*map(self.output_error, choices))
+
+    def error_of(self, layer: str, offer: Offer) -> float:
+        """What an offer is expected to do to the outputs."""
+        return self.limits(1.0).output_error(layer, offer)
 
 
 def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> Offers:
@@ -80,7 +89,7 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
     turns = NO_TURNS
     if options.measured and answers:
         answers, turns = measure(studied, answers, options, trusted=costs.trusted)
-    found = output_responses(studied, answers, options) if options.max_error > 0 else {}
+    found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
 
 

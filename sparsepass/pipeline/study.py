@@ -13,6 +13,7 @@ from sparsepass.errors import ModelError
 from sparsepass.graph import layers
 from sparsepass.layer import Layer
 from sparsepass.model import load, to_bytes
+from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.run import RunOptions
@@ -30,6 +31,10 @@ __all__ = ["naming", "read", "samples_for", "study"]
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
 RANDOM_SAMPLES = 4
+# Errors on other samples are nearer to those of many, and an answer in a hundred takes hundreds to
+# be seen: lossy plans get more of both parts, while a run of one part does no more multiply-adds.
+MOST_CALIBRATION, MOST_HELD_OUT, MOST_ANSWERS = 128, 128, 1024
+MOST_MACS, MOST_MACS_OF_ANSWERS = 6e11, 4e12
 
 
 def study(
@@ -40,12 +45,32 @@ def study(
     """Read a network and measure where it is sparse."""
     prepared, here = read(source, options, example_inputs), target(options.isa)
     found = prepared.found.layers
-    given = samples_for(prepared.inputs, options, MOST_SAMPLES)
+    most, rest = most_samples(found, options)
+    given = samples_for(prepared.inputs, options, most + rest)
     if options.samples is None:
         return Studied(prepared, weights_of(found, options), None, given, here)
-    fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
-    stats = calibrate(prepared.model, found, fitted, options, lossy=options.max_error > 0)
-    return Studied(prepared, stats, fitted, held_out, here)
+    given, warning = judged(prepared, given, options)
+    fitted, held_out = given.split(CALIBRATION_SHARE, most) if len(given) > 1 else (given, given)
+    stats = calibrate(prepared.model, found, fitted, options, lossy=options.lossy)
+    return Studied(prepared, stats, fitted, held_out, here, tuple(filter(None, [warning])))
+
+
+def most_samples(found: Sequence[Layer], options: RunOptions) -> tuple[int, int]:
+    """How many samples are worth their time: for statistics, and held out."""
+    few = MOST_SAMPLES // 2
+    if not options.lossy:
+        return few, few
+    macs = max(1, sum(layer.macs for layer in found))
+    fitted, held_out = (
+        min(most, max(few, int(limit / macs)))
+        for most, limit in (
+            (MOST_CALIBRATION, MOST_MACS),
+            (MOST_HELD_OUT, MOST_MACS)
+            if options.max_drop is None
+            else (MOST_ANSWERS, MOST_MACS_OF_ANSWERS),
+        )
+    )
+    return fitted, held_out
 
 
 def read(
@@ -81,6 +106,7 @@ def samples_for(
         inputs,
         limit=limit,
         transform=options.image_transform,
+        labels=options.labels,
         seed=options.seed,
     )
 

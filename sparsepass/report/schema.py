@@ -4,6 +4,7 @@
 unit: ``_us`` microseconds, ``_ms`` milliseconds, ``_bytes``; shares and errors have none.
 """
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,8 +18,8 @@ from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
     "AlgorithmTotal", "Analysis", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
-    "LayerReport", "LayerTime", "Machine", "ModelFile", "NetworkTime", "PassRun",
-    "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "Tensor",
+    "LayerReport", "LayerTime", "Machine", "ModelFile", "NetworkTime", "PairedAnswers",
+    "PassRun", "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "Tensor",
     "Verification", "json_schema", "write_text",
 ]  # fmt: skip
 
@@ -73,11 +74,17 @@ class Samples(_Value):
 
 
 class ErrorBudget(_Value):
-    """Relative output errors: allowed, expected, and measured on samples the fit did not see."""
+    """Relative output errors: allowed, expected, and measured on samples the fit did not see.
+
+    ``max_error`` is 0 where only the answers are limited, by ``max_drop_points``.  ``planned`` is
+    the sum that the plan was chosen for, so that what was measured comes near what is allowed.
+    """
 
     max_error: float
     predicted: float
     measured: float | None = None
+    max_drop_points: float | None = None
+    planned: float | None = None
 
 
 class SkippedNode(_Value):
@@ -202,8 +209,48 @@ class NetworkTime(_Value):
         return _ratio(self.before.median_ms, self.after.median_ms)
 
 
+class PairedAnswers(_Value):
+    """First answers of a classifier before and after, image by image.
+
+    An answer is right that equals the label or, ``against`` the original, that of the original.
+    ``lost`` images were right before and are wrong now, ``gained`` ones the reverse; the others
+    tell nothing of a change.  The drop is (lost - gained) / images, its standard error that of
+    paired differences, sqrt(lost + gained - (lost - gained)^2 / images) / images; both in
+    percentage points.  ``right_before`` is the share of right answers of the original.
+    """
+
+    against: Literal["labels", "original"]
+    images: int
+    lost: int
+    gained: int
+    right_before: float
+    drop_points: float
+    standard_error_points: float
+
+    @classmethod
+    def count(
+        cls, against: Literal["labels", "original"], images: int, right: int, lost: int, gained: int
+    ) -> Self:
+        """The drop of ``images`` answers, of which the original had ``right`` ones."""
+        change = lost - gained
+        variance = max(lost + gained - change**2 / images, 0.0)
+        return cls(
+            against=against,
+            images=images,
+            lost=lost,
+            gained=gained,
+            right_before=right / images,
+            drop_points=100 * change / images,
+            standard_error_points=100 * math.sqrt(variance) / images,
+        )
+
+
 class Verification(_Value):
-    """How far the outputs moved; ``tolerance`` bounds ``max_absolute_error``."""
+    """How far the outputs moved; ``tolerance`` bounds ``max_absolute_error``.
+
+    ``answers`` are there where an output has rows of classes; ``max_drop_points`` bounds their
+    drop, where it is limited.
+    """
 
     max_absolute_error: float
     max_relative_error: float
@@ -211,11 +258,28 @@ class Verification(_Value):
     derivation: str
     samples: int
     top1_agreement: float | None = None
+    answers: PairedAnswers | None = None
+    max_drop_points: float | None = None
 
     @property
     def passed(self) -> bool:
         """False also where an error is NaN."""
-        return self.max_absolute_error <= self.tolerance
+        return self.max_absolute_error <= self.tolerance and self.drop_passed
+
+    @property
+    def drop_passed(self) -> bool:
+        """Whether no more answers were lost than may be."""
+        if self.max_drop_points is None or self.answers is None:
+            return True
+        return self.answers.drop_points <= self.max_drop_points
+
+    @property
+    def spent(self) -> float:
+        """The share of what is allowed that was taken: at most 1 where this passed."""
+        shares = [_share(self.max_absolute_error, self.tolerance)]
+        if self.max_drop_points is not None and self.answers is not None:
+            shares.append(_share(self.answers.drop_points, self.max_drop_points))
+        return max(shares)
 
 
 class Selector(_Value):
@@ -387,3 +451,9 @@ def _refusal_total(name: str, counts: Counter[str]) -> RefusalTotal:
 
 def _ratio(before: float, after: float) -> float:
     return before / after if after > 0 else 1.0
+
+
+def _share(taken: float, allowed: float) -> float:
+    if taken <= 0:
+        return 0.0
+    return taken / allowed if allowed > 0 else math.inf
