@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from sparsepass.layer import Array, Layer
 
 __all__ = [
-    "ActivationStats", "Moments", "Spectrum", "Statistic", "Stats", "WeightStats", "weight_stats",
+    "ActivationStats", "Moments", "Patches", "Spectrum", "Statistic", "Stats", "WeightStats",
+    "weight_stats",
 ]  # fmt: skip
 
-Statistic = Literal["output moments"]
+Statistic = Literal["output moments", "input moments"]
 """What is measured of a layer only where an algorithm asks for it."""
 
 Mask = NDArray[np.bool_]
@@ -106,15 +107,38 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """First and second moments of a layer's input patches: what one output position reads.
+
+    A patch has a layer's ``taps`` in the order of its weight, padding is zeros.  ``mean`` is
+    (groups, taps), ``covariance`` (groups, taps, taps); they were summed in float64.  Layers that
+    read one value in the same way share these arrays.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: Array
+    positions: int
+
+    def output_energy(self, weight: Array, bias: Array) -> float:
+        """Mean square of the output of a layer on these patches, summed over filters."""
+        groups, taps = self.mean.shape
+        rows = weight.reshape(groups, -1, taps)
+        spread = np.sum((rows @ self.covariance) * rows, dtype=np.float64)
+        means = np.einsum("gft,gt->gf", rows, self.mean).reshape(-1) + bias
+        return float(spread + means @ means)
+
+
+@dataclass(frozen=True)
 class Stats:
     """All that is measured of one layer; ``input`` only where samples were given.
 
-    ``output`` is the statistic "output moments".
+    ``output`` is the statistic "output moments", ``patches`` is "input moments".
     """
 
     weight: WeightStats
     input: ActivationStats | None = None
     output: Moments | None = None
+    patches: Patches | None = None
 
 
 def weight_stats(layer: Layer) -> WeightStats:
