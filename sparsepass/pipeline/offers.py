@@ -59,10 +59,13 @@ class Offers:
 
     def output_error(self, choice: Choice) -> float:
         """What a choice was expected to do to the outputs."""
+        return self.error_of(choice.layer, self.offer(choice))
+
+    def offer(self, choice: Choice) -> Offer:
+        """The offer that was chosen."""
         offers = [answer for answer in self.answers[choice.layer] if isinstance(answer, Offer)]
         wanted = (choice.algorithm, choice.parameters)
-        offer = next(o for o in offers if (o.algorithm, o.parameters) == wanted)
-        return self.error_of(choice.layer, offer)
+        return next(o for o in offers if (o.algorithm, o.parameters) == wanted)
 
     def predicted_error(self, choices: Sequence[Choice]) -> float:
         """What a plan is expected to do to the outputs: the squares of its errors add up."""

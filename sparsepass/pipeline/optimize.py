@@ -16,6 +16,7 @@ from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
 from sparsepass.pipeline.judging import too_few
 from sparsepass.pipeline.offers import Offers, collect_offers
+from sparsepass.pipeline.pareto import pareto_points
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Studied
@@ -24,7 +25,7 @@ from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, doubt, find
-from sparsepass.report.schema import Analysis, Report
+from sparsepass.report.schema import Analysis, ParetoPoint, Report
 from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
@@ -60,6 +61,7 @@ def optimize(
     threads: int = 1,
     max_error: float = 0.0,
     max_drop: float | None = None,
+    pareto: bool = False,
     max_memory: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
@@ -78,7 +80,8 @@ def optimize(
     them seeded noise stands in.  Lossy algorithms are offered only with ``max_error``, the allowed
     relative error of the outputs, or ``max_drop``, the percentage points of right first answers
     that may be lost, and need samples.  Right is what ``labels`` say (see ``labels.read_labels``),
-    else the class folders of the samples, else the original.  ``max_memory`` limits the bytes that
+    else the class folders of the samples, else the original.  ``pareto`` adds plans for a ladder of
+    error budgets to the report, from the same calibration.  ``max_memory`` limits the bytes that
     the weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network;
@@ -104,6 +107,7 @@ def optimize(
         shapes=shapes or {},
         max_error=max_error,
         max_drop=max_drop,
+        pareto=pareto,
         max_memory=max_memory,
         max_bytes=max_bytes,
         measure=measure,
@@ -128,7 +132,7 @@ def optimize(
         choices=made.choices,
     )
     warnings = tuple(filter(None, [warning, *studied.warnings, *made.warnings]))
-    report = report_of(offers, final, made.outcome, warnings)
+    report = report_of(offers, final, made.outcome, warnings, made.pareto)
     return Result(signed(made.model, final), final, report)
 
 
@@ -168,6 +172,7 @@ class Made:
     tiling: Tiling | None = None
     outcome: Outcome | None = None
     warnings: tuple[str, ...] = ()
+    pareto: tuple[ParetoPoint, ...] = ()
 
 
 def check_plan(studied: Studied, plan: Plan) -> None:
@@ -187,7 +192,11 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
     first = choices_for(options.first_budget)
     tiling = plan.tiling if plan else None
     if options.dry_run:
-        return Made(studied.prepared.model, every_layer(studied, first, first, {}), tiling)
+        choices = every_layer(studied, first, first, {})
+        points = (
+            pareto_points(offers, choices, options.first_budget, None) if options.pareto else ()
+        )
+        return Made(studied.prepared.model, choices, tiling, pareto=points)
     trials = open_trials(studied, options)
     outcome = search(
         choices_for,
@@ -201,7 +210,10 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         outcome = tile(outcome, trials, tiling)
     made = outcome.candidate
     choices = every_layer(studied, made.choices, first, outcome.fates)
-    return Made(made.model, choices, made.tiling, outcome, warnings_of(trials, outcome, plan))
+    warnings = warnings_of(trials, outcome, plan)
+    budget = outcome.fitted.budget if outcome.fitted else options.first_budget
+    points = pareto_points(offers, choices, budget, trials) if options.pareto else ()
+    return Made(made.model, choices, made.tiling, outcome, warnings, points)
 
 
 def error_of(made: Made, options: RunOptions) -> float:
@@ -249,7 +261,7 @@ def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
 def why_lossless(outcome: Outcome) -> str:
     """Why a plan under an error budget takes none of it, in a phrase."""
     tried = outcome.fitted.tried if outcome.fitted else ()
-    lossy = [entry for entry in tried if any(map(is_lossy, entry.choices))]
+    lossy = [entry for entry in tried if entry.lossy]
     if not lossy:
         return "within the budget, nothing lossy is faster than what is exact"
     if any(entry.passed for entry in lossy):

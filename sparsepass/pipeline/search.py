@@ -112,6 +112,9 @@ class Search:
         clean = self.passing(())
         choices = self.first_plan()
         plans = variants(choices, self.answers) if self.extended else [choices]
+        if self.fitted and self.fitted.best:
+            # An error has to buy time.
+            plans.append(active(self.choose(0.0)))
         while choices:
             result = self.attempt(plans, clean)
             if isinstance(result, Outcome):
@@ -124,14 +127,14 @@ class Search:
 
     def first_plan(self) -> tuple[Choice, ...]:
         """The plan whose measured error comes nearest to what is allowed."""
-        first = active(self.choose(self.max_error))
-        if self.replayed or not any(map(is_lossy, first)):
-            return first
+        if self.replayed or self.max_error == 0:
+            return active(self.choose(self.max_error))
         self.fitted = fit(
             lambda budget: active(self.choose(budget)), self.verified, first=self.max_error
         )
-        choices = active(self.choose(self.fitted.budget))
-        self.leave(first, choices, EXCEEDED)
+        best = self.fitted.best
+        choices = best.choices if best else active(self.choose(0.0))
+        self.leave(self.fitted.tried[0].choices, choices, EXCEEDED)
         return choices
 
     def leave(self, before: Sequence[Choice], after: Sequence[Choice], fate: str) -> None:

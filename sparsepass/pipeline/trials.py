@@ -131,6 +131,10 @@ class Trials:
                 return Verified(plain, compared.relative)
         return Verified(found, compared.relative)
 
+    def compare_all(self, candidate: Candidate) -> Comparison:
+        """Compare a candidate with the original on all samples."""
+        return self.compare(self.original.run, candidate.run, self.samples, "comparing outputs")
+
     def compare(self, reference: Run, run: Run, samples: Samples, stage: str) -> Comparison:
         """Compare two networks on ``samples``."""
         return compare(reference, run, samples, self.options.step(stage))

@@ -17,10 +17,10 @@ from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
-    "AlgorithmTotal", "Analysis", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
-    "LayerReport", "LayerTime", "Machine", "ModelFile", "NetworkTime", "PairedAnswers",
-    "PassRun", "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "Tensor",
-    "Verification", "json_schema", "write_text",
+    "AlgorithmTotal", "Analysis", "Bought", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
+    "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile", "NetworkTime",
+    "PairedAnswers", "ParetoPoint", "PassRun", "RefusalTotal", "Report", "Samples", "Selector",
+    "SkippedNode", "Tensor", "Verification", "json_schema", "write_text",
 ]  # fmt: skip
 
 
@@ -128,6 +128,27 @@ class LayerTime(_Value):
         return self.predicted_us if self.measured_us is None else self.measured_us
 
 
+class LossyOption(_Value):
+    """An offer with the relative error of the layer, and what it is expected to do to outputs."""
+
+    algorithm: str
+    parameters: dict[str, int] = Field(default_factory=dict[str, int])
+    microseconds: float
+    layer_error: float
+    output_error: float
+
+
+class Bought(_Value):
+    """What a lossy layer takes, and its neighbours among the offers that nothing beats.
+
+    ``cheaper`` has less error and takes longer, ``dearer`` is faster for more error.
+    """
+
+    taken: LossyOption
+    cheaper: LossyOption | None = None
+    dearer: LossyOption | None = None
+
+
 class LayerReport(LayerAnalysis):
     """One layer and what became of it.
 
@@ -139,6 +160,7 @@ class LayerReport(LayerAnalysis):
     ``paper_workspace_bytes`` is what algorithms need by the formulas of arXiv 2104.08314.  Both are
     empty where the input is not known.  ``certainty`` is the share of turns in which the chosen
     offer took less time than the best other one; None where these two were not measured.
+    ``bought`` is there for lossy choices.
     """
 
     bids: tuple[Answer, ...]
@@ -153,6 +175,7 @@ class LayerReport(LayerAnalysis):
     paper_workspace_bytes: dict[str, int] = Field(default_factory=dict[str, int])
     epilogue: str = ""
     fate: str = ""
+    bought: Bought | None = None
 
     @property
     def speedup(self) -> float:
@@ -282,6 +305,25 @@ class Verification(_Value):
         return max(shares)
 
 
+class ParetoPoint(_Value):
+    """The plan of least time for an error budget, and what it does to the outputs.
+
+    ``budget`` is 0 for the lossless plan.  ``layers_us`` and ``error`` are the sums that the plan
+    was chosen by; what was measured of the whole network is on samples that were not fitted, and
+    None where it was not.  ``chosen`` marks the plan that was taken.
+    """
+
+    budget: float
+    lossy_layers: int
+    layers_us: float
+    error: float
+    measured_error: float | None = None
+    measured_ms: float | None = None
+    speedup: float | None = None
+    answers: PairedAnswers | None = None
+    chosen: bool = False
+
+
 class Selector(_Value):
     """How good the predictions were, over the layers where every offer was measured.
 
@@ -361,7 +403,10 @@ class Analysis(_Document):
 
 
 class Report(_Document):
-    """What was made of a network.  Parts that were not measured are None."""
+    """What was made of a network.  Parts that were not measured are None.
+
+    ``pareto`` has plans for a ladder of error budgets, where they were asked for.
+    """
 
     kind: Literal["report"] = "report"
     layers: tuple[LayerReport, ...]
@@ -370,6 +415,7 @@ class Report(_Document):
     network: NetworkTime | None = None
     verification: Verification | None = None
     selector: Selector | None = None
+    pareto: tuple[ParetoPoint, ...] = ()
 
     @property
     def dense_us(self) -> float:

@@ -10,12 +10,16 @@ from sparsepass.plan import Offer
 from sparsepass.report import units
 from sparsepass.report.facts import (
     Facts,
+    answers_fact,
     batch_fact,
+    bought_facts,
+    budget_fact,
     certainty_fact,
     input_facts,
     weight_facts,
     workspace_facts,
 )
+from sparsepass.report.pareto import pareto_rows
 from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
 
 __all__ = ["print_analysis", "print_explanation", "print_report"]
@@ -43,7 +47,9 @@ def print_report(console: Console, report: Report, *, quiet: bool = False) -> No
     console.print(_headline(report))
     if not quiet:
         console.print(_context(report))
+        _print_answers(console, report)
         console.print("", _layers(console, report), "", _totals(report), "", sep="\n")
+        _print_pareto(console, report)
         _print_refusals(console, report)
         _print_skipped(console, report)
     _print_warnings(console, report.warnings)
@@ -59,6 +65,9 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
     console.print(_styled(layer.chosen.algorithm).append(units.printable(why)))
     if layer.certainty is not None:
         console.print(Text(certainty_fact(layer.certainty), style="dim"))
+    if layer.bought is not None:
+        for label, fact in bought_facts(layer.bought):
+            console.print(Text(f"{label:<8} {units.printable(fact)}", style="dim"), soft_wrap=True)
     if layer.fate:
         console.print(Text(units.printable(layer.fate), style="yellow"))
 
@@ -134,12 +143,17 @@ def _context(report: Report) -> Text:
         sizes = report.model.before_bytes, report.model.after_bytes
         parts.append(" -> ".join(units.size(value) for value in sizes))
     if report.budget is not None:
-        measured = report.budget.measured
-        spent = report.budget.predicted if measured is None else measured
-        parts.append(f"error {units.error(spent)} of {units.error(report.budget.max_error)}")
+        answers = report.verification.answers if report.verification else None
+        parts.append(budget_fact(report.budget, answers))
     if report.verification is not None and report.verification.top1_agreement is not None:
         parts.append(f"top-1 agreement {units.percent(report.verification.top1_agreement)}")
     return Text(units.printable(", ".join(parts)), style="dim")
+
+
+def _print_answers(console: Console, report: Report) -> None:
+    """The paired drop of a classifier, where outputs may change."""
+    if report.budget is not None and report.verification and report.verification.answers:
+        console.print(Text(answers_fact(report.verification.answers)), soft_wrap=True)
 
 
 def _layers(console: Console, report: Report) -> Table:
@@ -196,6 +210,19 @@ def _totals(report: Report) -> Table:
             units.percent(total.now_us / report.now_us if report.now_us > 0 else 0.0),
         )
     return table
+
+
+def _print_pareto(console: Console, report: Report) -> None:
+    """Plans for a ladder of error budgets, where they were asked for."""
+    rows = pareto_rows(report.pareto)
+    if not rows:
+        return
+    table = _table()
+    for name in rows[0]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table, "", sep="\n")
 
 
 def _print_refusals(console: Console, report: Report) -> None:
