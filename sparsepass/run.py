@@ -52,6 +52,7 @@ class RunOptions:
     max_error: float = 0.0
     max_drop: float | None = None
     pareto: bool = False
+    pruning: bool = False
     max_memory: int | None = None
     max_bytes: int = MOST_BYTES
     measure: bool = True
@@ -70,7 +71,7 @@ class RunOptions:
             )
         if self.lossy and self.samples is None:
             asked = "a maximal error" if self.max_error > 0 else "a maximal drop"
-            asked = asked if self.bounded else "time against error"
+            asked = asked if self.bounded else "pruning" if self.pruning else "time against error"
             raise UsageError(f"{asked} needs samples to be measured on; give --samples as well")
         if self.labels is not None and self.samples is None:
             raise UsageError("labels say nothing without samples; give --samples as well")
@@ -87,7 +88,7 @@ class RunOptions:
     @property
     def lossy(self) -> bool:
         """Whether lossy algorithms are looked at."""
-        return self.bounded or self.pareto
+        return self.bounded or self.pareto or self.pruning
 
     @property
     def error_limit(self) -> float:

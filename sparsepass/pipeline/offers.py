@@ -100,7 +100,9 @@ def output_responses(
     studied: Studied, answers: Answers, options: RunOptions
 ) -> dict[str, Response]:
     """How the outputs respond to errors of the layers where a lossy offer could win."""
-    hopeful = [layer for layer in studied.layers if lossy_could_win(answers[layer.name])]
+    hopeful = [
+        layer for layer in studied.layers if options.pruning or lossy_could_win(answers[layer.name])
+    ]
     if not hopeful:
         return {}
     samples = studied.held_out.take(RESPONSE_SAMPLES)

@@ -78,14 +78,14 @@ def read(
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
 ) -> Prepared:
-    """Read a network and clean it; ``example_inputs`` go with a torch module."""
+    """Read a network and clean it, see ``prepare``; ``example_inputs`` go with a torch module."""
     done = options.step("reading")
     original = load(
         source, shapes=options.shapes, example_inputs=example_inputs, max_bytes=options.max_bytes
     )
     content = content_of(original)
     model = original.clone()
-    passes = prepare(model)
+    passes = prepare(model, keep_layers=options.pruning)
     known = infer(model, options.shapes)
     found = layers(model, known)
     inputs = inputs_of(original, options.shapes)

@@ -6,11 +6,16 @@ from sparsepass.errors import UsageError
 from sparsepass.report.html import render_html
 from sparsepass.report.pareto import check_pareto, write_pareto
 from sparsepass.report.schema import Analysis, Report, json_schema, write_text
-from sparsepass.report.terminal import print_analysis, print_explanation, print_report
+from sparsepass.report.terminal import (
+    print_analysis,
+    print_explanation,
+    print_pruning,
+    print_report,
+)
 
 __all__ = [
     "Analysis", "Report", "check_format", "check_pareto", "json_schema", "print_analysis",
-    "print_explanation", "print_report", "render_html", "write", "write_pareto",
+    "print_explanation", "print_pruning", "print_report", "render_html", "write", "write_pareto",
 ]  # fmt: skip
 
 HTML, JSON = (".html", ".htm"), ".json"

@@ -14,7 +14,7 @@ from sparsepass.report.schema import ParetoPoint, write_text
 __all__ = ["check_pareto", "pareto_rows", "write_pareto"]
 
 CSV, JSON = ".csv", ".json"
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "budget", "lossy_layers", "layers_us", "error", "measured_error", "measured_ms", "speedup",
     "drop_points", "standard_error_points", "chosen",
 )  # fmt: skip

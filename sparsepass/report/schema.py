@@ -19,8 +19,9 @@ from sparsepass.sparsity import ActivationStats, WeightStats
 __all__ = [
     "AlgorithmTotal", "Analysis", "Bought", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
     "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile", "NetworkTime",
-    "PairedAnswers", "ParetoPoint", "PassRun", "RefusalTotal", "Report", "Samples", "Selector",
-    "SkippedNode", "Tensor", "Verification", "json_schema", "write_text",
+    "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer", "RefusalTotal",
+    "Report", "Samples", "Selector", "SkippedNode", "Tensor", "Verification", "json_schema",
+    "write_text",
 ]  # fmt: skip
 
 
@@ -400,6 +401,30 @@ class Analysis(_Document):
 
     kind: Literal["analysis"] = "analysis"
     layers: tuple[LayerAnalysis, ...]
+
+
+class PrunedLayer(_Value):
+    """One layer: shares of zero weights, relative errors as expected, predicted times."""
+
+    name: str
+    shape: str
+    zeros_before: float
+    zeros: float
+    layer_error: float
+    output_error: float
+    dense_us: float
+    now_us: float
+
+
+class PruneReport(_Document):
+    """What ``prune`` did.  ``sparsity`` is the share of zeros among the weights of all layers."""
+
+    kind: Literal["pruning"] = "pruning"
+    layers: tuple[PrunedLayer, ...]
+    sparsity: float
+    predicted_speedup: float
+    predicted_error: float
+    verification: Verification
 
 
 class Report(_Document):

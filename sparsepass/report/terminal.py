@@ -20,9 +20,16 @@ from sparsepass.report.facts import (
     workspace_facts,
 )
 from sparsepass.report.pareto import pareto_rows
-from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
+from sparsepass.report.schema import (
+    Analysis,
+    LayerAnalysis,
+    LayerReport,
+    LayerTime,
+    PruneReport,
+    Report,
+)
 
-__all__ = ["print_analysis", "print_explanation", "print_report"]
+__all__ = ["print_analysis", "print_explanation", "print_pruning", "print_report"]
 
 # By position in the table of algorithms; the first is the reference and stays quiet.
 STYLES = (
@@ -98,6 +105,42 @@ def print_analysis(console: Console, analysis: Analysis) -> None:
     console.print(table)
     _print_skipped(console, analysis)
     _print_warnings(console, analysis.warnings)
+
+
+def print_pruning(console: Console, report: PruneReport, *, quiet: bool = False) -> None:
+    """What became zero, layer by layer; only headline and warnings if ``quiet``."""
+    found = report.verification
+    line = Text(f"{report.sparsity:.1%} of the weights are zero", style="bold")
+    line.append(f", error {units.error(found.max_relative_error)}", style="not bold")
+    line.append(f", predicted speed-up {units.factor(report.predicted_speedup)}", style="not bold")
+    console.print(line)
+    if found.answers is not None:
+        console.print(Text(answers_fact(found.answers)), soft_wrap=True)
+    if not quiet:
+        console.print(_pruned(console, report))
+        _print_skipped(console, report)
+    _print_warnings(console, report.warnings)
+
+
+def _pruned(console: Console, report: PruneReport) -> Table:
+    table = _table()
+    table.add_column("layer", no_wrap=True)
+    for header in ("zero\nbefore", "zero\nnow", "error of\nlayer", "error of\noutputs"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for header in ("dense\nus", "now\nus"):
+        table.add_column(header, justify="right", no_wrap=True)
+    mark = "..." if console.options.ascii_only else "\N{HORIZONTAL ELLIPSIS}"
+    for layer in report.layers:
+        table.add_row(
+            _end(layer.name, max(12, console.width - 60), mark),
+            _zeros(layer.zeros_before),
+            _zeros(layer.zeros),
+            units.error(layer.layer_error),
+            units.error(layer.output_error),
+            f"~{units.microseconds(layer.dense_us)}",
+            f"~{units.microseconds(layer.now_us)}",
+        )
+    return table
 
 
 def _headline(report: Report) -> Text:
@@ -238,7 +281,7 @@ def _print_refusals(console: Console, report: Report) -> None:
             console.print(Text(units.printable(f"{layer.name}: {layer.fate}"), style="yellow"))
 
 
-def _print_skipped(console: Console, document: Report | Analysis) -> None:
+def _print_skipped(console: Console, document: Report | Analysis | PruneReport) -> None:
     for node in document.skipped:
         text = f"skipped {node.op_type} {node.name}: {node.reason}"
         console.print(Text(units.printable(text), style="dim"))
