@@ -35,9 +35,10 @@ class SetWeights(ir.passes.InPlacePass):
         """Set those that differ from what is there."""
         modified = False
         for node in model.graph:
-            if node.name in self.weights and is_standard(node, "Conv", "Gemm"):
-                weight, bias = self.weights[node.name]
-                stem = self.names.get(node.name) or (node.inputs[1] or node.outputs[0]).name or ""
+            own = node.name or ""
+            if own in self.weights and is_standard(node, "Conv", "Gemm"):
+                weight, bias = self.weights[own]
+                stem = self.names.get(own) or (node.inputs[1] or node.outputs[0]).name or ""
                 changed = put(model.graph, node, 1, stem, stored_weight(node, weight))
                 added = put(model.graph, node, 2, bias_name(node, stem), stored_bias(node, bias))
                 modified = changed or added or modified
@@ -73,9 +74,9 @@ def put(graph: ir.Graph, node: ir.Node, position: int, name: str, array: Array) 
     present = constant_array(before)
     shape = array.shape if present is None or present.size != array.size else present.shape
     same = present is not None and np.array_equal(present, array.reshape(shape))
-    if (before is None and not array.any()) or (
-        before is not None and same and before.name == name
-    ):
+    if before is None and not array.any():
+        return False
+    if before is not None and same and before.name == name:
         return False
     if before is not None and len(before.uses()) == 1 and before.is_initializer():
         node.replace_input_with(position, None)

@@ -249,13 +249,14 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
 def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
     """Why nothing lossy was taken, and whether the samples can tell how many answers were lost."""
     options, found = trials.options, outcome.verified.verification
-    warnings: list[str] = []
-    if options.bounded and not any(map(is_lossy, outcome.candidate.choices)):
-        warnings.append(f"the plan is lossless: {why_lossless(outcome)}")
-    if options.max_drop is not None and found.answers is not None:
-        answers = found.answers
-        warnings.append(too_few(answers.images, answers.standard_error_points, options.max_drop))
-    return warnings
+    if not options.bounded:
+        return []
+    if not any(map(is_lossy, outcome.candidate.choices)):
+        return [f"the plan is lossless: {why_lossless(outcome)}"]
+    if options.max_drop is None or found.answers is None:
+        return []
+    answers = found.answers
+    return [too_few(answers.images, answers.standard_error_points, options.max_drop)]
 
 
 def why_lossless(outcome: Outcome) -> str:

@@ -1,7 +1,5 @@
 """The clean dense network that everything else starts from: a literal sequence of passes."""
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from sparsepass.passes import (
@@ -30,11 +28,7 @@ def prepare(model: ir.Model, *, keep_layers: bool = False) -> tuple[PassRun, ...
 
     With ``keep_layers`` normalisations that fold are all that goes: layers keep their channels.
     """
-    if keep_layers:
-        return run(
-            (*NAMING, RemoveUnused(), FoldConstants(), FoldBatchNorm(), RemoveUnused()), model
-        )
-    sequence = (
+    cleaning = (
         *NAMING,
         RemoveUnused(),
         FoldConstants(),
@@ -45,19 +39,18 @@ def prepare(model: ir.Model, *, keep_layers: bool = False) -> tuple[PassRun, ...
         ConvolveBatchNorm(),
         RemoveUnused(),
     )
-    return run(sequence, model)
+    keeping = (*NAMING, RemoveUnused(), FoldConstants(), FoldBatchNorm(), RemoveUnused())
+    sequence = keeping if keep_layers else cleaning
+    return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)
 
 
 def weight_names(model: ir.Model) -> dict[str, str]:
-    """The name of the weight that each node of ``model`` reads, by the name that ``prepare`` gives."""
+    """The weights that nodes of ``model`` read, by the names that nodes have in ``prepare``."""
     copy = model.clone()
-    run(NAMING, copy)
+    for step in NAMING:
+        step(copy)
     return {
-        node.name or "": node.inputs[1].name or ""
+        node.name or "": weight.name or ""
         for node in copy.graph
-        if len(node.inputs) > 1 and node.inputs[1] is not None
+        if len(node.inputs) > 1 and (weight := node.inputs[1]) is not None
     }
-
-
-def run(sequence: Sequence[ir.passes.InPlacePass], model: ir.Model) -> tuple[PassRun, ...]:
-    return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)
