@@ -31,10 +31,10 @@ __all__ = ["naming", "read", "samples_for", "study"]
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
 RANDOM_SAMPLES = 4
-# Errors on other samples are nearer to those of many, and an answer in a hundred takes hundreds to
-# be seen: lossy plans get more of both parts, while a run of one part does no more multiply-adds.
-MOST_CALIBRATION, MOST_HELD_OUT, MOST_ANSWERS = 128, 128, 1024
-MOST_MACS, MOST_MACS_OF_ANSWERS = 6e11, 4e12
+# Lossy plans get more of both parts, or weights would fit these samples alone and a lost answer in a
+# hundred would not be seen; but no more than a run of so many multiply-adds takes.
+MOST_FITTED, MOST_HELD_OUT, MOST_ANSWERS = 256, 128, 1024
+MOST_MACS, MOST_MACS_OF_ANSWERS = 1e12, 4e12
 
 
 def study(
@@ -64,7 +64,7 @@ def most_samples(found: Sequence[Layer], options: RunOptions) -> tuple[int, int]
     fitted, held_out = (
         min(most, max(few, int(limit / macs)))
         for most, limit in (
-            (MOST_CALIBRATION, MOST_MACS),
+            (MOST_FITTED, MOST_MACS),
             (MOST_HELD_OUT, MOST_MACS)
             if options.max_drop is None
             else (MOST_ANSWERS, MOST_MACS_OF_ANSWERS),
