@@ -115,8 +115,10 @@ def next_budget(tried: Sequence[Tried], repeats: int) -> float | None:
 
 def ratio(spent: float, *, least: float = 1 / FARTHEST, most: float = FARTHEST) -> float:
     """What to multiply a budget by, of which ``spent`` was taken."""
+    if math.isnan(spent):
+        return 1 / FARTHEST
     wanted = AIM / spent if spent > 0 else FARTHEST
-    return min(max(wanted, least, 1 / FARTHEST), most, FARTHEST) if wanted == wanted else least
+    return min(max(wanted, least), most)
 
 
 def between(low: Tried, high: Tried) -> float | None:

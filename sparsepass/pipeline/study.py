@@ -31,8 +31,8 @@ __all__ = ["naming", "read", "samples_for", "study"]
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
 RANDOM_SAMPLES = 4
-# Lossy plans get more of both parts, or weights would fit these samples alone and a lost answer in a
-# hundred would not be seen; but no more than a run of so many multiply-adds takes.
+# Lossy plans get more of both parts, or weights would fit these samples alone and a lost answer in
+# a hundred would not be seen; but no more than a run of so many multiply-adds takes.
 MOST_FITTED, MOST_HELD_OUT, MOST_ANSWERS = 256, 128, 1024
 MOST_MACS, MOST_MACS_OF_ANSWERS = 1e12, 4e12
 
