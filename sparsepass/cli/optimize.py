@@ -74,7 +74,7 @@ def optimize(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write the report as one HTML file.", show_default=False),
+        typer.Option(help="Write the report as one file, .html, .md or .json.", show_default=False),
     ] = None,
     json: JsonFile = None,
     plan: Annotated[

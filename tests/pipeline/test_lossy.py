@@ -12,7 +12,7 @@ from sparsepass.errors import UsageError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import too_few
-from sparsepass.report import Report, render_html, write_pareto
+from sparsepass.report import Report, render_html, write, write_pareto
 
 
 def answers_of_the_original(count: int) -> np.ndarray:
@@ -166,6 +166,15 @@ def test_the_report_shows_the_drop_the_curve_and_what_was_bought(traded):
     assert "top-1 drop" in page
     assert "<dt>cheaper</dt>" in page
     assert Report.model_validate_json(traded.report.model_dump_json()) == traded.report
+
+
+def test_the_markdown_report_has_the_same(traded, tmp_path):
+    write(traded.report, tmp_path / "r.md")
+
+    text = (tmp_path / "r.md").read_text()
+    assert text.startswith("# ")
+    for words in ("## Lossy layers", "## Time against error", "top-1 drop", "cheaper"):
+        assert words in text
 
 
 def test_the_plan_of_a_drop_is_replayed(traded):
