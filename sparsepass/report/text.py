@@ -1,4 +1,4 @@
-"""The report as one Markdown file, for issues and pages: what was made of the network, in tables."""
+"""The report as one Markdown file, for threads and pages: what was made of the network."""
 
 from sparsepass.report import units
 from sparsepass.report.facts import answers_fact, bought_facts, budget_fact
