@@ -66,7 +66,7 @@ def test_offers_that_are_steps_end_the_fit():
 def test_what_is_not_a_number_is_tightened():
     found = fitted(lambda budget: budget if budget < 0.05 else math.nan)
 
-    assert 0 < found.budget < 0.05
+    assert 0 < found.budget <= 0.05
 
 
 def test_exact_plans_are_not_verified_and_loosened():
