@@ -5,6 +5,7 @@ an intercept is fitted besides.
 """
 
 from sparsepass.approximation.refit import lost, refit
+from sparsepass.approximation.repair import repaired
 from sparsepass.approximation.supports import Supports, find_supports
 
-__all__ = ["Supports", "find_supports", "lost", "refit"]
+__all__ = ["Supports", "find_supports", "lost", "refit", "repaired"]
