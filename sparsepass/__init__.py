@@ -20,6 +20,7 @@ __all__ = [
     "ModelError",
     "Plan",
     "PlanError",
+    "Pruned",
     "Report",
     "Result",
     "SparsepassError",
@@ -27,10 +28,11 @@ __all__ = [
     "VerificationError",
     "analyze",
     "optimize",
+    "prune",
 ]
 
 if TYPE_CHECKING:
-    from sparsepass.pipeline import Result, analyze, optimize
+    from sparsepass.pipeline import Pruned, Result, analyze, optimize, prune
     from sparsepass.plan import Plan
     from sparsepass.report import Analysis, Report
 else:
@@ -38,9 +40,11 @@ else:
         "Analysis": "sparsepass.report",
         "Plan": "sparsepass.plan",
         "Report": "sparsepass.report",
+        "Pruned": "sparsepass.pipeline",
         "Result": "sparsepass.pipeline",
         "analyze": "sparsepass.pipeline",
         "optimize": "sparsepass.pipeline",
+        "prune": "sparsepass.pipeline",
     }
 
     def __getattr__(name: str) -> Any:

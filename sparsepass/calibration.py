@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
-from sparsepass.accumulators import InputZeros, OutputMoments
+from sparsepass.accumulators import InputMoments, InputZeros, OutputMoments
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.errors import ModelError
 from sparsepass.layer import Layer
@@ -19,7 +19,10 @@ from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Statistic, Stats, weight_stats
 
-__all__ = ["calibrate", "expose", "nodes_of"]
+__all__ = ["calibrate", "expose", "nodes_of", "value_name"]
+
+# Zeros are counted in so many samples: more say little of their share.
+COUNTED_SAMPLES = 32
 
 
 def calibrate(
@@ -46,21 +49,44 @@ def calibrate(
         if "output moments" in wanted_of(layer, lossy)
     }
     read = {name: value_name(node.inputs[0]) for name, node in nodes.items()}
+    patches = {
+        layer.name: (read[layer.name], geometry(layer))
+        for layer in layers
+        if "input moments" in wanted_of(layer, lossy)
+    }
+    shared = {
+        patches[layer.name]: InputMoments(layer, options.seed)
+        for layer in layers
+        if layer.name in patches
+    }
     written = {name: value_name(nodes[name].outputs[0]) for name in moments}
     progress = options.step("running samples")
     run = expose(model, [*read.values(), *written.values()], options.threads)
     for done, feed in enumerate(samples, start=1):
         values = {**feed, **run(feed)}
-        for name, found in zeros.items():
+        for name, found in zeros.items() if done <= COUNTED_SAMPLES else ():
             found.add(values[read[name]])
         for name, found in moments.items():
             found.add(values[written[name]])
+        for (name, _), found in shared.items():
+            found.add(values[name])
         progress(done, len(samples))
     outputs = {name: found.result() for name, found in moments.items()}
+    inputs = {key: shared.pop(key).result() for key in list(shared)}
     return {
-        layer.name: Stats(weight_stats(layer), zeros[layer.name].result(), outputs.get(layer.name))
+        layer.name: Stats(
+            weight_stats(layer),
+            zeros[layer.name].result(),
+            outputs.get(layer.name),
+            inputs[patches[layer.name]] if layer.name in patches else None,
+        )
         for layer in layers
     }
+
+
+def geometry(layer: Layer) -> tuple[object, ...]:
+    """What the patches of a value depend on: layers that agree in it share their moments."""
+    return layer.groups, layer.kernel, layer.strides, layer.dilations, layer.pads
 
 
 def wanted_of(layer: Layer, lossy: bool) -> frozenset[Statistic]:
@@ -90,6 +116,7 @@ def expose(model: ir.Model, names: Iterable[str], threads: int) -> Run:
 
 
 def value_name(value: ir.Value | None) -> str:
+    """The name of a value that is there."""
     assert value is not None
     assert value.name
     return value.name

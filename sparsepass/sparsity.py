@@ -5,9 +5,10 @@ register blocks, kernel masks) and as a spectrum.  What samples measure is store
 in ``calibration``.
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from sparsepass.layer import Array, Layer
 
 __all__ = [
-    "ActivationStats", "Moments", "Spectrum", "Statistic", "Stats", "WeightStats", "weight_stats",
-    "with_spectrum",
+    "ActivationStats", "Moments", "Patches", "Spectrum", "Statistic", "Stats", "WeightStats",
+    "weight_stats", "with_spectrum",
 ]  # fmt: skip
 
-Statistic = Literal["output moments"]
+Statistic = Literal["output moments", "input moments"]
 """What is measured of a layer only where an algorithm asks for it."""
 
 Mask = NDArray[np.bool_]
+T = TypeVar("T")
 
 # Bytes of a mask are added up eight (or four) at a time as one integer, so M is 4 or 8.
 SERIES = ((1, 4), (2, 4), (1, 8), (2, 8), (4, 8))
@@ -106,15 +108,48 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """First and second moments of a layer's input patches: what one output position reads.
+
+    A patch has a layer's ``taps`` in the order of its weight, padding is zeros.  ``mean`` is
+    (groups, taps), ``covariance`` (groups, taps, taps); they were summed in float64.  Layers that
+    read one value in the same way share these arrays.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: Array
+    positions: int
+
+    def output_energy(self, weight: Array, bias: Array) -> float:
+        """Mean square of the output of a layer on these patches, summed over filters."""
+        groups, taps = self.mean.shape
+        rows = weight.reshape(groups, -1, taps)
+        spread = np.sum((rows @ self.covariance) * rows, dtype=np.float64)
+        means = np.einsum("gft,gt->gf", rows, self.mean).reshape(-1) + bias
+        return float(spread + means @ means)
+
+
+@dataclass(frozen=True)
 class Stats:
     """All that is measured of one layer; ``input`` only where samples were given.
 
-    ``output`` is the statistic "output moments".
+    ``output`` is the statistic "output moments", ``patches`` is "input moments".  ``known`` is what
+    algorithms found of these, by names of their own, see ``once``.
     """
 
     weight: WeightStats
     input: ActivationStats | None = None
     output: Moments | None = None
+    patches: Patches | None = None
+    known: dict[Hashable, object] = field(
+        default_factory=dict[Hashable, object], repr=False, compare=False
+    )
+
+    def once(self, name: Hashable, compute: Callable[[], T]) -> T:
+        """What ``compute`` returns, computed when it is asked for the first time."""
+        if name not in self.known:
+            self.known[name] = compute()
+        return cast(T, self.known[name])
 
 
 def weight_stats(layer: Layer) -> WeightStats:

@@ -1,14 +1,18 @@
 """Statistics of activations and of outputs, against numpy on the same values."""
 
+import itertools
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from models_in_text import model_of
-from sparsepass.accumulators import POSITIONS
+from sparsepass.accumulators import POSITIONS, InputMoments
 from sparsepass.calibration import calibrate
 from sparsepass.errors import ModelError
 from sparsepass.graph import layers
+from sparsepass.layer import Layer
+from sparsepass.patches import PATCHES
 from sparsepass.run import RunOptions
 from sparsepass.samples import inputs_of, load_samples
 
@@ -155,3 +159,111 @@ def test_layer_of_another_model_is_an_error():
 
     with pytest.raises(ModelError, match="node 'conv1' is not in the model"):
         calibrate(model, found, load_samples(images(1), inputs_of(model)))
+
+
+def convolution(kernel, channels, groups=1, strides=1, dilations=1, pads=0, size=9):
+    rng = np.random.default_rng(0)
+    axes = len(kernel)
+    weight = rng.standard_normal((2 * groups, channels // groups, *kernel)).astype(np.float32)
+    return Layer(
+        "conv", "Conv", 1, groups, kernel, (strides,) * axes, (dilations,) * axes,
+        (pads,) * axes + (0,) * axes, (size,) * axes, weight, np.ones(2 * groups, np.float32),
+    )  # fmt: skip
+
+
+def unfolded(layer, x):
+    """The patches of all positions of all images as columns, by loops: (groups, taps, columns)."""
+    axes = len(layer.kernel)
+    around = tuple(zip(layer.pads[:axes], layer.pads[axes:], strict=True))
+    padded = np.pad(x, ((0, 0), (0, 0), *around)).astype(np.float64)
+    columns = []
+    for image in padded:
+        for place in itertools.product(*map(range, layer.output_spatial)):
+            window = tuple(
+                slice(p * s, p * s + d * (k - 1) + 1, d)
+                for p, s, d, k in zip(
+                    place, layer.strides, layer.dilations, layer.kernel, strict=True
+                )
+            )
+            columns.append(image[(slice(None), *window)].reshape(layer.groups, layer.taps))
+    return np.stack(columns, axis=-1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        convolution((3, 3), 4, pads=1),
+        convolution((1, 1), 6),
+        convolution((3, 2), 4, strides=2, dilations=2, pads=2),
+        convolution((3, 3), 6, groups=3, pads=1),
+        convolution((3, 3), 4, groups=4, strides=2),
+        convolution((5,), 3, pads=2, size=20),
+        convolution((2, 2, 2), 2, size=5),
+    ],
+    ids=lambda layer: layer.shape_text,
+)
+def test_input_moments_are_those_of_unfolded_patches(layer):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((3, layer.channels, *layer.input_spatial)).astype(np.float32) + 0.5
+    columns = unfolded(layer, x)
+    rows = layer.weight.reshape(layer.groups, -1, layer.taps).astype(np.float64)
+    y = (rows @ columns).reshape(layer.filters, -1) + layer.bias[:, None]
+    sums = InputMoments(layer, seed=0)
+
+    sums.add(x[:1])
+    sums.add(x[1:])
+    found = sums.result()
+
+    # Float32 sums of the terms of a group of images, and the rounding of what is kept.
+    atol = (2 * PATCHES + 2) * 2.0**-24 * np.square(columns).max()
+    assert found.positions == columns.shape[-1]
+    np.testing.assert_allclose(found.mean, columns.mean(axis=-1), atol=atol)
+    for group in range(layer.groups):
+        expected = np.cov(columns[group], bias=True).reshape(layer.taps, layer.taps)
+        np.testing.assert_allclose(found.covariance[group], expected, atol=atol)
+    energy = np.square(y).sum(axis=0).mean()
+    assert found.output_energy(layer.weight, layer.bias) == pytest.approx(
+        energy, rel=(layer.taps + PATCHES) * 2.0**-22
+    )
+
+
+def test_input_moments_of_a_product_are_those_of_its_rows():
+    weight = np.ones((3, 5), np.float32)
+    layer = Layer("fc", "MatMul", 4, 1, (), (), (), (), (), weight, np.zeros(3, np.float32))
+    x = np.random.default_rng(1).standard_normal((2, 4, 5)).astype(np.float32)
+    sums = InputMoments(layer, seed=0)
+
+    sums.add(x)
+    found = sums.result()
+
+    assert found.positions == 8
+    np.testing.assert_allclose(
+        found.covariance[0], np.cov(x.reshape(-1, 5).T, bias=True), atol=20 * 2.0**-23
+    )
+
+
+def test_patches_of_large_maps_are_drawn_the_same_way_for_a_seed():
+    layer = convolution((3, 3), 2, size=30)
+    x = np.random.default_rng(1).standard_normal((2, 2, 30, 30)).astype(np.float32)
+
+    def moments(seed):
+        sums = InputMoments(layer, seed)
+        sums.add(x)
+        return sums.result()
+
+    first, again, other = moments(0), moments(0), moments(1)
+
+    assert first.positions == 2 * PATCHES
+    np.testing.assert_array_equal(first.covariance, again.covariance)
+    assert not np.array_equal(first.covariance, other.covariance)
+
+
+def test_no_patches_have_no_moments():
+    assert InputMoments(convolution((3, 3), 2), seed=0).result() is None
+
+
+def test_input_that_is_not_finite_is_an_error_that_names_the_layer():
+    layer = convolution((3, 3), 2)
+
+    with pytest.raises(ModelError, match="conv: its input has NaN or infinite"):
+        InputMoments(layer, seed=0).add(np.full((1, 2, 9, 9), np.inf, np.float32))

@@ -13,6 +13,8 @@ from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
     Isa,
+    LabelsFile,
+    MaxDrop,
     ModelPath,
     Quiet,
     SamplesPath,
@@ -40,6 +42,7 @@ def verify(
         Path, typer.Argument(help="What 'optimize' made of it.", show_default=False)
     ],
     samples: SamplesPath = None,
+    labels: LabelsFile = None,
     image_transform: ImageTransformText = None,
     shape: Shapes = None,
     threads: Threads = 1,
@@ -52,6 +55,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    max_drop: MaxDrop = None,
     isa: Isa = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -66,8 +70,10 @@ def verify(
             seed=seed,
             progress=progress,
             samples=samples,
+            labels=labels,
             image_transform=read_transform(image_transform),
             shapes=read_shapes(shape),
+            max_drop=max_drop,
         )
         verified = work.verify_files(model, optimized, options, max_error=max_error)
     for name, found in verified.items():
@@ -80,6 +86,8 @@ def verify(
             highlight=False,
             soft_wrap=True,
         )
+        if found.answers is not None and (labels is not None or max_drop is not None):
+            output.print(work.answers_fact(found.answers), highlight=False, soft_wrap=True)
 
 
 def bench(

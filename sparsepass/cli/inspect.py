@@ -11,6 +11,7 @@ from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
     JsonFile,
+    MaxError,
     ModelPath,
     ProfileFile,
     Quiet,
@@ -67,6 +68,7 @@ def explain(
     image_transform: ImageTransformText = None,
     shape: Shapes = None,
     threads: Threads = 1,
+    max_error: MaxError = 0.0,
     profile: ProfileFile = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -85,6 +87,7 @@ def explain(
             threads=threads,
             shapes=read_shapes(shape),
             profile=None if profile is None else work.MachineProfile.load(profile),
+            max_error=max_error,
             dry_run=True,
             seed=seed,
             progress=progress,

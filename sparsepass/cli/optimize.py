@@ -10,6 +10,8 @@ from sparsepass.cli.options import (
     ImageTransformText,
     Isa,
     JsonFile,
+    LabelsFile,
+    MaxDrop,
     MaxError,
     ModelPath,
     ProfileFile,
@@ -39,8 +41,19 @@ def optimize(
     threads: Threads = 1,
     shape: Shapes = None,
     samples: SamplesPath = None,
+    labels: LabelsFile = None,
     image_transform: ImageTransformText = None,
     max_error: MaxError = 0.0,
+    max_drop: MaxDrop = None,
+    pareto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write time against error for a ladder of budgets, as .csv or .json; the report "
+            "shows them too.",
+            show_default=False,
+        ),
+    ] = None,
     max_memory: Annotated[
         int | None,
         typer.Option(
@@ -51,7 +64,7 @@ def optimize(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write the report as one HTML file.", show_default=False),
+        typer.Option(help="Write the report as one file, .html, .md or .json.", show_default=False),
     ] = None,
     json: JsonFile = None,
     plan: Annotated[
@@ -84,17 +97,22 @@ def optimize(
     from sparsepass.cli import work
 
     target = out or model.with_suffix(".sparse.onnx")
-    outputs = (None if dry_run else target, report, json, save_plan)
+    outputs = (None if dry_run else target, report, json, pareto, save_plan)
     check_targets([path for path in outputs if path], source=model)
     if report:
         work.check_format(report)
+    if pareto:
+        work.check_pareto(pareto)
     with progress_bars(quiet) as progress:
         result = work.optimize(
             model,
             samples=samples,
+            labels=labels,
             image_transform=read_transform(image_transform),
             threads=threads,
             max_error=max_error,
+            max_drop=max_drop,
+            pareto=pareto is not None,
             max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else work.Plan.load(plan),
@@ -113,10 +131,12 @@ def optimize(
         work.write(result.report, report)
     if json:
         result.report.save(json)
+    if pareto:
+        work.write_pareto(result.report.pareto, pareto)
     if save_plan:
         result.plan.save(save_plan)
     work.print_report(output, result.report, quiet=quiet)
-    for what, path in zip(("model", "report", "JSON", "plan"), outputs, strict=True):
+    for what, path in zip(("model", "report", "JSON", "pareto", "plan"), outputs, strict=True):
         if path:
             print_path(what, path)
 

@@ -3,7 +3,7 @@
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.model import load, save
 from sparsepass.pictures import ImageTransform
-from sparsepass.pipeline import analyze, optimize
+from sparsepass.pipeline import analyze, optimize, prune
 from sparsepass.pipeline.bench import compare_engines, save_rows
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.verification import verify_files
@@ -12,11 +12,15 @@ from sparsepass.profile import MachineProfile, cached_path, cpu_name, find, near
 from sparsepass.report import (
     Report,
     check_format,
+    check_pareto,
     print_analysis,
     print_explanation,
+    print_pruning,
     print_report,
     write,
+    write_pareto,
 )
+from sparsepass.report.facts import answers_fact
 from sparsepass.report.markdown import table
 from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
 from sparsepass.runtime.microbench import correct_profile, measure_profile
@@ -25,8 +29,9 @@ from sparsepass.shapes import parse_shape
 
 __all__ = [
     "ALGORITHMS", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report", "analyze",
-    "cached_path", "check_format", "compare_engines", "correct_profile", "cpu_name", "find",
-    "instruction_set", "library_path", "load", "measure_profile", "nearest", "optimize",
-    "parse_shape", "prepare", "print_analysis", "print_explanation", "print_report",
-    "registered_ops", "save", "save_rows", "table", "target", "verify_files", "write",
+    "answers_fact", "cached_path", "check_format", "check_pareto", "compare_engines",
+    "correct_profile", "cpu_name", "find", "instruction_set", "library_path", "load",
+    "measure_profile", "nearest", "optimize", "parse_shape", "prepare", "print_analysis",
+    "print_explanation", "print_pruning", "print_report", "prune", "registered_ops", "save",
+    "save_rows", "table", "target", "verify_files", "write", "write_pareto",
 ]  # fmt: skip

@@ -6,6 +6,8 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+import numpy as np
+
 from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.cost import CostModel
 from sparsepass.layer import Layer
@@ -52,6 +54,7 @@ def measure(
     ``options`` say.  What is in ``memory`` is not measured again; what is new is added to it.
     Offers that trusted prices leave no chance are not measured.  Prices that are not trusted rule
     nothing out, and what there is no time to measure then is refused.
+    Of the settings of one algorithm a few are measured, and the times of the others lie between.
     """
     prepared = studied.prepared
     names = names_of_layers(prepared.model, studied.layers, prepared.known.shapes)
@@ -80,7 +83,8 @@ def measure(
     turns = Turns(memory.known(studied, answers))
     return {
         name: tuple(
-            with_time(name, answer, turns, trusted=costs.trusted) for answer in layer_answers
+            with_time(answer, time_of(name, answer, layer_answers, turns), trusted=costs.trusted)
+            for answer in layer_answers
         )
         for name, layer_answers in answers.items()
     }, turns
@@ -170,11 +174,24 @@ def hopeful(
         for d, offer in zip(doubts, offers, strict=True)
         if is_custom(offer) and offer.predicted <= d * longest
     ]
+    ranked = sorted(custom, key=lambda offer: offer.predicted)
     return [
         choice(layer.name, offer)
-        for offer in sorted(custom, key=lambda offer: offer.predicted)
+        for offer in with_few_settings(ranked)
         if key_of(layer.name, offer) not in known
     ]
+
+
+def with_few_settings(ranked: Sequence[Offer]) -> list[Offer]:
+    """Of every algorithm the cheapest, the middle and the dearest setting of a few or many."""
+    settings: dict[str, list[Offer]] = {}
+    for offer in ranked:
+        settings.setdefault(offer.algorithm, []).append(offer)
+    few = {
+        name: [found[i] for i in sorted({0, len(found) // 2, len(found) - 1})]
+        for name, found in settings.items()
+    }
+    return [offer for offer in ranked if offer in few[offer.algorithm]]
 
 
 def doubt_of(layer: Layer, offer: Offer, costs: CostModel) -> float:
@@ -216,10 +233,34 @@ def choice(layer: str, offer: Offer) -> Choice:
     return Choice(layer=layer, algorithm=offer.algorithm, parameters=offer.parameters)
 
 
-def with_time(layer: str, answer: Answer, turns: Turns, *, trusted: bool) -> Answer:
+def time_of(layer: str, answer: Answer, answers: Sequence[Answer], turns: Turns) -> float | None:
+    """The measured time of an offer, or what its prediction and its neighbours' times say."""
+    if not isinstance(answer, Offer):
+        return None
+    measured = turns.microseconds(key_of(layer, answer))
+    return between(layer, answer, answers, turns) if measured is None else measured
+
+
+def between(layer: str, offer: Offer, answers: Sequence[Answer], turns: Turns) -> float | None:
+    """The time of a custom op by that of its other settings, where two of them were measured."""
+    ratios = sorted(
+        (other.predicted, us / other.predicted)
+        for other in answers
+        if isinstance(other, Offer)
+        and other.algorithm == offer.algorithm
+        and other.predicted > 0
+        and (us := turns.microseconds(key_of(layer, other)))
+    )
+    if len(ratios) < 2 or not is_custom(offer):
+        return None
+    predicted = [price for price, _ in ratios]
+    slowness = [ratio for _, ratio in ratios]
+    return offer.predicted * float(np.interp(offer.predicted, predicted, slowness))
+
+
+def with_time(answer: Answer, measured: float | None, *, trusted: bool) -> Answer:
     if not isinstance(answer, Offer):
         return answer
-    measured = turns.microseconds(key_of(layer, answer))
     if measured is None and not trusted and is_custom(answer):
         return Refusal(algorithm=answer.algorithm, reason=UNMEASURED)
     return answer if measured is None else answer.model_copy(update={"measured": measured})

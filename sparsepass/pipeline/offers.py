@@ -1,5 +1,6 @@
 """All that a plan is chosen from: offers of every algorithm for every layer, priced or measured."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,25 +63,37 @@ class Offers:
 
     def output_error(self, choice: Choice) -> float:
         """What a choice was expected to do to the outputs."""
+        return self.error_of(choice.layer, self.offer(choice))
+
+    def offer(self, choice: Choice) -> Offer:
+        """The offer that was chosen."""
         offers = [answer for answer in self.answers[choice.layer] if isinstance(answer, Offer)]
         wanted = (choice.algorithm, choice.parameters)
-        offer = next(o for o in offers if (o.algorithm, o.parameters) == wanted)
-        return self.limits(self.options.max_error).output_error(choice.layer, offer)
+        return next(o for o in offers if (o.algorithm, o.parameters) == wanted)
+
+    def predicted_error(self, choices: Sequence[Choice]) -> float:
+        """What a plan is expected to do to the outputs: the squares of its errors add up."""
+        return math.hypot(*map(self.output_error, choices))
+
+    def error_of(self, layer: str, offer: Offer) -> float:
+        """What an offer is expected to do to the outputs."""
+        return self.limits(1.0).output_error(layer, offer)
 
 
 def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> Offers:
     """Ask every algorithm about every layer, and time those that could win if that is wanted."""
     opset = studied.prepared.opset
-    answers: Answers = {
-        layer.name: ask(
+    progress = options.step("pricing layers")
+    answers: dict[str, tuple[Answer, ...]] = {}
+    for layer in studied.layers:
+        answers[layer.name] = ask(
             layer,
             studied.stats[layer.name],
             studied.target,
             costs,
             refuse=lambda row: refuse_opset(row, opset),
         )
-        for layer in studied.layers
-    }
+        progress(len(answers), len(studied.layers))
     turns = NO_TURNS
     if options.measured and answers:
         path = measurements_path(cpu_name(), studied.target.isa, options.threads)
@@ -89,7 +102,7 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
         # Without a place to keep times the next run measures again, and that is all.
         with suppress(UsageError):
             memory.save(path)
-    found = output_responses(studied, answers, options) if options.max_error > 0 else {}
+    found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
 
 
@@ -97,7 +110,9 @@ def output_responses(
     studied: Studied, answers: Answers, options: RunOptions
 ) -> dict[str, Response]:
     """How the outputs respond to errors of the layers where a lossy offer could win."""
-    hopeful = [layer for layer in studied.layers if lossy_could_win(answers[layer.name])]
+    hopeful = [
+        layer for layer in studied.layers if options.pruning or lossy_could_win(answers[layer.name])
+    ]
     if not hopeful:
         return {}
     samples = studied.held_out.take(RESPONSE_SAMPLES)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from sparsepass.algorithms import DENSE
 from sparsepass.cost import CostModel
 from sparsepass.errors import PlanError
+from sparsepass.labels import LabelSource
 from sparsepass.limits import MOST_BYTES
 from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
@@ -20,7 +21,9 @@ from sparsepass.pipeline.assemble import (
     unproven_analysis,
     unproven_report,
 )
+from sparsepass.pipeline.judging import too_few
 from sparsepass.pipeline.offers import Offers, collect_offers
+from sparsepass.pipeline.pareto import pareto_points
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
@@ -29,7 +32,7 @@ from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, doubt, find
-from sparsepass.report.schema import Analysis, Report
+from sparsepass.report.schema import Analysis, ParetoPoint, Report
 from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
@@ -43,6 +46,9 @@ __all__ = ["NOTHING", "Result", "analyze", "optimize"]
 # How the report begins to say why a network runs as before.
 NOTHING = "nothing to optimize: "
 AGAIN = "sparsepass wrote this file: its plan was made anew from the layers that it came from"
+
+# Errors on other samples than those of a fit are within about this factor.
+SLACK = 1.2
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,12 @@ def optimize(
     model: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     *,
     samples: SampleSource | None = None,
+    labels: LabelSource | None = None,
     image_transform: ImageTransform | None = None,
     threads: int = 1,
     max_error: float = 0.0,
+    max_drop: float | None = None,
+    pareto: bool = False,
     max_memory: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
@@ -82,8 +91,11 @@ def optimize(
 
     ``samples`` (see ``samples.load_samples``) are measured and verified on; without
     them seeded noise stands in.  Lossy algorithms are offered only with ``max_error``, the allowed
-    relative error of the outputs, and need samples.  ``max_memory`` limits the bytes that the
-    weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
+    relative error of the outputs, or ``max_drop``, the percentage points of right first answers
+    that may be lost, and need samples.  Right is what ``labels`` say (see ``labels.read_labels``),
+    else the class folders of the samples, else the original.  ``pareto`` adds plans for a ladder of
+    error budgets to the report, from the same calibration.  ``max_memory`` limits the bytes that
+    the weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network,
     for about ``measure_seconds``; without it predictions of ``profile`` decide.  Times are kept in
@@ -95,17 +107,21 @@ def optimize(
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
     """
-    if plan is not None and max_error == 0 and any(map(is_lossy, plan.choices)):
-        max_error = plan.max_error
+    asked = max_error > 0 or max_drop is not None
+    if plan is not None and not asked and any(map(is_lossy, plan.choices)):
+        max_error, max_drop = plan.max_error, plan.max_drop
     options = RunOptions(
         threads=threads,
         isa=isa,
         seed=seed,
         progress=progress,
         samples=samples,
+        labels=labels,
         image_transform=image_transform,
         shapes=shapes or {},
         max_error=max_error,
+        max_drop=max_drop,
+        pareto=pareto,
         max_memory=max_memory,
         max_bytes=max_bytes,
         measure=measure,
@@ -125,9 +141,9 @@ def optimize(
             return kept(studied, options)
         offers = collect_offers(studied, costs, options)
         made = carry_out(offers, plan)
-    final = plan_of(options, made.choices, made.tiling)
-    warnings = tuple(filter(None, [warning, *made.warnings]))
-    report = report_of(offers, final, made.outcome, warnings)
+    final = plan_of(options, made.choices, made.tiling, error_of(made, options))
+    warnings = tuple(filter(None, [warning, *studied.warnings, *made.warnings]))
+    report = report_of(offers, final, made.outcome, warnings, made.pareto)
     return Result(signed(made.model, final), final, report)
 
 
@@ -169,24 +185,31 @@ class Made:
     tiling: Tiling | None = None
     outcome: Outcome | None = None
     warnings: tuple[str, ...] = ()
+    pareto: tuple[ParetoPoint, ...] = ()
 
 
 def kept(unproven: Unproven, options: RunOptions) -> Result:
     """The result for a network whose layers stay as they are: only exact passes ran."""
-    plan = plan_of(options, (), None)
+    plan = plan_of(options)
     prepared = unproven.prepared
     warnings = (NOTHING + unproven.reason, *constants_now(prepared))
     report = unproven_report(unproven, plan, options, warnings)
     return Result(signed(prepared.model, plan), plan, report)
 
 
-def plan_of(options: RunOptions, choices: tuple[Choice, ...], tiling: Tiling | None) -> Plan:
+def plan_of(
+    options: RunOptions,
+    choices: tuple[Choice, ...] = (),
+    tiling: Tiling | None = None,
+    max_error: float = 0.0,
+) -> Plan:
     """The plan of a run on this machine."""
     return Plan(
         tool=tool_name(),
         machine=cpu_name(),
         threads=options.threads,
-        max_error=options.max_error,
+        max_error=max_error,
+        max_drop=options.max_drop,
         tiling=tiling,
         choices=choices,
     )
@@ -210,16 +233,20 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
     def choices_for(budget: float) -> tuple[Choice, ...]:
         return plan.choices if plan is not None else offers.choose(budget)
 
-    first = choices_for(options.max_error)
+    first = choices_for(options.first_budget)
     tiling = plan.tiling if plan else None
     if options.dry_run:
-        return Made(studied.prepared.model, every_layer(studied, first, first, {}), tiling)
+        choices = every_layer(studied, first, first, {})
+        points = (
+            pareto_points(offers, choices, options.first_budget, None) if options.pareto else ()
+        )
+        return Made(studied.prepared.model, choices, tiling, pareto=points)
     trials = open_trials(studied, options)
     outcome = search(
         choices_for,
         offers.answers,
         trials,
-        max_error=options.max_error,
+        max_error=options.first_budget,
         replayed=plan is not None,
         extended=options.max_memory is None,
     )
@@ -227,7 +254,21 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         outcome = tile(outcome, trials, tiling)
     made = outcome.candidate
     choices = every_layer(studied, made.choices, first, outcome.fates)
-    return Made(made.model, choices, made.tiling, outcome, warnings_of(trials, outcome, plan))
+    warnings = warnings_of(trials, outcome, plan)
+    budget = outcome.fitted.budget if outcome.fitted else options.first_budget
+    points = pareto_points(offers, choices, budget, trials) if options.pareto else ()
+    return Made(made.model, choices, made.tiling, outcome, warnings, points)
+
+
+def error_of(made: Made, options: RunOptions) -> float:
+    """The error that other samples are verified with: as asked for, or a little above the measured.
+
+    Where only the answers are limited, the outputs of the same network differ by as much anywhere.
+    """
+    if options.max_error > 0 or options.max_drop is None or made.outcome is None:
+        return options.max_error
+    lossy = any(map(is_lossy, made.choices))
+    return min(SLACK * made.outcome.verified.relative, options.error_limit) if lossy else 0.0
 
 
 def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[str, ...]:
@@ -240,6 +281,7 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
     studied = trials.studied
     if PLAN_KEY in studied.prepared.original.metadata_props:
         warnings.append(AGAIN)
+    warnings += lossy_warnings(trials, outcome)
     if outcome.untouched:
         warnings.append("nothing was as fast as the original network: the file is the original")
     else:
@@ -269,6 +311,31 @@ def constants_now(prepared: Prepared) -> tuple[str, ...]:
     return (
         (f"initializers that were inputs too are constants now: {', '.join(lost)}",) if lost else ()
     )
+
+
+def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
+    """Why nothing lossy was taken, and whether the samples can tell how many answers were lost."""
+    options, found = trials.options, outcome.verified.verification
+    if not options.bounded:
+        return []
+    if not any(map(is_lossy, outcome.candidate.choices)):
+        return [f"the plan is lossless: {why_lossless(outcome)}"]
+    if options.max_drop is None or found.answers is None:
+        return []
+    answers = found.answers
+    return [too_few(answers.images, answers.standard_error_points, options.max_drop)]
+
+
+def why_lossless(outcome: Outcome) -> str:
+    """Why a plan under an error budget takes none of it, in a phrase."""
+    tried = outcome.fitted.tried if outcome.fitted else ()
+    lossy = [entry for entry in tried if entry.lossy]
+    if not lossy:
+        return "within the budget, nothing lossy is faster than what is exact"
+    if any(entry.passed for entry in lossy):
+        return "what is lossy and keeps the budget was no faster in the whole network"
+    least = min(lossy, key=lambda entry: entry.spent)
+    return f"the least lossy plan took {least.spent:.3g} times the budget on held-out samples"
 
 
 def every_layer(

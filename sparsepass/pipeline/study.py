@@ -17,6 +17,7 @@ from sparsepass.graph import UNKNOWN_SHAPE, Layers, Skipped, layers
 from sparsepass.layer import Layer
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.prepare import prepare, prepare_exactly
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.run import RunOptions
@@ -45,6 +46,10 @@ OLDEST_OPSET = 7
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
 RANDOM_SAMPLES = 4
+# Lossy plans get more of both parts, or weights would fit these samples alone and a lost answer in
+# a hundred would not be seen; but no more than a run of so many multiply-adds takes.
+MOST_FITTED, MOST_HELD_OUT, MOST_ANSWERS = 256, 128, 1024
+MOST_MACS, MOST_MACS_OF_ANSWERS = 1e12, 4e12
 
 
 def study(
@@ -57,12 +62,32 @@ def study(
     if isinstance(prepared, Unproven):
         return prepared
     found = prepared.found.layers
-    given = samples_for(prepared.inputs, options, MOST_SAMPLES)
+    most, rest = most_samples(found, options)
+    given = samples_for(prepared.inputs, options, most + rest)
     if options.samples is None:
         return Studied(prepared, weights_of(found, options), None, given, here)
-    fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
-    stats = calibrate(prepared.model, found, fitted, options, lossy=options.max_error > 0)
-    return Studied(prepared, stats, fitted, held_out, here)
+    given, warning = judged(prepared, given, options)
+    fitted, held_out = given.split(CALIBRATION_SHARE, most) if len(given) > 1 else (given, given)
+    stats = calibrate(prepared.model, found, fitted, options, lossy=options.lossy)
+    return Studied(prepared, stats, fitted, held_out, here, tuple(filter(None, [warning])))
+
+
+def most_samples(found: Sequence[Layer], options: RunOptions) -> tuple[int, int]:
+    """How many samples are worth their time: for statistics, and held out."""
+    few = MOST_SAMPLES // 2
+    if not options.lossy:
+        return few, few
+    macs = max(1, sum(layer.macs for layer in found))
+    fitted, held_out = (
+        min(most, max(few, int(limit / macs)))
+        for most, limit in (
+            (MOST_FITTED, MOST_MACS),
+            (MOST_HELD_OUT, MOST_MACS)
+            if options.max_drop is None
+            else (MOST_ANSWERS, MOST_MACS_OF_ANSWERS),
+        )
+    )
+    return fitted, held_out
 
 
 def read(
@@ -70,7 +95,7 @@ def read(
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
 ) -> Prepared | Unproven:
-    """Read a network and clean it; ``example_inputs`` go with a torch module.
+    """Read a network and clean it, see ``prepare``; ``example_inputs`` go with a torch module.
 
     Unproven is one that nothing can be fed to, for open sizes too.
     """
@@ -86,7 +111,7 @@ def read(
         done(1, 1)
         return unproven(name, original, content, reason)
     model = original.clone()
-    passes = prepare(model)
+    passes = prepare(model, keep_layers=options.pruning)
     known = infer(model, options.shapes)
     found = layers(model, known)
     done(1, 1)
@@ -183,6 +208,7 @@ def samples_for(
         inputs,
         limit=limit,
         transform=options.image_transform,
+        labels=options.labels,
         seed=options.seed,
     )
 

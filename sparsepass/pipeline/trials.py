@@ -1,7 +1,7 @@
 """Plans carried out, verified and timed against the original: outputs first, then time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.passes import TileBatch
+from sparsepass.pipeline.fit import fit
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Choice, Tiling
+from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import Verification
 from sparsepass.run import RunOptions
 from sparsepass.runtime.ops import DOMAIN
@@ -38,6 +41,8 @@ __all__ = [
 ]
 
 SECONDS = 3.0
+# Samples, the last ones, that show whether two networks differ by rounding: each has many outputs.
+EXACT_SAMPLES = 34
 # Batches besides the planned one that an open batch is verified with: one image, and an odd number.
 OTHER_BATCHES = (1, 3)
 
@@ -81,7 +86,8 @@ def is_lossy(choice: Choice) -> bool:
 class Trials:
     """Where candidates are made, verified and timed against the original.
 
-    ``noise`` is what rounding alone does to the outputs of the original.
+    ``noise`` is what rounding alone does to the outputs of the original.  ``fitted`` are weights
+    that were fitted for the lossy choices of a plan.
     """
 
     studied: Studied
@@ -89,6 +95,7 @@ class Trials:
     original: Candidate
     samples: Samples
     noise: Comparison
+    fitted: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
 
     @property
     def images(self) -> int:
@@ -98,7 +105,7 @@ class Trials:
 
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
-        model = rewrite(self.studied, choices)
+        model = rewrite(self.studied, choices, weights=self.weights_for(choices))
         batch = self.studied.prepared.batch
         if tiling and isinstance(batch, Batch):
             TileBatch(batch, tiling.micro_batch, tiling.until)(model)
@@ -106,31 +113,44 @@ class Trials:
         opened = session(content, threads=self.options.threads, isa=self.options.isa)
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
+    def weights_for(self, choices: Sequence[Choice]) -> Weights:
+        """The weights of lossy choices, fitted again together; once for the same choices."""
+        lossy = tuple(filter(is_lossy, choices))
+        key = tuple(key_of(choice.layer, choice) for choice in lossy)
+        if key not in self.fitted:
+            self.fitted[key] = fit(self.studied, lossy, self.options)
+        return self.fitted[key]
+
     def verify(self, candidate: Candidate) -> Verified:
         """Compare a candidate with the original, and its run without our library.
 
         Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
         held to what rounding allows (``rounding_tolerances``).  With them outputs are held to the
         error budget, and the library to what the function bodies of the same file give: that
-        verifies the exact layers among the lossy ones.
+        verifies the exact layers among the lossy ones, on some of the samples.
         """
         tolerances = rounding_tolerances(self.noise, self.studied.layers)
-        compared = self.compare(self.original.run, candidate.run, "comparing outputs")
-        lossy = any(map(is_lossy, candidate.choices))
-        max_error = self.options.max_error
-        found = compared.within(max_error) if lossy else compared.exact(tolerances)
+        lossy, few = any(map(is_lossy, candidate.choices)), self.samples.last(EXACT_SAMPLES)
+        judged = self.samples if lossy else few
+        compared = self.compare(self.original.run, candidate.run, judged, "comparing outputs")
+        limits = self.options.error_limit, self.options.max_drop
+        found = compared.within(*limits) if lossy else compared.exact(tolerances)
         if found.passed and any(n.domain == DOMAIN for n in candidate.model.graph.all_nodes()):
             content = to_bytes(candidate.model)
             bodies = runner(plain_session(content, threads=self.options.threads))
             pair = (bodies, candidate.run) if lossy else (self.original.run, bodies)
-            plain = self.compare(*pair, "comparing bodies").exact(tolerances)
+            plain = self.compare(*pair, few, "comparing bodies").exact(tolerances)
             if not plain.passed:
                 return Verified(plain, compared.relative)
         return Verified(found, compared.relative)
 
-    def compare(self, reference: Run, run: Run, stage: str) -> Comparison:
-        """Compare two networks on all samples."""
-        return compare(reference, run, self.samples, self.options.step(stage))
+    def compare_all(self, candidate: Candidate) -> Comparison:
+        """Compare a candidate with the original on all samples."""
+        return self.compare(self.original.run, candidate.run, self.samples, "comparing outputs")
+
+    def compare(self, reference: Run, run: Run, samples: Samples, stage: str) -> Comparison:
+        """Compare two networks on ``samples``."""
+        return compare(reference, run, samples, self.options.step(stage))
 
     def time(self, candidates: Sequence[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
         """Time the original and every candidate in turn, on one sample."""
@@ -186,7 +206,10 @@ def with_other_batches(samples: Samples, names: Sequence[str], original: Run) ->
         return dict(others[-1 - index]) if index < 0 else samples.read(index)
 
     return replace(
-        samples, read=read, order=(*samples.order, *(-1 - i for i in range(len(others))))
+        samples,
+        read=read,
+        order=(*samples.order, *(-1 - i for i in range(len(others)))),
+        repeats=len(others),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sparsepass.text import printable
 
 __all__ = [
-    "count", "error", "factor", "microseconds", "milliseconds", "parameters", "percent",
+    "count", "error", "factor", "microseconds", "milliseconds", "parameters", "percent", "points",
     "printable", "size",
 ]  # fmt: skip
 
@@ -34,6 +34,11 @@ def percent(value: float | None) -> str:
     if 0 < value < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= value < 1 else f"{value:.0%}"
+
+
+def points(value: float) -> str:
+    """Percentage points: ``0.75 points``."""
+    return f"{value:.2g} points"
 
 
 def error(value: float | None) -> str:

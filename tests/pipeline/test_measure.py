@@ -160,3 +160,23 @@ def test_a_network_without_offers_has_dense_times(measured):
     answers, _ = measured(Machine(TRUE), {"dense": 90}, trusted=True)
 
     assert times(answers) == {"dense": 100}
+
+
+def test_of_many_settings_three_are_timed_and_the_others_lie_between(monkeypatch):
+    machine = Machine({"dense": 100, "spmm": 60})
+    monkeypatch.setattr(stage, "layer_times", machine.layer_times)
+    monkeypatch.setattr(stage, "rewrite", lambda studied, choices, fused: choices)
+    monkeypatch.setattr(stage, "to_bytes", tuple)
+    monkeypatch.setattr(stage, "names_of_layers", lambda *args: {})
+    settings = tuple(
+        Offer(algorithm="spmm", parameters={"zeros": n}, predicted=120.0 - n) for n in range(9)
+    )
+    offers = (Offer(algorithm="dense", predicted=100.0), *settings)
+
+    answers, turns = stage.measure(STUDIED, {"layer": offers}, RunOptions(), trusted=False)
+
+    assert len({key for key in turns.times if key[1] == "spmm"}) == 3
+    found = [answer.measured for answer in answers["layer"] if answer.algorithm == "spmm"]
+    # All are timed at 60, so that what lies between is near it.
+    assert len(found) == 9
+    assert all(59 < us < 61 for us in found)

@@ -1,0 +1,75 @@
+"""What each output position of a layer reads of its input: patches, as columns of a matrix."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
+from operator import mul
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsepass.layer import Layer
+
+__all__ = ["PATCHES", "columns_of", "patches_of"]
+
+# Positions of one image that are drawn: fewer than for moments of the output, because the products
+# of a patch cost taps^2 each.
+PATCHES = 256
+
+
+def patches_of(
+    values: NDArray[Any], layer: Layer, rng: np.random.Generator
+) -> Iterator[NDArray[np.float32]]:
+    """Patches of each image as columns, (groups, taps, positions); of a product, of all rows."""
+    return (columns for columns, _ in columns_of(values, layer, rng))
+
+
+def columns_of(
+    values: NDArray[Any], layer: Layer, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
+    """Patches as ``patches_of`` gives them, each with its output positions in the flat map."""
+    if not layer.kernel:
+        rows = values.reshape(-1, layer.taps)
+        chosen = drawn(len(rows), rng)
+        yield np.ascontiguousarray(rows[chosen].T, np.float32)[None], chosen
+        return
+    axes = len(layer.kernel)
+    pads = tuple(zip(layer.pads[:axes], layer.pads[axes:], strict=True))
+    padded_sizes = [n + sum(pad) for n, pad in zip(values.shape[2:], pads, strict=True)]
+    places = positions_of(layer, padded_sizes)
+    offsets = offsets_of(layer, padded_sizes)
+    for image in values:
+        flat = np.pad(image, ((0, 0), *pads)).reshape(layer.channels, -1)
+        chosen = drawn(len(places), rng)
+        taken = np.add.outer(offsets, places[chosen])
+        columns = np.take(flat, taken, axis=1).reshape(layer.groups, layer.taps, -1)
+        yield columns.astype(np.float32, copy=False), chosen
+
+
+def drawn(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """``PATCHES`` of ``count`` positions, or all where they are fewer."""
+    if count <= PATCHES:
+        return np.arange(count)
+    return rng.choice(count, PATCHES, replace=False)
+
+
+def positions_of(layer: Layer, sizes: Sequence[int]) -> NDArray[np.intp]:
+    """Where in a padded map of ``sizes``, flattened, the patch of each output begins."""
+    spans = (d * (k - 1) for k, d in zip(layer.kernel, layer.dilations, strict=True))
+    starts = [
+        range(0, size - span, stride)
+        for size, span, stride in zip(sizes, spans, layer.strides, strict=True)
+    ]
+    return flat_indices(starts, sizes)
+
+
+def offsets_of(layer: Layer, sizes: Sequence[int]) -> NDArray[np.intp]:
+    """How far each tap of a channel lies from where its patch begins."""
+    taps = [range(0, k * d, d) for k, d in zip(layer.kernel, layer.dilations, strict=True)]
+    return flat_indices(taps, sizes)
+
+
+def flat_indices(axes: Sequence[range], sizes: Sequence[int]) -> NDArray[np.intp]:
+    steps = [prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
+    return np.array([sum(map(mul, index, steps)) for index in product(*axes)], np.intp)
