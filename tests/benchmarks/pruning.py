@@ -78,7 +78,7 @@ def magnitude(layers: Sequence[Layer], zeros: int) -> Weights:
 
 
 def classes_of(files: Sequence[Path], answers: np.ndarray) -> np.ndarray:
-    """Folders by name are the classes; in one folder the original's answers stand in."""
+    """Folders by name are the classes; for one folder the original's answers stand in."""
     names = sorted({path.parent.name for path in files})
     if len(names) == 1:
         return answers
