@@ -96,6 +96,7 @@ def optimize(
             profile=None if profile is None else work.MachineProfile.load(profile),
             measure=measure,
             dry_run=dry_run,
+            advise=bool(report or json),
             isa=isa,
             seed=seed,
             max_bytes=max_bytes,

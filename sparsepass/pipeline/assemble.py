@@ -16,7 +16,7 @@ from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.pipeline.trials import is_lossy
 from sparsepass.plan import Answer, Choice, Offer, Plan
-from sparsepass.profile import cpu_name
+from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import (
     Analysis,
     ErrorBudget,
@@ -55,12 +55,29 @@ def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:
     )
 
 
-def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
+def machine_elsewhere(profile: MachineProfile) -> Machine:
+    """The machine that a profile is of."""
+    return Machine(
+        cpu=profile.cpu,
+        isa=profile.isa,
+        cores=None,
+        onnxruntime=profile.onnxruntime,
+        threads=profile.threads,
+    )
+
+
+def analysis_of(
+    studied: Studied, options: RunOptions, elsewhere: MachineProfile | None = None
+) -> Analysis:
     """The report of ``sparsepass analyze``."""
     return Analysis(
         tool=tool_name(),
         model=model_file(studied.prepared),
-        machine=machine_of(cpu_name(), options.threads, options.isa),
+        machine=(
+            machine_elsewhere(elsewhere)
+            if elsewhere
+            else machine_of(cpu_name(), options.threads, options.isa)
+        ),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied),
@@ -77,7 +94,11 @@ def report_of(
     return Report(
         tool=tool_name(),
         model=model_file(studied.prepared, outcome.candidate.size if outcome else None),
-        machine=machine_of(plan.machine, plan.threads, options.isa),
+        machine=(
+            machine_elsewhere(offers.costs.profile)
+            if options.elsewhere
+            else machine_of(plan.machine, plan.threads, options.isa)
+        ),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied),
@@ -134,7 +155,9 @@ def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudge
     )
 
 
-def network_time(prepared: Prepared, outcome: Outcome, options: RunOptions) -> NetworkTime:
+def network_time(prepared: Prepared, outcome: Outcome, options: RunOptions) -> NetworkTime | None:
+    if outcome.before is None or outcome.after is None:
+        return None
     return NetworkTime(
         before=latency(outcome.before),
         after=latency(outcome.after),

@@ -1,7 +1,7 @@
 """The main job: read, measure, choose, rewrite, verify."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,13 @@ import onnx
 import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
-from sparsepass.cost import CostModel
 from sparsepass.limits import MOST_BYTES
 from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
+from sparsepass.pipeline.advising import advice_of
 from sparsepass.pipeline.assemble import analysis_of, report_of
 from sparsepass.pipeline.offers import Offers, collect_offers
+from sparsepass.pipeline.prices import prices_for
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Studied
@@ -22,10 +23,9 @@ from sparsepass.pipeline.study import naming, study
 from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
-from sparsepass.profile import MachineProfile, cpu_name, doubt, find
+from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import Analysis, Report
 from sparsepass.run import Progress, RunOptions, silent
-from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
 from sparsepass.tool import tool_name
 
@@ -62,6 +62,7 @@ def optimize(
     profile: MachineProfile | None = None,
     measure: bool = True,
     dry_run: bool = False,
+    advise: bool = False,
     isa: str | None = None,
     seed: int = 0,
     max_bytes: int = MOST_BYTES,
@@ -75,10 +76,12 @@ def optimize(
     weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network;
-    without it predictions of ``profile`` decide.  Prices of another machine are not trusted to rule
-    an offer out.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned
-    dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
-    ``baseline``, ``avx2`` or ``avx512``.
+    without it predictions decide.  ``profile`` has the prices; one of another machine makes a plan
+    for that machine, which is verified here and not timed.  Prices that ship with the package and
+    are of another machine are not trusted to rule an offer out.  A dry run chooses and neither
+    rewrites nor verifies: its ``model`` is the cleaned dense network.  With ``advise`` the report
+    says what pruning would be worth.  ``isa`` makes our kernels use a narrower instruction set than
+    this machine's: ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
@@ -99,25 +102,26 @@ def optimize(
         measure=measure,
         dry_run=dry_run,
     )
-    here = target(isa)
-    found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
-    costs = CostModel(found, trusted=warning is None)
+    prices = prices_for(options, profile)
+    options = replace(options, elsewhere=prices.elsewhere is not None)
     with naming(model):
-        studied = study(model, options, example_inputs)
+        studied = study(model, options, example_inputs, prices.target)
         if plan is not None:
             check_plan(studied, plan)
-        offers = collect_offers(studied, costs, options)
+        offers = collect_offers(studied, prices.costs, options)
         made = carry_out(offers, plan)
+        advice = advice_of(studied, prices.costs, options) if advise else None
     final = Plan(
         tool=tool_name(),
-        machine=cpu_name(),
-        threads=threads,
+        machine=prices.elsewhere.cpu if prices.elsewhere else cpu_name(),
+        threads=prices.elsewhere.threads if prices.elsewhere else threads,
         max_error=max_error,
         tiling=made.tiling,
         choices=made.choices,
     )
-    warnings = tuple(filter(None, [warning, *made.warnings]))
+    warnings = tuple(filter(None, [prices.warning, *made.warnings]))
     report = report_of(offers, final, made.outcome, warnings)
+    report = report.model_copy(update={"advice": advice})
     return Result(signed(made.model, final), final, report)
 
 
@@ -129,13 +133,20 @@ def analyze(
     threads: int = 1,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
+    profile: MachineProfile | None = None,
+    isa: str | None = None,
     seed: int = 0,
     max_bytes: int = MOST_BYTES,
     progress: Progress = silent,
 ) -> Analysis:
-    """Measure where ``model`` is sparse, and change nothing; see ``optimize`` for the arguments."""
+    """Measure where ``model`` is sparse, say what pruning would be worth, and change nothing.
+
+    See ``optimize`` for the arguments.  The advice is predicted, by the prices of ``profile``, or
+    those for this machine.
+    """
     options = RunOptions(
         threads=threads,
+        isa=isa,
         seed=seed,
         progress=progress,
         samples=samples,
@@ -143,9 +154,14 @@ def analyze(
         shapes=shapes or {},
         max_bytes=max_bytes,
     )
+    prices = prices_for(options, profile)
     with naming(model):
-        studied = study(model, options, example_inputs)
-    return analysis_of(studied, options)
+        studied = study(model, options, example_inputs, prices.target)
+        advice = advice_of(studied, prices.costs, options)
+    warnings = () if prices.warning is None else (prices.warning,)
+    return analysis_of(studied, options, prices.elsewhere).model_copy(
+        update={"advice": advice, "warnings": warnings}
+    )
 
 
 @dataclass(frozen=True)
@@ -185,6 +201,7 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         max_error=options.max_error,
         replayed=plan is not None,
         extended=options.max_memory is None,
+        timed=not options.elsewhere,
     )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)

@@ -59,13 +59,14 @@ class Tester(Protocol):
 class Outcome:
     """The accepted candidate, how it was verified, and why layers left the first plan.
 
-    ``untouched`` says that nothing was better than the original file itself.
+    ``untouched`` says that nothing was better than the original file itself.  There are no times
+    where the plan is for another machine.
     """
 
     candidate: Candidate
     verified: Verified
-    before: Timing
-    after: Timing
+    before: Timing | None
+    after: Timing | None
     fates: Mapping[str, str]
     untouched: bool = False
 
@@ -78,6 +79,7 @@ def search(
     max_error: float,
     replayed: bool = False,
     extended: bool = True,
+    timed: bool = True,
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
@@ -87,9 +89,11 @@ def search(
     clean network, or the original where the clean network is slower or has other outputs.
 
     ``extended`` tries a second plan beside the first one, see ``variants``.  A ``replayed`` plan is
-    neither extended nor chosen again for a smaller budget.
+    neither extended nor chosen again for a smaller budget.  Where nothing is ``timed``, the first
+    plan whose outputs are right is taken.
     """
-    return Search(choose, answers, tester, max_error, replayed, extended and not replayed).run()
+    extended = extended and timed and not replayed
+    return Search(choose, answers, tester, max_error, replayed, extended, timed).run()
 
 
 @dataclass
@@ -102,6 +106,7 @@ class Search:
     max_error: float
     replayed: bool
     extended: bool
+    timed: bool = True
     fates: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self) -> Outcome:
@@ -129,6 +134,8 @@ class Search:
         found = [entry for entry in map(self.passing, plans) if entry is not None]
         if not found:
             return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
+        if not self.timed:
+            return self.outcome(*found[0], None, None)
         candidates = [candidate for candidate, _ in (*found, *([clean] if clean else []))]
         for _ in range(MOST_TIMINGS):
             before, timings = self.tester.time(candidates)
@@ -157,6 +164,8 @@ class Search:
     def without_plan(self, clean: Passed | None) -> Outcome:
         """The clean dense network, or the original where that is better."""
         original = self.tester.original
+        if clean is not None and not self.timed:
+            return self.outcome(*clean, None, None)
         if clean is not None:
             before, (after,) = self.tester.time([clean[0]])
             if not faster(before, after):
@@ -166,11 +175,15 @@ class Search:
             raise ModelError(
                 "it gives other outputs each time it runs; replace its random numbers first"
             )
-        before, _ = self.tester.time([])
+        before = self.tester.time([])[0] if self.timed else None
         return Outcome(original, verified, before, before, self.fates, untouched=True)
 
     def outcome(
-        self, candidate: Candidate, verified: Verified, before: Timing, after: Timing
+        self,
+        candidate: Candidate,
+        verified: Verified,
+        before: Timing | None,
+        after: Timing | None,
     ) -> Outcome:
         changed = names(candidate.choices)
         fates = {name: fate for name, fate in self.fates.items() if name not in changed}

@@ -16,10 +16,11 @@ from sparsepass.model import load, to_bytes
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.run import RunOptions
-from sparsepass.runtime.library import target
+from sparsepass.runtime.library import target as target_here
 from sparsepass.samples import InputSpec, Samples, inputs_of, load_samples, random_samples
 from sparsepass.shapes import infer
 from sparsepass.sparsity import Stats, weight_stats
+from sparsepass.target import Target
 
 if TYPE_CHECKING:
     import torch
@@ -36,16 +37,17 @@ def study(
     source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
+    target: Target | None = None,
 ) -> Studied:
-    """Read a network and measure where it is sparse."""
-    prepared, here = read(source, options, example_inputs), target(options.isa)
+    """Read a network and measure where it is sparse; it will run on ``target``, or here."""
+    prepared, there = read(source, options, example_inputs), target or target_here(options.isa)
     found = prepared.found.layers
     given = samples_for(prepared.inputs, options, MOST_SAMPLES)
     if options.samples is None:
-        return Studied(prepared, weights_of(found, options), None, given, here)
+        return Studied(prepared, weights_of(found, options), None, given, there)
     fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
     stats = calibrate(prepared.model, found, fitted, options, lossy=options.max_error > 0)
-    return Studied(prepared, stats, fitted, held_out, here)
+    return Studied(prepared, stats, fitted, held_out, there)
 
 
 def read(

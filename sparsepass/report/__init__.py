@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sparsepass.errors import UsageError
 from sparsepass.files import write_text
-from sparsepass.report.html import render_html
+from sparsepass.report.html import render_analysis, render_html
 from sparsepass.report.schema import Analysis, Report, json_schema
 from sparsepass.report.terminal import print_analysis, print_explanation, print_report
 
@@ -24,13 +24,15 @@ def check_format(path: Path) -> None:
         raise UsageError(f"{path}: {found} names no report format; use .html or .json")
 
 
-def write(report: Report, path: Path) -> None:
-    """Write the report as the suffix of ``path`` says: ``.html`` or ``.json``.
+def write(report: Report | Analysis, path: Path) -> None:
+    """Write a report or an analysis as the suffix of ``path`` says: ``.html`` or ``.json``.
 
     Raises UsageError for another suffix and where ``path`` cannot be written.
     """
     check_format(path)
     if path.suffix.lower() == JSON:
         report.save(path)
+    elif isinstance(report, Analysis):
+        write_text(path, render_analysis(report))
     else:
         write_text(path, render_html(report))

@@ -8,20 +8,62 @@ from markupsafe import Markup, escape
 
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.report import charts, units
+from sparsepass.report.agreement import agreement
 from sparsepass.report.facts import (
+    advice_facts,
+    advice_notes,
     batch_fact,
     certainty_fact,
     input_facts,
     weight_facts,
     workspace_facts,
 )
-from sparsepass.report.schema import Report
+from sparsepass.report.lines import speedup_lines
+from sparsepass.report.schema import Analysis, Report
 
-__all__ = ["render_html"]
+__all__ = ["pages", "render_analysis", "render_html"]
 
 
 def render_html(report: Report) -> str:
     """The page.  Everything that comes from the model is escaped."""
+    return (
+        pages()
+        .get_template("template.html.j2")
+        .render(
+            report=report,
+            slots=_slots(report),
+            bars=charts.network_bars(report.network) if report.network is not None else (),
+            stacks=charts.stacks(report),
+            columns=charts.columns(report.layers),
+            scatters=charts.scatters(report.layers),
+            agreement=agreement(report.layers),
+            lines=None if report.advice is None else speedup_lines(report.advice),
+            advice_facts=advice_facts,
+            advice_notes=advice_notes,
+            batch_fact=batch_fact,
+            certainty_fact=certainty_fact,
+            input_facts=input_facts,
+            weight_facts=weight_facts,
+            workspace_facts=workspace_facts,
+        )
+    )
+
+
+def render_analysis(analysis: Analysis) -> str:
+    """The page of an analysis, escaped likewise."""
+    return (
+        pages()
+        .get_template("analysis.html.j2")
+        .render(
+            report=analysis,
+            lines=None if analysis.advice is None else speedup_lines(analysis.advice),
+            advice_notes=advice_notes,
+        )
+    )
+
+
+def pages() -> Environment:
+    """The templates, and how they show numbers and names."""
     environment = Environment(
         loader=PackageLoader("sparsepass.report", "."),
         autoescape=True,
@@ -43,19 +85,7 @@ def render_html(report: Report) -> str:
         us=units.microseconds,
         sha256=_script_hash,
     )
-    return environment.get_template("template.html.j2").render(
-        report=report,
-        slots=_slots(report),
-        bars=charts.network_bars(report.network) if report.network is not None else (),
-        stacks=charts.stacks(report),
-        columns=charts.columns(report.layers),
-        scatters=charts.scatters(report.layers),
-        batch_fact=batch_fact,
-        certainty_fact=certainty_fact,
-        input_facts=input_facts,
-        weight_facts=weight_facts,
-        workspace_facts=workspace_facts,
-    )
+    return environment
 
 
 def _slots(report: Report) -> dict[str, int]:

@@ -10,12 +10,14 @@ from sparsepass.plan import Offer
 from sparsepass.report import units
 from sparsepass.report.facts import (
     Facts,
+    advice_facts,
     batch_fact,
     certainty_fact,
     input_facts,
     weight_facts,
     workspace_facts,
 )
+from sparsepass.report.pruning import print_advice
 from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
 
 __all__ = ["print_analysis", "print_explanation", "print_report"]
@@ -61,6 +63,9 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
         console.print(Text(certainty_fact(layer.certainty), style="dim"))
     if layer.fate:
         console.print(Text(units.printable(layer.fate), style="yellow"))
+    advice = None if report.advice is None else report.advice.layer(name)
+    if advice is not None:
+        console.print(Text(f"\n{_fact_line('pruning', advice_facts(advice))}", style="dim"))
 
 
 def print_analysis(console: Console, analysis: Analysis, *, quiet: bool = False) -> None:
@@ -73,6 +78,8 @@ def print_analysis(console: Console, analysis: Analysis, *, quiet: bool = False)
     console.print(title)
     if not quiet:
         console.print(_analyzed(console, analysis))
+        if analysis.advice is not None:
+            print_advice(console, analysis.advice)
         _print_skipped(console, analysis)
     _print_warnings(console, analysis.warnings)
 

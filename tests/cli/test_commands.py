@@ -285,3 +285,24 @@ def test_every_command_has_help(command, run):
 
 def test_the_version_is_printed(run):
     assert re.fullmatch(r"sparsepass \d+\.\d+\.\d+\n", run("--version")[1])
+
+
+def test_analyze_advises_in_words_json_and_a_page(net, run):
+    found, page = net.with_name("a.json"), net.with_name("a.html")
+
+    code, said, _ = run("analyze", net, "--json", found, "--report", page, "--isa", "baseline")
+
+    assert code == 0
+    assert "What pruning would be worth" in said
+    analysis = Analysis.load(found)
+    assert [layer.layer for layer in analysis.advice.layers] == ["first", "second"]
+    assert analysis.machine.isa == "baseline"
+    assert "Speed-up" in said
+    assert "<svg" in page.read_text()
+
+
+def test_explain_says_what_pruning_a_layer_would_save(net, run):
+    code, said, _ = run("explain", net, "second", "--isa", "baseline")
+
+    assert code == 0
+    assert "another algorithm wins" in said
