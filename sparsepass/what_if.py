@@ -20,7 +20,7 @@ from sparsepass.target import Target
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Answers", "Network", "Pick", "Planned"]
+__all__ = ["Answers", "Network", "Pick", "Planned", "offers_of"]
 
 Answers = Mapping[str, Sequence[Answer]]
 
@@ -120,6 +120,7 @@ class Network:
 
 
 def offers_of(choices: Iterable[Choice], answers: Answers) -> dict[str, Offer]:
+    """The offer behind each choice."""
     return {choice.layer: offer_of(choice, answers[choice.layer]) for choice in choices}
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from sparsepass.pictures import ImageTransform
 
 __all__ = [
-    "ImageTransformText", "Isa", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet",
-    "SamplesPath", "Seed", "Shapes", "Threads", "read_shapes", "read_transform",
+    "ImageTransformText", "Isa", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "ProfileFiles",
+    "Quiet", "SamplesPath", "Seed", "Shapes", "Threads", "read_shapes", "read_transform",
 ]  # fmt: skip
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX model.", show_default=False)]
@@ -58,6 +58,15 @@ ProfileFile = Annotated[
     typer.Option(
         "--profile",
         help="A machine profile to use instead of the one 'calibrate' measured.",
+        show_default=False,
+    ),
+]
+ProfileFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--profile",
+        help="A machine profile to use instead of the one 'calibrate' measured. May be repeated in "
+        "a dry run, which then compares the plans.",
         show_default=False,
     ),
 ]

@@ -6,6 +6,7 @@ from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline import analyze, optimize
 from sparsepass.pipeline.bench import compare_engines, save_rows
 from sparsepass.pipeline.prepare import prepare
+from sparsepass.pipeline.targets import plan_for
 from sparsepass.pipeline.verification import verify_files
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile, cached_path, cpu_name, find
@@ -18,6 +19,7 @@ from sparsepass.report import (
     write,
 )
 from sparsepass.report.markdown import table
+from sparsepass.report.targets import print_targets
 from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
 from sparsepass.runtime.microbench import measure_profile
 from sparsepass.runtime.ops import DOMAIN
@@ -27,6 +29,6 @@ __all__ = [
     "ALGORITHMS", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report",
     "analyze", "cached_path", "check_format", "compare_engines", "cpu_name", "find",
     "instruction_set", "library_path", "load", "measure_profile", "optimize", "parse_shape",
-    "prepare", "print_analysis", "print_explanation", "print_report", "registered_ops", "save",
-    "save_rows", "table", "target", "verify_files", "write",
+    "plan_for", "prepare", "print_analysis", "print_explanation", "print_report", "print_targets",
+    "registered_ops", "save", "save_rows", "table", "target", "verify_files", "write",
 ]  # fmt: skip

@@ -306,3 +306,24 @@ def test_explain_says_what_pruning_a_layer_would_save(net, run):
 
     assert code == 0
     assert "another algorithm wins" in said
+
+
+def test_several_profiles_are_compared_in_a_dry_run(net, run):
+    paths = [net.with_name(name) for name in ("a.json", "b.json")]
+    shipped = next(iter(profile.shipped()))
+    for path, cpu in zip(paths, ("this", "that"), strict=True):
+        shipped.model_copy(update={"cpu": cpu}).save(path)
+    profiles = [argument for path in paths for argument in ("--profile", path)]
+    found, plan = net.with_name("t.json"), net.with_name("plan.json")
+
+    code, said, _ = run(
+        "optimize", net, "--dry-run", *profiles, "--json", found, "--save-plan", plan
+    )
+    refused, _, complaints = run("optimize", net, *profiles)
+
+    assert code == 0
+    assert "one file serves all: the plans are the same" in said
+    assert json.loads(found.read_text())["kind"] == "targets"
+    assert Plan.load(plan).choices
+    assert refused == 2
+    assert "give --dry-run" in complaints
