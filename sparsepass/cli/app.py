@@ -10,6 +10,7 @@ from sparsepass.cli.console import output
 from sparsepass.cli.inspect import analyze, explain, info
 from sparsepass.cli.optimize import inline, optimize
 from sparsepass.cli.profile import calibrate
+from sparsepass.cli.report import report
 from sparsepass.tool import tool_name
 
 __all__ = ["app"]
@@ -43,5 +44,5 @@ def common(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
 
 
-for command in (optimize, analyze, explain, verify, bench, calibrate, inline, info):
+for command in (optimize, analyze, explain, report, verify, bench, calibrate, inline, info):
     app.command()(command)

@@ -18,6 +18,10 @@ from sparsepass.report import (
     print_report,
     write,
 )
+from sparsepass.report.compared import print_difference
+from sparsepass.report.difference import compare as compare_reports
+from sparsepass.report.difference import render_markdown
+from sparsepass.report.html import render_difference, render_html
 from sparsepass.report.markdown import table
 from sparsepass.report.targets import print_targets
 from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
@@ -26,9 +30,10 @@ from sparsepass.runtime.ops import DOMAIN
 from sparsepass.shapes import parse_shape
 
 __all__ = [
-    "ALGORITHMS", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report",
-    "analyze", "cached_path", "check_format", "compare_engines", "cpu_name", "find",
+    "ALGORITHMS", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report", "analyze",
+    "cached_path", "check_format", "compare_engines", "compare_reports", "cpu_name", "find",
     "instruction_set", "library_path", "load", "measure_profile", "optimize", "parse_shape",
-    "plan_for", "prepare", "print_analysis", "print_explanation", "print_report", "print_targets",
-    "registered_ops", "save", "save_rows", "table", "target", "verify_files", "write",
+    "plan_for", "prepare", "print_analysis", "print_difference", "print_explanation",
+    "print_report", "print_targets", "registered_ops", "render_difference", "render_html",
+    "render_markdown", "save", "save_rows", "table", "target", "verify_files", "write",
 ]  # fmt: skip

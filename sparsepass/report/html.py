@@ -8,7 +8,8 @@ from markupsafe import Markup, escape
 
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.report import charts, units
-from sparsepass.report.agreement import agreement
+from sparsepass.report.agreement import agreement, before_and_after
+from sparsepass.report.difference import Difference
 from sparsepass.report.facts import (
     advice_facts,
     advice_notes,
@@ -21,13 +22,13 @@ from sparsepass.report.facts import (
 from sparsepass.report.lines import speedup_lines
 from sparsepass.report.schema import Analysis, Report
 
-__all__ = ["pages", "render_analysis", "render_html"]
+__all__ = ["render_analysis", "render_difference", "render_html"]
 
 
 def render_html(report: Report) -> str:
     """The page.  Everything that comes from the model is escaped."""
     return (
-        pages()
+        _pages()
         .get_template("template.html.j2")
         .render(
             report=report,
@@ -52,7 +53,7 @@ def render_html(report: Report) -> str:
 def render_analysis(analysis: Analysis) -> str:
     """The page of an analysis, escaped likewise."""
     return (
-        pages()
+        _pages()
         .get_template("analysis.html.j2")
         .render(
             report=analysis,
@@ -62,7 +63,21 @@ def render_analysis(analysis: Analysis) -> str:
     )
 
 
-def pages() -> Environment:
+def render_difference(difference: Difference) -> str:
+    """The page of two reports side by side, escaped likewise."""
+    return (
+        _pages()
+        .get_template("difference.html.j2")
+        .render(
+            report=difference.after,
+            difference=difference,
+            slots=_slots(difference.after),
+            plot=before_and_after(difference),
+        )
+    )
+
+
+def _pages() -> Environment:
     """The templates, and how they show numbers and names."""
     environment = Environment(
         loader=PackageLoader("sparsepass.report", "."),

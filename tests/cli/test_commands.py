@@ -274,7 +274,7 @@ def test_info_names_the_library_and_the_machine(run):
 
 @pytest.mark.parametrize(
     "command",
-    ["optimize", "analyze", "explain", "verify", "bench", "calibrate", "inline", "info"],
+    ["optimize", "analyze", "explain", "report", "verify", "bench", "calibrate", "inline", "info"],
 )
 def test_every_command_has_help(command, run):
     code, said, _ = run(command, "--help")
@@ -327,3 +327,20 @@ def test_several_profiles_are_compared_in_a_dry_run(net, run):
     assert Plan.load(plan).choices
     assert refused == 2
     assert "give --dry-run" in complaints
+
+
+def test_two_saved_reports_are_compared(net, run):
+    before, after = net.with_name("a.json"), net.with_name("b.json")
+    page, text = net.with_name("c.html"), net.with_name("c.md")
+    run("optimize", net, "--dry-run", "--json", before)
+    run("optimize", net, "--dry-run", "--json", after, "--isa", "baseline")
+
+    codes = [run("report", "--compare", before, after, "-o", out)[0] for out in (page, text)]
+    again, said, _ = run("report", after, "-o", page)
+    wrong, _, complaints = run("report", after, "-o", text)
+
+    assert (codes, again, wrong) == ([0, 0], 0, 2)
+    assert "first" in said
+    assert text.read_text().startswith("# sparsepass: two reports compared")
+    assert page.read_text().startswith("<!doctype html>")
+    assert "ends in .html" in complaints

@@ -40,6 +40,8 @@ def cluster():
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     made.add_node(num_cpus=1)
     ray.init(address=made.address, log_to_driver=False)
+    # Workers do not see the folder of the examples.
+    ray.cloudpickle.register_pickle_by_value(fleet)
     yield made
     ray.shutdown()
     made.shutdown()
