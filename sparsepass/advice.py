@@ -67,7 +67,8 @@ class Advice:
     """What pruning would be worth, by the prices of ``profile``.
 
     Times are of the whole network and the batch of the plan: layers, layout changes, and the other
-    operators (``rest_us``) as passes over their data.
+    operators (``rest_us``) as passes over their data.  ``kept`` are the first layers of the
+    network, which ``first`` and ``curves`` leave as they are.
     """
 
     profile: str
@@ -76,6 +77,7 @@ class Advice:
     rest_us: float
     layers: tuple[LayerAdvice, ...]
     first: tuple[FirstLayer, ...]
+    kept: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = field(default_factory=tuple)
 
     def layer(self, name: str) -> LayerAdvice | None:

@@ -72,6 +72,7 @@ def advise(
         rest_us=network.layout_costs.rest(),
         layers=tuple(advices),
         first=tuple(prune_first(network, now, pruned, plan, kept)),
+        kept=tuple(layer.name for layer in network.layers if layer.name in kept),
         curves=curves_of(sizes, tables, apart),
     )
 

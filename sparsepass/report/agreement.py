@@ -19,7 +19,7 @@ BAND = 1.25
 class Pair(NamedTuple):
     """Two times of a layer, in microseconds."""
 
-    index: int
+    position: int
     algorithm: str
     across: float
     upwards: float
@@ -108,7 +108,7 @@ def drawn(given: Sequence[Pair]) -> Agreement | None:
         size=SIZE,
         dots=tuple(
             Dot(
-                pair.index,
+                pair.position,
                 pair.algorithm,
                 at(pair.across),
                 round(SIZE - at(pair.upwards), 2),
