@@ -128,7 +128,7 @@ def info(threads: Threads = 1) -> None:
         ("op library", str(work.library_path())),
         ("ops", f"{len(work.registered_ops())} in domain {work.DOMAIN}"),
         ("algorithms", ", ".join(row.name for row in work.ALGORITHMS)),
-        ("machine profile", warning or f"{profile.cpu}, {profile.threads} threads, {profile.date}"),
+        ("machine profile", warning or f"{profile}, {profile.date}"),
     ):
         # Whole lines: paths are there to be copied.
         line = Text.assemble((f"{name:<17}", "bold"), value)
