@@ -22,6 +22,8 @@ BLOCK = 4
 EQUAL = 1e-4
 # Weights that thresholds are found from: sparsities are met to a tenth of a percent.
 SAMPLED = 1 << 18
+# Weights that are sorted at once: a weight may take most of the memory there is.
+PART = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ class Ranking:
     def n_of_m(self, n: int) -> Mask:
         """The ``n`` largest of every ``BLOCK`` neighbouring taps of a filter."""
         rows = self.keys.reshape(len(self.keys), -1)
-        blocks = split(rows)
-        least = np.sort(blocks, axis=2)[:, :, BLOCK - n, None]
-        return joined(blocks >= least, rows).reshape(self.keys.shape)
+        parts = np.array_split(rows, 1 + rows.size // PART)
+        masks = [joined(largest(split(part), n), part) for part in parts]
+        return np.concatenate(masks).reshape(self.keys.shape)
 
     def tap_blocks(self, percent: int) -> Mask:
         """Blocks of 1x4 (neighbouring taps of a filter), of which ``percent`` are zero."""
@@ -64,13 +66,22 @@ def rank(weight: Array, seed: int = 0) -> Ranking:
     if flat.size > SAMPLED:
         flat = flat[rng.integers(0, flat.size, SAMPLED)]
     ordered = np.sort(flat)
-    return Ranking(keys, ordered[np.arange(100) * ordered.size // 100])
+    thresholds = ordered[np.arange(100) * ordered.size // 100]
+    # Nothing goes below zero percent, whatever was sampled.
+    thresholds[0] = 0.0
+    return Ranking(keys, thresholds)
+
+
+def largest(blocks: Array, n: int) -> Mask:
+    """The ``n`` largest of each block."""
+    return blocks >= np.sort(blocks, axis=2)[:, :, BLOCK - n, None]
 
 
 def split(rows: Array) -> Array:
     """Each row in blocks; the last is filled with what goes first."""
     missing = -rows.shape[1] % BLOCK
-    return np.pad(rows, ((0, 0), (0, missing))).reshape(len(rows), -1, BLOCK)
+    filled = np.pad(rows, ((0, 0), (0, missing))) if missing else rows
+    return filled.reshape(len(rows), -1, BLOCK)
 
 
 def joined(blocks: Mask, rows: Array) -> Mask:

@@ -50,6 +50,7 @@ def test_large_weights_meet_the_share_to_a_tenth_of_a_percent_or_so():
 
     mask = rank(weight).mask(90)
 
+    assert rank(weight).mask(0).all()
     # Four deviations of a share among the sampled weights.
     assert np.mean(mask) == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / SAMPLED))
 

@@ -25,8 +25,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-# Layers that a report lists because their choice is a close call.
-LEAST_SURE = 10
+# A choice that won fewer of its turns is a close call, and how many such layers a report lists.
+SURE, LEAST_SURE = 0.75, 10
 
 
 class _Value(BaseModel):
@@ -157,6 +157,11 @@ class LayerReport(LayerAnalysis):
     def speedup(self) -> float:
         """Dense time over the time now."""
         return _ratio(self.dense.best_us, self.now.best_us)
+
+    @property
+    def is_close_call(self) -> bool:
+        """Whether the best other offer may well be as fast as the choice."""
+        return self.certainty is not None and self.certainty < SURE
 
     @property
     def offers(self) -> tuple[Offer, ...]:

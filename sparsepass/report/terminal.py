@@ -47,6 +47,7 @@ def print_report(console: Console, report: Report, *, quiet: bool = False) -> No
         console.print(_context(report))
         console.print("", _layers(console, report), "", _totals(report), "", sep="\n")
         _print_refusals(console, report)
+        _print_close_calls(console, report)
         _print_skipped(console, report)
     _print_warnings(console, report.warnings)
 
@@ -221,6 +222,14 @@ def _print_refusals(console: Console, report: Report) -> None:
     for layer in report.layers:
         if layer.fate:
             console.print(Text(units.printable(f"{layer.name}: {layer.fate}"), style="yellow"))
+
+
+def _print_close_calls(console: Console, report: Report) -> None:
+    close = [layer for layer in report.least_sure if layer.is_close_call]
+    if close:
+        names = ", ".join(f"{layer.name} ({units.percent(layer.certainty)})" for layer in close)
+        text = f"close calls, by the share of turns that the choice won: {names}"
+        console.print(Text(units.printable(text), style="dim"))
 
 
 def _print_skipped(console: Console, document: Report | Analysis) -> None:
