@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import networkx as nx
-import numpy as np
 
 from sparsepass.advice import Advice, Curve, CurvePoint, FirstLayer, LayerAdvice
 from sparsepass.algorithms import DENSE
 from sparsepass.layer import Layer
 from sparsepass.plan import Answer, Offer
-from sparsepass.pruning import Ranking, rank
+from sparsepass.pruning import Ranking, density, rank
 from sparsepass.run import Steps
 from sparsepass.what_if import Answers, Network, Pick, Planned
 
@@ -117,7 +116,7 @@ def advice_on(
         "2:4": ranking.n_of_m(2), "1:4": ranking.n_of_m(1), "1x4 at 80%": ranking.tap_blocks(80),
     }  # fmt: skip
     for pattern, mask in masks.items():
-        sparser = np.mean(mask) < 1 - has
+        sparser = density(mask) < 1 - has
         found = network.pick(layer, network.answers(layer, mask), plan) if sparser else None
         savings[pattern] = before - found.microseconds if found else 0.0
     weights, inputs = worth_of_zeros(network, layer, ranking)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparsepass.layer import Array
 
-__all__ = ["BLOCK", "Mask", "Ranking", "rank"]
+__all__ = ["BLOCK", "Mask", "Ranking", "density", "rank"]
 
 Mask = NDArray[np.bool_]
 
@@ -54,6 +54,11 @@ class Ranking:
         sums = blocks.sum(axis=2, keepdims=True)
         kept = np.broadcast_to(sums >= np.quantile(sums, percent / 100), blocks.shape)
         return joined(kept, rows).reshape(self.keys.shape)
+
+
+def density(mask: Mask) -> float:
+    """The share of weights that are left."""
+    return np.count_nonzero(mask) / max(mask.size, 1)
 
 
 def rank(weight: Array, seed: int = 0) -> Ranking:

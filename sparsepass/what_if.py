@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import numpy as np
-
 from sparsepass.algorithms import DENSE, Algorithm, algorithm
 from sparsepass.cost import CostModel
 from sparsepass.layer import Array, Layer
 from sparsepass.layout_costs import LayoutCosts, Sides
 from sparsepass.plan import Answer, Choice, Offer
-from sparsepass.pruning import Mask
+from sparsepass.pruning import Mask, density
 from sparsepass.select import EXACT, ask, choose, priced_offers
 from sparsepass.sparsity import Stats
 from sparsepass.target import Target
@@ -85,7 +83,7 @@ class Network:
         if mask is not None:
             # Work depends on where the zeros are, not on the other values.
             layer = replace(layer, weight=cast(Array, mask))
-            weight = replace(weight, density=float(np.mean(mask)))
+            weight = replace(weight, density=density(mask))
         known = Stats(weight, stats.input if with_input else None)
         return ask(layer, known, self.target, self.costs, self.refuse)
 
