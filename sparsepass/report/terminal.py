@@ -214,7 +214,8 @@ def _totals(report: Report) -> Table:
 def _print_refusals(console: Console, report: Report) -> None:
     for total in report.refusals:
         reason = units.printable(total.reason)
-        others = f" and {total.reasons - 1} other reasons" if total.reasons > 1 else ""
+        more = total.reasons - 1
+        others = f" and {more} other reason{'s' if more > 1 else ''}" if more else ""
         line = _styled(total.algorithm).append(
             f" refused {total.layers}: {reason}{others}", style="dim"
         )
