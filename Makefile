@@ -76,6 +76,7 @@ bench: setup ## time networks and kernels against every engine installed (hours;
 	PYTHONPATH=tests/runtime $(BIN)/python tests/benchmarks/kernels.py
 	$(BIN)/python tests/benchmarks/choices.py
 	$(BIN)/python tests/benchmarks/sizes.py
+	$(BIN)/python tests/benchmarks/advice.py
 
 selector: setup ## measure how good the choice of algorithms is (an hour; goes on)
 	$(BIN)/python tests/benchmarks/selector.py

@@ -95,6 +95,9 @@ class MachineProfile(_Value):
         """What the work was counted for that the prices were fitted to."""
         return Target(self.isa, self.block or block_of(self.isa))
 
+    def __str__(self) -> str:
+        return place(self.cpu, self.target, self.threads)
+
     def save(self, path: Path) -> None:
         """Write the profile as JSON, and the folders above it where they are missing.
 
@@ -148,11 +151,16 @@ def doubt(profile: MachineProfile, threads: int, target: Target) -> str | None:
         return None
     isa = f" --isa {target.isa}" if target.is_narrowed else ""
     return (
-        f"prices are of {profile.cpu}, {profile.target}, {profile.threads} threads, not of this "
-        f"machine ({cpu}, {target}, {threads} threads): sparsepass calibrate{isa}, some minutes "
+        f"prices are of {profile}, not of this machine "
+        f"({place(cpu, target, threads)}): sparsepass calibrate{isa}, some minutes "
         "once, saves timing what its prices rule out, and prices what cannot be timed: layout "
         "changes and lossy layers"
     )
+
+
+def place(cpu: str, target: Target, threads: int) -> str:
+    """A machine in words."""
+    return f"{cpu}, {target}, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def shipped() -> Iterator[MachineProfile]:

@@ -39,6 +39,7 @@ class RunOptions:
     """What a run was asked for; made once, where it begins.  ``optimize`` explains the fields.
 
     ``isa`` is one that this machine runs, see ``runtime.library``; None stands for the widest.
+    A plan for a machine ``elsewhere`` is verified here and not timed.
 
     Raises UsageError for values that make no sense.
     """
@@ -60,6 +61,7 @@ class RunOptions:
     measure: bool = True
     measure_seconds: float = 20.0
     dry_run: bool = False
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -112,7 +114,7 @@ class RunOptions:
     @property
     def measured(self) -> bool:
         """Whether offers are timed inside the network."""
-        return self.measure and not self.dry_run
+        return self.measure and not self.dry_run and not self.elsewhere
 
     def step(self, stage: str) -> Steps:
         """The callback of one stage; the stage is announced at once."""

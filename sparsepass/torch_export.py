@@ -12,7 +12,7 @@ import onnx
 
 from sparsepass.errors import ModelError, UsageError
 
-__all__ = ["export"]
+__all__ = ["export_module"]
 
 # What torch raises on modules that it cannot copy or export: its own errors have these bases.
 ERRORS = (
@@ -31,7 +31,9 @@ ERRORS = (
 )
 
 
-def export(module: Any, label: str, example_inputs: tuple[Any, ...] | None) -> onnx.ModelProto:
+def export_module(
+    module: Any, label: str, example_inputs: tuple[Any, ...] | None
+) -> onnx.ModelProto:
     """Export a copy of ``module`` in evaluation mode on the CPU; the caller's stays as it is.
 
     Weights that a mask or a parametrization makes are computed in the graph, from constants.

@@ -138,3 +138,15 @@ def test_shipped_profiles_say_where_they_come_from():
         assert profile.command == "sparsepass calibrate"
         assert profile.samples > 100
         assert 0 < profile.median_error < profile.worst_error
+
+
+@pytest.mark.parametrize(("threads", "words"), [(1, "1 thread"), (2, "2 threads")])
+def test_a_machine_in_words_counts_its_threads(threads, words, monkeypatch):
+    monkeypatch.setattr(profiles, "cpu_name", lambda: "another CPU")
+
+    doubted = doubt(profile_of(threads=threads), threads, Target("avx2", 8))
+
+    assert str(profile_of(threads=threads)) == f"some CPU, avx2, {words}"
+    assert doubted is not None
+    assert doubted.count(words) == 2
+    assert f"{words}s" not in doubted

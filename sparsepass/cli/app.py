@@ -11,6 +11,7 @@ from sparsepass.cli.inspect import analyze, explain, info
 from sparsepass.cli.optimize import inline, optimize
 from sparsepass.cli.profile import calibrate
 from sparsepass.cli.prune import prune
+from sparsepass.cli.report import report
 from sparsepass.tool import tool_name
 
 __all__ = ["app"]
@@ -44,5 +45,7 @@ def common(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
 
 
-for command in (optimize, analyze, explain, verify, bench, prune, calibrate, inline, info):
+for command in (
+    optimize, analyze, explain, report, verify, bench, prune, calibrate, inline, info,
+):  # fmt: skip
     app.command()(command)

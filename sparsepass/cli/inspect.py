@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from sparsepass.cli.console import output, progress_bars
+from sparsepass.cli.console import output, print_path, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
+    Isa,
     JsonFile,
     MaxError,
     ModelPath,
@@ -34,15 +35,22 @@ def analyze(
     image_transform: ImageTransformText = None,
     shape: Shapes = None,
     threads: Threads = 1,
+    profile: ProfileFile = None,
+    isa: Isa = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write it as one HTML file, with pictures.", show_default=False),
+    ] = None,
     json: JsonFile = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Show where MODEL is sparse, layer by layer."""
+    """Show where MODEL is sparse, layer by layer, and predict what pruning it would be worth."""
     from sparsepass.cli import work
 
-    if json:
-        check_targets([json], source=model)
+    check_targets([path for path in (report, json) if path], source=model)
+    if report:
+        work.check_format(report, work.ANALYSES)
     with progress_bars(quiet) as progress:
         analysis = work.analyze(
             model,
@@ -50,12 +58,19 @@ def analyze(
             image_transform=read_transform(image_transform),
             threads=threads,
             shapes=read_shapes(shape),
+            profile=None if profile is None else work.MachineProfile.load(profile),
+            isa=isa,
             seed=seed,
             progress=progress,
         )
+    if report:
+        work.write(analysis, report)
     if json:
         analysis.save(json)
     work.print_analysis(output, analysis, quiet=quiet)
+    for what, path in (("report", report), ("JSON", json)):
+        if path:
+            print_path(what, path)
 
 
 def explain(
@@ -70,10 +85,11 @@ def explain(
     threads: Threads = 1,
     max_error: MaxError = 0.0,
     profile: ProfileFile = None,
+    isa: Isa = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Show every offer and every refusal for one LAYER."""
+    """Show every offer and every refusal for one LAYER, and what pruning it would be worth."""
     from sparsepass.cli import work
 
     if model.suffix == ".json":
@@ -89,6 +105,8 @@ def explain(
             profile=None if profile is None else work.MachineProfile.load(profile),
             max_error=max_error,
             dry_run=True,
+            advise=True,
+            isa=isa,
             seed=seed,
             progress=progress,
         )
@@ -113,7 +131,7 @@ def info(threads: Threads = 1) -> None:
         ("op library", str(work.library_path())),
         ("ops", f"{len(work.registered_ops())} in domain {work.DOMAIN}"),
         ("algorithms", ", ".join(row.name for row in work.ALGORITHMS)),
-        ("machine profile", warning or f"{profile.cpu}, {profile.threads} threads, {profile.date}"),
+        ("machine profile", warning or f"{profile}, {profile.date}"),
     ):
         # Whole lines: paths are there to be copied.
         line = Text.assemble((f"{name:<17}", "bold"), value)

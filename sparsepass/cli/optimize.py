@@ -1,7 +1,8 @@
 """Commands that write a model: ``optimize`` and ``inline``."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,7 @@ from sparsepass.cli.options import (
     MaxDrop,
     MaxError,
     ModelPath,
-    ProfileFile,
+    ProfileFiles,
     Quiet,
     SamplesPath,
     Seed,
@@ -23,9 +24,13 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
-from sparsepass.errors import ModelError
+from sparsepass.errors import ModelError, UsageError
 from sparsepass.files import check_targets
 from sparsepass.limits import MOST_BYTES
+from sparsepass.run import RunOptions
+
+if TYPE_CHECKING:
+    from sparsepass.report.targets import Targets
 
 __all__ = ["inline", "optimize"]
 
@@ -74,7 +79,7 @@ def optimize(
     save_plan: Annotated[
         Path | None, typer.Option(help="Save the plan as JSON.", show_default=False)
     ] = None,
-    profile: ProfileFile = None,
+    profile: ProfileFiles = None,
     measure: Annotated[
         bool,
         typer.Option(help="Time the algorithms that could win, or trust the machine profile."),
@@ -103,6 +108,30 @@ def optimize(
         work.check_format(report)
     if pareto:
         work.check_pareto(pareto)
+    profiles = [work.MachineProfile.load(path) for path in profile or ()]
+    if len(profiles) > 1:
+        if not dry_run or report or plan or pareto:
+            raise UsageError(
+                "several profiles are compared in a dry run: give --dry-run, and no --report, "
+                "--plan or --pareto"
+            )
+        with progress_bars(quiet) as progress:
+            options = RunOptions(
+                threads=threads,
+                seed=seed,
+                progress=progress,
+                samples=samples,
+                image_transform=read_transform(image_transform),
+                shapes=read_shapes(shape),
+                max_error=max_error,
+                max_memory=max_memory,
+                max_bytes=max_bytes,
+            )
+            targets = work.plan_for(profiles, model, options)
+        save_targets(targets, json, save_plan)
+        work.print_targets(output, targets, quiet=quiet)
+        print_written(outputs)
+        return
     with progress_bars(quiet) as progress:
         result = work.optimize(
             model,
@@ -116,10 +145,11 @@ def optimize(
             max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else work.Plan.load(plan),
-            profile=None if profile is None else work.MachineProfile.load(profile),
+            profile=profiles[0] if profiles else None,
             measure=measure,
             measure_seconds=measure_seconds,
             dry_run=dry_run,
+            advise=bool(report or json),
             isa=isa,
             seed=seed,
             max_bytes=max_bytes,
@@ -136,6 +166,19 @@ def optimize(
     if save_plan:
         result.plan.save(save_plan)
     work.print_report(output, result.report, quiet=quiet)
+    print_written(outputs)
+
+
+def save_targets(targets: "Targets", json: Path | None, plan: Path | None) -> None:
+    """Write the comparison, and the plan that serves all targets best."""
+    if json:
+        targets.save(json)
+    if plan:
+        targets.best.plan.save(plan)
+
+
+def print_written(outputs: Sequence[Path | None]) -> None:
+    """Name the files that were written: a model, a report, JSON, time against error, a plan."""
     for what, path in zip(("model", "report", "JSON", "pareto", "plan"), outputs, strict=True):
         if path:
             print_path(what, path)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ImageTransformText", "Isa", "JsonFile", "LabelsFile", "MaxDrop", "MaxError",
-    "ModelPath", "ProfileFile", "Quiet", "SamplesPath", "Seed", "Shapes", "Threads",
-    "read_shapes", "read_transform",
+    "ModelPath", "ProfileFile", "ProfileFiles", "Quiet", "SamplesPath", "Seed", "Shapes",
+    "Threads", "read_shapes", "read_transform",
 ]  # fmt: skip
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX model.", show_default=False)]
@@ -79,6 +79,15 @@ ProfileFile = Annotated[
     typer.Option(
         "--profile",
         help="A machine profile to use instead of the one 'calibrate' measured.",
+        show_default=False,
+    ),
+]
+ProfileFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--profile",
+        help="A machine profile to use instead of the one 'calibrate' measured. May be repeated in "
+        "a dry run, which then compares the plans.",
         show_default=False,
     ),
 ]

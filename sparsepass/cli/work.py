@@ -6,10 +6,12 @@ from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline import analyze, optimize, prune
 from sparsepass.pipeline.bench import compare_engines, save_rows
 from sparsepass.pipeline.prepare import prepare
+from sparsepass.pipeline.targets import plan_for
 from sparsepass.pipeline.verification import verify_files
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile, cached_path, cpu_name, find, nearest
 from sparsepass.report import (
+    ANALYSES,
     Report,
     check_format,
     check_pareto,
@@ -20,18 +22,26 @@ from sparsepass.report import (
     write,
     write_pareto,
 )
+from sparsepass.report.compared import print_difference
+from sparsepass.report.difference import compare as compare_reports
+from sparsepass.report.difference import render_markdown
 from sparsepass.report.facts import answers_fact
+from sparsepass.report.html import render_difference, render_html
 from sparsepass.report.markdown import table
+from sparsepass.report.targets import print_targets
 from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
 from sparsepass.runtime.microbench import correct_profile, measure_profile
 from sparsepass.runtime.ops import DOMAIN
 from sparsepass.shapes import parse_shape
 
 __all__ = [
-    "ALGORITHMS", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report", "analyze",
+    "ALGORITHMS", "ANALYSES", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report",
+    "analyze",
     "answers_fact", "cached_path", "check_format", "check_pareto", "compare_engines",
-    "correct_profile", "cpu_name", "find", "instruction_set", "library_path", "load",
-    "measure_profile", "nearest", "optimize", "parse_shape", "prepare", "print_analysis",
-    "print_explanation", "print_pruning", "print_report", "prune", "registered_ops", "save",
-    "save_rows", "table", "target", "verify_files", "write", "write_pareto",
+    "compare_reports", "correct_profile", "cpu_name", "find", "instruction_set", "library_path",
+    "load", "measure_profile", "nearest", "optimize", "parse_shape", "plan_for", "prepare",
+    "print_analysis", "print_difference", "print_explanation", "print_pruning", "print_report",
+    "print_targets", "prune", "registered_ops", "render_difference", "render_html",
+    "render_markdown", "save", "save_rows", "table", "target", "verify_files", "write",
+    "write_pareto",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.pipeline.trials import is_lossy
 from sparsepass.plan import Answer, Choice, Offer, Plan
-from sparsepass.profile import cpu_name
+from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import (
     Analysis,
     Bought,
@@ -58,7 +58,20 @@ def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:
     )
 
 
-def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
+def machine_elsewhere(profile: MachineProfile) -> Machine:
+    """The machine that a profile is of."""
+    return Machine(
+        cpu=profile.cpu,
+        isa=profile.isa,
+        cores=None,
+        onnxruntime=profile.onnxruntime,
+        threads=profile.threads,
+    )
+
+
+def analysis_of(
+    studied: Studied, options: RunOptions, elsewhere: MachineProfile | None = None
+) -> Analysis:
     """The report of ``sparsepass analyze``; the spectra of the weights take most of its time."""
     done = options.step("decomposing weights")
     layers: list[LayerAnalysis] = []
@@ -70,7 +83,11 @@ def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
     return Analysis(
         tool=tool_name(),
         model=model_file(studied.prepared),
-        machine=machine_of(cpu_name(), options.threads, options.isa),
+        machine=(
+            machine_elsewhere(elsewhere)
+            if elsewhere
+            else machine_of(cpu_name(), options.threads, options.isa)
+        ),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied.prepared),
@@ -121,7 +138,11 @@ def report_of(
     return Report(
         tool=tool_name(),
         model=model_file(studied.prepared, outcome.candidate.size if outcome else None),
-        machine=machine_of(plan.machine, plan.threads, options.isa),
+        machine=(
+            machine_elsewhere(offers.costs.profile)
+            if options.elsewhere
+            else machine_of(plan.machine, plan.threads, options.isa)
+        ),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
         skipped=skipped_of(studied.prepared),
@@ -181,7 +202,9 @@ def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudge
     )
 
 
-def network_time(studied: Studied, outcome: Outcome, options: RunOptions) -> NetworkTime:
+def network_time(studied: Studied, outcome: Outcome, options: RunOptions) -> NetworkTime | None:
+    if outcome.before is None or outcome.after is None:
+        return None
     inputs = studied.prepared.inputs
     first_before_ms, first_after_ms = first_answers_ms(studied, outcome.candidate, options)
     return NetworkTime(

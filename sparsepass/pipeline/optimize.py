@@ -1,7 +1,7 @@
 """The main job: read, measure, choose, rewrite, verify."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,12 @@ import onnx
 import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
-from sparsepass.cost import CostModel
 from sparsepass.errors import PlanError
 from sparsepass.labels import LabelSource
 from sparsepass.limits import MOST_BYTES
 from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
+from sparsepass.pipeline.advising import advice_of
 from sparsepass.pipeline.assemble import (
     analysis_of,
     report_of,
@@ -24,6 +24,7 @@ from sparsepass.pipeline.assemble import (
 from sparsepass.pipeline.judging import too_few
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.pareto import pareto_points
+from sparsepass.pipeline.prices import prices_for
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
@@ -31,10 +32,9 @@ from sparsepass.pipeline.study import naming, proven, study
 from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
-from sparsepass.profile import MachineProfile, cpu_name, doubt, find
+from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import Analysis, ParetoPoint, Report
 from sparsepass.run import Progress, RunOptions, silent
-from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
 from sparsepass.tool import tool_name
 
@@ -82,6 +82,7 @@ def optimize(
     measure: bool = True,
     measure_seconds: float = 20.0,
     dry_run: bool = False,
+    advise: bool = False,
     isa: str | None = None,
     seed: int = 0,
     max_bytes: int = MOST_BYTES,
@@ -98,11 +99,13 @@ def optimize(
     the weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network,
-    for about ``measure_seconds``; without it predictions of ``profile`` decide.  Times are kept in
-    the user's cache, and not measured again.  Prices of another machine are not trusted to rule an
-    offer out.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned
-    dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
-    ``baseline``, ``avx2`` or ``avx512``.
+    for about ``measure_seconds``; without it predictions decide.  Times are kept in the user's
+    cache, and not measured again.  ``profile`` has the prices; one of another machine makes a plan
+    for that machine, which is verified here and not timed.  Prices that ship with the package and
+    are of another machine are not trusted to rule an offer out.  A dry run chooses and neither
+    rewrites nor verifies: its ``model`` is the cleaned dense network.  With ``advise`` the report
+    says what pruning would be worth.  ``isa`` makes our kernels use a narrower instruction set than
+    this machine's: ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
@@ -128,22 +131,23 @@ def optimize(
         measure_seconds=measure_seconds,
         dry_run=dry_run,
     )
-    here = target(isa)
-    found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
-    costs = CostModel(found, trusted=warning is None)
+    prices = prices_for(options, profile)
+    options = replace(options, elsewhere=prices.elsewhere is not None)
     with naming(model):
-        studied = study(model, options, example_inputs)
+        studied = study(model, options, example_inputs, prices.target)
         if plan is not None:
             check_plan(studied, plan)
         if isinstance(studied, Studied) and not dry_run:
             studied = proven(studied, options)
         if isinstance(studied, Unproven):
             return kept(studied, options)
-        offers = collect_offers(studied, costs, options)
+        offers = collect_offers(studied, prices.costs, options)
         made = carry_out(offers, plan)
-    final = plan_of(options, made.choices, made.tiling, error_of(made, options))
-    warnings = tuple(filter(None, [warning, *studied.warnings, *made.warnings]))
+        advice = advice_of(studied, prices.costs, options) if advise else None
+    final = plan_of(options, made.choices, made.tiling, error_of(made, options), prices.elsewhere)
+    warnings = tuple(filter(None, [prices.warning, *studied.warnings, *made.warnings]))
     report = report_of(offers, final, made.outcome, warnings, made.pareto)
+    report = report.model_copy(update={"advice": advice})
     return Result(signed(made.model, final), final, report)
 
 
@@ -155,13 +159,20 @@ def analyze(
     threads: int = 1,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
+    profile: MachineProfile | None = None,
+    isa: str | None = None,
     seed: int = 0,
     max_bytes: int = MOST_BYTES,
     progress: Progress = silent,
 ) -> Analysis:
-    """Measure where ``model`` is sparse, and change nothing; see ``optimize`` for the arguments."""
+    """Measure where ``model`` is sparse, say what pruning would be worth, and change nothing.
+
+    See ``optimize`` for the arguments.  The advice is predicted, by the prices of ``profile``, or
+    those for this machine.
+    """
     options = RunOptions(
         threads=threads,
+        isa=isa,
         seed=seed,
         progress=progress,
         samples=samples,
@@ -169,11 +180,16 @@ def analyze(
         shapes=shapes or {},
         max_bytes=max_bytes,
     )
+    prices = prices_for(options, profile)
     with naming(model):
-        studied = study(model, options, example_inputs)
-    if isinstance(studied, Unproven):
-        return unproven_analysis(studied, options)
-    return analysis_of(studied, options)
+        studied = study(model, options, example_inputs, prices.target)
+        if isinstance(studied, Unproven):
+            return unproven_analysis(studied, options)
+        advice = advice_of(studied, prices.costs, options)
+    warnings = () if prices.warning is None else (prices.warning,)
+    return analysis_of(studied, options, prices.elsewhere).model_copy(
+        update={"advice": advice, "warnings": warnings}
+    )
 
 
 @dataclass(frozen=True)
@@ -202,12 +218,13 @@ def plan_of(
     choices: tuple[Choice, ...] = (),
     tiling: Tiling | None = None,
     max_error: float = 0.0,
+    elsewhere: MachineProfile | None = None,
 ) -> Plan:
-    """The plan of a run on this machine."""
+    """The plan of a run on this machine, or for that of a profile."""
     return Plan(
         tool=tool_name(),
-        machine=cpu_name(),
-        threads=options.threads,
+        machine=elsewhere.cpu if elsewhere else cpu_name(),
+        threads=elsewhere.threads if elsewhere else options.threads,
         max_error=max_error,
         max_drop=options.max_drop,
         tiling=tiling,
@@ -249,6 +266,7 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         max_error=options.first_budget,
         replayed=plan is not None,
         extended=options.max_memory is None,
+        timed=not options.elsewhere,
     )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)

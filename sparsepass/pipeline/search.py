@@ -57,13 +57,14 @@ class Outcome:
     """The accepted candidate, how it was verified, and why layers left the first plan.
 
     ``untouched`` says that nothing was better than the original file itself.  ``fitted`` is what
-    was found of the error budget, where there is one.
+    was found of the error budget, where there is one.  There are no times where the plan is for
+    another machine.
     """
 
     candidate: Candidate
     verified: Verified
-    before: Timing
-    after: Timing
+    before: Timing | None
+    after: Timing | None
     fates: Mapping[str, str]
     untouched: bool = False
     fitted: Fitted | None = None
@@ -77,6 +78,7 @@ def search(
     max_error: float,
     replayed: bool = False,
     extended: bool = True,
+    timed: bool = True,
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
@@ -88,9 +90,11 @@ def search(
     slower or has other outputs.
 
     ``extended`` tries a second plan beside the first one, see ``variants``.  A ``replayed`` plan is
-    neither extended nor chosen again for another budget.
+    neither extended nor chosen again for another budget.  Where nothing is ``timed``, the first
+    plan whose outputs are right is taken.
     """
-    return Search(choose, answers, tester, max_error, replayed, extended and not replayed).run()
+    extended = extended and timed and not replayed
+    return Search(choose, answers, tester, max_error, replayed, extended, timed).run()
 
 
 @dataclass
@@ -103,6 +107,7 @@ class Search:
     max_error: float
     replayed: bool
     extended: bool
+    timed: bool = True
     fates: dict[str, str] = field(default_factory=dict[str, str])
     fitted: Fitted | None = None
     kept: Passed | None = None
@@ -155,6 +160,8 @@ class Search:
         found = [entry for entry in map(self.passing, plans) if entry is not None]
         if not found:
             return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
+        if not self.timed:
+            return self.outcome(*found[0], None, None)
         candidates = [candidate for candidate, _ in (*found, *([clean] if clean else []))]
         for _ in range(MOST_TIMINGS):
             before, timings = self.tester.time(candidates)
@@ -185,6 +192,8 @@ class Search:
     def without_plan(self, clean: Passed | None) -> Outcome:
         """The clean dense network, or the original where that is better."""
         original = self.tester.original
+        if clean is not None and not self.timed:
+            return self.outcome(*clean, None, None)
         if clean is not None:
             before, (after,) = self.tester.time([clean[0]])
             if not faster(before, after):
@@ -194,11 +203,15 @@ class Search:
             raise ModelError(
                 "it gives other outputs each time it runs; replace its random numbers first"
             )
-        before, _ = self.tester.time([])
+        before = self.tester.time([])[0] if self.timed else None
         return Outcome(original, verified, before, before, self.fates, True, self.fitted)
 
     def outcome(
-        self, candidate: Candidate, verified: Verified, before: Timing, after: Timing
+        self,
+        candidate: Candidate,
+        verified: Verified,
+        before: Timing | None,
+        after: Timing | None,
     ) -> Outcome:
         changed = names(candidate.choices)
         fates = {name: fate for name, fate in self.fates.items() if name not in changed}

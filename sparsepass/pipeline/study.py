@@ -21,7 +21,7 @@ from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.prepare import prepare, prepare_exactly
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.run import RunOptions
-from sparsepass.runtime.library import target
+from sparsepass.runtime.library import target as target_here
 from sparsepass.samples import (
     InputSpec,
     Samples,
@@ -32,6 +32,7 @@ from sparsepass.samples import (
 )
 from sparsepass.shapes import Inferred, infer, open_inputs, open_sizes, real_inputs
 from sparsepass.sparsity import Stats, weight_stats
+from sparsepass.target import Target
 from sparsepass.verify import compare
 
 if TYPE_CHECKING:
@@ -56,20 +57,24 @@ def study(
     source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
+    target: Target | None = None,
 ) -> Studied | Unproven:
-    """Read a network and measure where it is sparse, or say why nothing can be measured."""
-    prepared, here = read(source, options, example_inputs), target(options.isa)
+    """Read a network and measure where it is sparse, or say why nothing can be measured.
+
+    It will run on ``target``, or here.
+    """
+    prepared, there = read(source, options, example_inputs), target or target_here(options.isa)
     if isinstance(prepared, Unproven):
         return prepared
     found = prepared.found.layers
     most, rest = most_samples(found, options)
     given = samples_for(prepared.inputs, options, most + rest)
     if options.samples is None:
-        return Studied(prepared, weights_of(found, options), None, given, here)
+        return Studied(prepared, weights_of(found, options), None, given, there)
     given, warning = judged(prepared, given, options)
     fitted, held_out = given.split(CALIBRATION_SHARE, most) if len(given) > 1 else (given, given)
     stats = calibrate(prepared.model, found, fitted, options, lossy=options.lossy)
-    return Studied(prepared, stats, fitted, held_out, here, tuple(filter(None, [warning])))
+    return Studied(prepared, stats, fitted, held_out, there, tuple(filter(None, [warning])))
 
 
 def most_samples(found: Sequence[Layer], options: RunOptions) -> tuple[int, int]:

@@ -7,6 +7,7 @@ late layers, of small feature maps and large weights, may be faster on the whole
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -42,11 +43,12 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
     """The outcome with its batch in groups of images, where that is faster and verified.
 
     Single images are tried first, through the whole network and up to the points of ``ends``, then
-    larger groups up to the best of these.  ``given``, of a replayed plan, is tried alone.
+    larger groups up to the best of these.  ``given``, of a replayed plan, is tried alone, and
+    needs only be right where the plan is for another machine.
     """
     prepared, whole = trials.studied.prepared, outcome.candidate
     batch = prepared.batch
-    if isinstance(batch, str) or trials.images == 1:
+    if isinstance(batch, str) or trials.images == 1 or (trials.options.elsewhere and not given):
         return outcome
     model = prepared.model if outcome.untouched else whole.model
 
@@ -66,6 +68,8 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
             found = [fastest([best, *groups], trials)]
     if not found:
         return outcome
+    if trials.options.elsewhere:
+        return replace(outcome, candidate=found[0]) if trials.verify(found[0]).passed else outcome
     before, (plain, after) = trials.time([whole, *found])
     if not (faster(after, plain) and faster(after, before)):
         return outcome

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from sparsepass.advice import Advice, LayerAdvice
 from sparsepass.plan import Tiling
 from sparsepass.report import units
 from sparsepass.report.schema import (
@@ -15,6 +16,8 @@ from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
     "Facts",
+    "advice_facts",
+    "advice_notes",
     "answers_fact",
     "batch_fact",
     "bought_facts",
@@ -62,6 +65,42 @@ def workspace_facts(workspace_bytes: Mapping[str, int]) -> Facts:
         (name, units.size(size) + (f", {units.factor(first / size)} less" if size < first else ""))
         for name, size in workspace_bytes.items()
         if size
+    )
+
+
+def advice_facts(advice: LayerAdvice) -> Facts:
+    """What pruning a layer would be worth."""
+    facts = [
+        ("another algorithm wins", from_zeros(advice.pays_from)),
+        ("more saves little", from_zeros(advice.enough_at)),
+        *((f"saves with {zeros}", saving(us)) for zeros, us in advice.savings_us.items()),
+        ("its weight zeros are worth", saving(advice.weight_zeros_us)),
+    ]
+    if advice.input_zeros_us is not None:
+        facts.append(("its input's zeros are worth", saving(advice.input_zeros_us)))
+    return tuple(facts)
+
+
+def from_zeros(share: float | None) -> str:
+    return "never" if share is None else f"from {share:.0%} zeros on"
+
+
+def saving(microseconds: float) -> str:
+    return f"{units.microseconds(microseconds)} us" if microseconds > 0 else "nothing"
+
+
+def advice_notes(advice: Advice) -> tuple[str, ...]:
+    """What the numbers of the advice mean, and what they leave out."""
+    rest = units.percent(advice.rest_us / advice.now_us if advice.now_us > 0 else 0.0)
+    return (
+        f"Predicted by the prices of {advice.profile}; nothing was run. Weights are pruned by "
+        "magnitude, each layer by itself; accuracy is yours to measure.",
+        "Of one layer: what the whole network would take less while the other layers keep their "
+        "algorithms, layout changes included. Of several: two plans of the whole network.",
+        "Kernels gain from how many weights are zero, hardly from a regular pattern: 2:4 is worth "
+        "what 50 % of zeros are, 1:4 what 75 % are.",
+        f"Operators that belong to no layer count as passes over their data ({rest} of the time "
+        "now).",
     )
 
 

@@ -8,7 +8,11 @@ from markupsafe import Markup, escape
 
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.report import charts, units
+from sparsepass.report.agreement import agreement, before_and_after
+from sparsepass.report.difference import Difference
 from sparsepass.report.facts import (
+    advice_facts,
+    advice_notes,
     answers_fact,
     batch_fact,
     bought_facts,
@@ -19,14 +23,73 @@ from sparsepass.report.facts import (
     weight_facts,
     workspace_facts,
 )
+from sparsepass.report.lines import speedup_lines
 from sparsepass.report.pareto import pareto_rows
-from sparsepass.report.schema import Report
+from sparsepass.report.schema import Analysis, Report
 
-__all__ = ["render_html"]
+__all__ = ["render_analysis", "render_difference", "render_html"]
 
 
 def render_html(report: Report) -> str:
     """The page.  Everything that comes from the model is escaped."""
+    return (
+        _pages()
+        .get_template("template.html.j2")
+        .render(
+            report=report,
+            slots=_slots(report),
+            bars=charts.network_bars(report.network) if report.network is not None else (),
+            stacks=charts.stacks(report),
+            columns=charts.columns(report.layers),
+            curve=charts.curve(report.pareto) if report.pareto else None,
+            pareto_rows=pareto_rows(report.pareto),
+            scatters=charts.scatters(report.layers),
+            agreement=agreement(report.layers),
+            lines=None if report.advice is None else speedup_lines(report.advice),
+            advice_facts=advice_facts,
+            advice_notes=advice_notes,
+            answers_fact=answers_fact,
+            batch_fact=batch_fact,
+            bought_facts=bought_facts,
+            budget_fact=budget_fact,
+            certainty_fact=certainty_fact,
+            first_answer_fact=first_answer_fact,
+            input_facts=input_facts,
+            weight_facts=weight_facts,
+            workspace_facts=workspace_facts,
+        )
+    )
+
+
+def render_analysis(analysis: Analysis) -> str:
+    """The page of an analysis, escaped likewise."""
+    return (
+        _pages()
+        .get_template("analysis.html.j2")
+        .render(
+            report=analysis,
+            lines=None if analysis.advice is None else speedup_lines(analysis.advice),
+            advice_notes=advice_notes,
+        )
+    )
+
+
+def render_difference(difference: Difference) -> str:
+    """The page of two reports side by side, escaped likewise."""
+    return (
+        _pages()
+        .get_template("difference.html.j2")
+        .render(
+            report=difference.after,
+            difference=difference,
+            slots=_slots(difference.after),
+            plot=before_and_after(difference),
+        )
+    )
+
+
+def _pages() -> Environment:
+    """The templates, and how they show numbers and names."""
     environment = Environment(
         loader=PackageLoader("sparsepass.report", "."),
         autoescape=True,
@@ -48,25 +111,7 @@ def render_html(report: Report) -> str:
         us=units.microseconds,
         sha256=_script_hash,
     )
-    return environment.get_template("template.html.j2").render(
-        report=report,
-        slots=_slots(report),
-        bars=charts.network_bars(report.network) if report.network is not None else (),
-        stacks=charts.stacks(report),
-        columns=charts.columns(report.layers),
-        curve=charts.curve(report.pareto) if report.pareto else None,
-        pareto_rows=pareto_rows(report.pareto),
-        scatters=charts.scatters(report.layers),
-        answers_fact=answers_fact,
-        batch_fact=batch_fact,
-        bought_facts=bought_facts,
-        budget_fact=budget_fact,
-        certainty_fact=certainty_fact,
-        first_answer_fact=first_answer_fact,
-        input_facts=input_facts,
-        weight_facts=weight_facts,
-        workspace_facts=workspace_facts,
-    )
+    return environment
 
 
 def _slots(report: Report) -> dict[str, int]:

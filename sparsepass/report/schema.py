@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sparsepass.advice import Advice
 from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
 from sparsepass.files import read_document, write_text
@@ -23,6 +24,10 @@ __all__ = [
     "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer", "RefusalTotal",
     "Report", "Samples", "Selector", "SkippedNode", "Tensor", "Verification", "json_schema",
 ]  # fmt: skip
+
+
+# A choice that won fewer of its turns is a close call, and how many such layers a report lists.
+SURE, LEAST_SURE = 0.75, 10
 
 
 class _Value(BaseModel):
@@ -50,11 +55,11 @@ class ModelFile(_Value):
 
 
 class Machine(_Value):
-    """Where the times were taken or predicted for."""
+    """Where the times were taken or predicted for; ``cores`` is None for a machine elsewhere."""
 
     cpu: str
     isa: str
-    cores: int
+    cores: int | None
     onnxruntime: str
     threads: int
 
@@ -182,6 +187,11 @@ class LayerReport(LayerAnalysis):
     def speedup(self) -> float:
         """Dense time over the time now."""
         return _ratio(self.dense.best_us, self.now.best_us)
+
+    @property
+    def is_close_call(self) -> bool:
+        """Whether the best other offer may well be as fast as the choice."""
+        return self.certainty is not None and self.certainty < SURE
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -367,7 +377,10 @@ class RefusalTotal(_Value):
 
 
 class _Document(_Value):
-    """What both documents begin with, and how they are kept as files."""
+    """What both documents begin with, and how they are kept as files.
+
+    ``advice`` is None where it was not asked for.
+    """
 
     version: Literal[1] = 1
     tool: str
@@ -377,6 +390,7 @@ class _Document(_Value):
     passes: tuple[PassRun, ...] = ()
     skipped: tuple[SkippedNode, ...] = ()
     warnings: tuple[str, ...] = ()
+    advice: Advice | None = None
 
     def save(self, path: Path) -> None:
         """Write the document as JSON; raises UsageError where ``path`` cannot be written."""
@@ -457,6 +471,12 @@ class Report(_Document):
     def now_us(self) -> float:
         """Time of all layers as chosen."""
         return sum(layer.now.best_us for layer in self.layers)
+
+    @property
+    def least_sure(self) -> tuple[LayerReport, ...]:
+        """The layers whose choice is least sure, those first."""
+        known = [(layer.certainty, layer) for layer in self.layers if layer.certainty is not None]
+        return tuple(layer for _, layer in sorted(known, key=lambda pair: pair[0])[:LEAST_SURE])
 
     @property
     def changed(self) -> int:

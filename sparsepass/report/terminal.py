@@ -10,6 +10,7 @@ from sparsepass.plan import Offer
 from sparsepass.report import units
 from sparsepass.report.facts import (
     Facts,
+    advice_facts,
     answers_fact,
     batch_fact,
     bought_facts,
@@ -21,6 +22,7 @@ from sparsepass.report.facts import (
     workspace_facts,
 )
 from sparsepass.report.pareto import pareto_rows
+from sparsepass.report.pruning import print_advice
 from sparsepass.report.schema import (
     Analysis,
     LayerAnalysis,
@@ -59,6 +61,7 @@ def print_report(console: Console, report: Report, *, quiet: bool = False) -> No
         console.print("", _layers(console, report), "", _totals(report), "", sep="\n")
         _print_pareto(console, report)
         _print_refusals(console, report)
+        _print_close_calls(console, report)
         _print_skipped(console, report)
     _print_warnings(console, report.warnings)
 
@@ -78,6 +81,9 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
             console.print(Text(f"{label:<8} {units.printable(fact)}", style="dim"), soft_wrap=True)
     if layer.fate:
         console.print(Text(units.printable(layer.fate), style="yellow"))
+    advice = None if report.advice is None else report.advice.layer(name)
+    if advice is not None:
+        console.print(Text(f"\n{_fact_line('pruning', advice_facts(advice))}", style="dim"))
 
 
 def print_analysis(console: Console, analysis: Analysis, *, quiet: bool = False) -> None:
@@ -90,6 +96,8 @@ def print_analysis(console: Console, analysis: Analysis, *, quiet: bool = False)
     console.print(title)
     if not quiet:
         console.print(_analyzed(console, analysis))
+        if analysis.advice is not None:
+            print_advice(console, analysis.advice)
         _print_skipped(console, analysis)
     _print_warnings(console, analysis.warnings)
 
@@ -279,7 +287,8 @@ def _print_pareto(console: Console, report: Report) -> None:
 def _print_refusals(console: Console, report: Report) -> None:
     for total in report.refusals:
         reason = units.printable(total.reason)
-        others = f" and {total.reasons - 1} other reasons" if total.reasons > 1 else ""
+        more = total.reasons - 1
+        others = f" and {more} other reason{'s' if more > 1 else ''}" if more else ""
         line = _styled(total.algorithm).append(
             f" refused {total.layers}: {reason}{others}", style="dim"
         )
@@ -287,6 +296,14 @@ def _print_refusals(console: Console, report: Report) -> None:
     for layer in report.layers:
         if layer.fate:
             console.print(Text(units.printable(f"{layer.name}: {layer.fate}"), style="yellow"))
+
+
+def _print_close_calls(console: Console, report: Report) -> None:
+    close = [layer for layer in report.least_sure if layer.is_close_call]
+    if close:
+        names = ", ".join(f"{layer.name} ({units.percent(layer.certainty)})" for layer in close)
+        text = f"close calls, by the share of turns that the choice won: {names}"
+        console.print(Text(units.printable(text), style="dim"))
 
 
 def _print_skipped(console: Console, document: Report | Analysis | PruneReport) -> None:

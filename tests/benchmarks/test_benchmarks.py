@@ -7,6 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from advice import rows_of
+from cases import Case as Network
 from cases import cases, write_stack
 from choices import write_page
 from pages import write_pages
@@ -22,6 +24,7 @@ import sparsepass
 from sparsepass.pipeline.bench import OURS, PLAIN
 from sparsepass.report.markdown import table
 from sparsepass.report.schema import Engine, Latency
+from sparsepass.run import silent
 from sparsepass.runtime.library import instruction_sets
 
 PAGES = ["benchmarks.md", "benchmarks/layers.md", "choices.md"]
@@ -190,3 +193,12 @@ def test_no_two_cases_have_the_same_row():
     rows = [name for case in cases() for name in case.inputs]
 
     assert len(set(rows)) == len(rows)
+
+
+def test_advice_is_compared_with_what_becomes_of_it():
+    network = Network("tiny", lambda path: write_stack(path, channels=32, size=12, depth=3))
+
+    rows = list(rows_of(network, silent))
+
+    assert [row["pruned"] for row in rows][-2:] == ["80 % everywhere", "90 % everywhere"]
+    assert all(row["measured"] > 0 and row["speed-up predicted"] > 0 for row in rows)

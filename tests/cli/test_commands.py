@@ -274,7 +274,7 @@ def test_info_names_the_library_and_the_machine(run):
 
 @pytest.mark.parametrize(
     "command",
-    ["optimize", "analyze", "explain", "verify", "bench", "calibrate", "inline", "info"],
+    ["optimize", "analyze", "explain", "report", "verify", "bench", "calibrate", "inline", "info"],
 )
 def test_every_command_has_help(command, run):
     code, said, _ = run(command, "--help")
@@ -285,3 +285,62 @@ def test_every_command_has_help(command, run):
 
 def test_the_version_is_printed(run):
     assert re.fullmatch(r"sparsepass \d+\.\d+\.\d+\n", run("--version")[1])
+
+
+def test_analyze_advises_in_words_json_and_a_page(net, run):
+    found, page = net.with_name("a.json"), net.with_name("a.html")
+
+    code, said, _ = run("analyze", net, "--json", found, "--report", page, "--isa", "baseline")
+
+    assert code == 0
+    assert "What pruning would be worth" in said
+    analysis = Analysis.load(found)
+    assert [layer.layer for layer in analysis.advice.layers] == ["first", "second"]
+    assert analysis.machine.isa == "baseline"
+    assert "Speed-up" in said
+    assert "<svg" in page.read_text()
+
+
+def test_explain_says_what_pruning_a_layer_would_save(net, run):
+    code, said, _ = run("explain", net, "second", "--isa", "baseline")
+
+    assert code == 0
+    assert "another algorithm wins" in said
+
+
+def test_several_profiles_are_compared_in_a_dry_run(net, run):
+    paths = [net.with_name(name) for name in ("a.json", "b.json")]
+    shipped = next(iter(profile.shipped()))
+    for path, cpu in zip(paths, ("this", "that"), strict=True):
+        shipped.model_copy(update={"cpu": cpu}).save(path)
+    profiles = [argument for path in paths for argument in ("--profile", path)]
+    found, plan = net.with_name("t.json"), net.with_name("plan.json")
+
+    code, said, _ = run(
+        "optimize", net, "--dry-run", *profiles, "--json", found, "--save-plan", plan
+    )
+    refused, _, complaints = run("optimize", net, *profiles)
+
+    assert code == 0
+    assert "one file serves all: the plans are the same" in said
+    assert json.loads(found.read_text())["kind"] == "targets"
+    assert Plan.load(plan).choices
+    assert refused == 2
+    assert "give --dry-run" in complaints
+
+
+def test_two_saved_reports_are_compared(net, run):
+    before, after = net.with_name("a.json"), net.with_name("b.json")
+    page, text = net.with_name("c.html"), net.with_name("c.md")
+    run("optimize", net, "--dry-run", "--json", before)
+    run("optimize", net, "--dry-run", "--json", after, "--isa", "baseline")
+
+    codes = [run("report", "--compare", before, after, "-o", out)[0] for out in (page, text)]
+    again, said, _ = run("report", after, "-o", page)
+    wrong, _, complaints = run("report", after, "-o", text)
+
+    assert (codes, again, wrong) == ([0, 0], 0, 2)
+    assert "first" in said
+    assert text.read_text().startswith("# sparsepass: two reports compared")
+    assert page.read_text().startswith("<!doctype html>")
+    assert "ends in .html" in complaints

@@ -15,10 +15,12 @@ from sparsepass import profile
 from sparsepass.errors import PlanError, SparsepassError, UsageError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import runner
+from sparsepass.pipeline import offers
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import Candidate, Trials, open_trials
-from sparsepass.plan import PLAN_KEY, Choice, Plan
+from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
+from sparsepass.profile import MachineProfile
 from sparsepass.run import RunOptions
 from sparsepass.runtime import library, session
 from sparsepass.runtime.library import instruction_sets
@@ -274,7 +276,7 @@ def test_outputs_that_are_not_finite_are_reported():
     assert any("output y" in warning and "NaN" in warning for warning in found.report.warnings)
 
 
-def test_prices_of_another_machine_do_not_cost_the_plan():
+def test_prices_of_another_machine_do_not_cost_the_plan(monkeypatch, tmp_path):
     (shipped,) = profile.shipped()
     costly = {
         kind: rates.model_copy(update={"macs": 100 * rates.macs, "nodes": 1000.0})
@@ -282,11 +284,65 @@ def test_prices_of_another_machine_do_not_cost_the_plan():
     }
     wrong = shipped.model_copy(update={"cpu": "another", "rates": shipped.rates | {"spmm": costly}})
 
-    found = sparsepass.optimize(network(), profile=wrong)
+    monkeypatch.setattr(profile, "shipped", lambda: iter([wrong]))
+    monkeypatch.setattr(profile.platformdirs, "user_cache_path", lambda *_, **__: tmp_path)
+
+    found = sparsepass.optimize(network())
 
     assert [choice.algorithm for choice in found.plan.choices] == ["spmm", "spmm"]
     assert all(layer.certainty > 0.5 for layer in found.report.layers)
     assert any("prices are of another" in warning for warning in found.report.warnings)
+
+
+# --- other machines ------------------------------------------------------------------------------
+
+
+def profile_of_another(**changes) -> MachineProfile:
+    (shipped,) = profile.shipped()
+    return shipped.model_copy(update={"cpu": "another", "threads": 4} | changes)
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_a_plan_for_another_machine_is_verified_here_and_not_timed(isa, monkeypatch):
+    monkeypatch.setattr(Trials, "time", None)
+    monkeypatch.setattr(offers, "measure", None)
+
+    found = sparsepass.optimize(network(), profile=profile_of_another(isa=isa, block=None))
+
+    report = found.report
+    assert [choice.algorithm for choice in found.plan.choices] == ["spmm", "spmm"]
+    assert (found.plan.machine, found.plan.threads) == ("another", 4)
+    assert (report.machine.cpu, report.machine.isa, report.machine.cores) == ("another", isa, None)
+    assert report.verification.passed
+    assert report.network is None
+    assert all(layer.now.measured_us is None for layer in report.layers)
+    assert any("nothing was timed" in warning for warning in report.warnings)
+
+
+def test_work_and_memory_are_counted_for_the_machine_that_was_planned_for():
+    wide, narrow = (
+        sparsepass.optimize(network(), profile=profile_of_another(isa=isa), dry_run=True)
+        for isa in ("avx512", "avx2")
+    )
+
+    for one, other in zip(wide.report.layers, narrow.report.layers, strict=True):
+        assert one.memory_bytes != other.memory_bytes
+
+
+def test_groups_of_images_are_kept_for_another_machine_where_the_plan_has_them():
+    plan = plan_of(Choice(layer="first", algorithm="spmm")).model_copy(
+        update={"tiling": Tiling(micro_batch=1)}
+    )
+
+    given, without = (
+        sparsepass.optimize(
+            network(), plan=p, profile=profile_of_another(), shapes={"x": (2, 64, 28, 28)}
+        )
+        for p in (plan, None)
+    )
+
+    assert given.plan.tiling == plan.tiling
+    assert without.plan.tiling is None
 
 
 # --- plans ---------------------------------------------------------------------------------------

@@ -103,6 +103,20 @@ def test_a_plan_that_wins_is_kept():
     assert outcome.fates == {}
 
 
+def test_where_nothing_is_timed_the_first_plan_that_is_right_is_taken():
+    tester = Networks({"a": -2, "b": 3}, wrong=frozenset("b"))
+    tester.time = cast(Any, None)
+
+    right, wrong = (
+        found(tester, spmm(layer), answers(a=20, b=30), timed=False) for layer in ("a", "b")
+    )
+
+    assert layers_of(right) == {"a"}
+    assert (right.before, right.after) == (None, None)
+    assert layers_of(wrong) == set()
+    assert wrong.fates == {"b": DIFFERED}
+
+
 def test_a_plan_whose_median_was_disturbed_is_timed_once_more():
     tester = Networks({"a": 2, "b": 3}, disturbed=1)
 

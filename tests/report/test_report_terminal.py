@@ -73,6 +73,20 @@ def test_a_warning_is_one_line_in_any_width(width):
     assert lines[-1].endswith("run calibrate")
 
 
+def test_close_calls_are_listed_least_sure_first():
+    report = tiny_report()
+    layers = tuple(
+        layer.model_copy(update={"certainty": share})
+        for layer, share in zip(report.layers, (0.6, 0.4), strict=True)
+    )
+
+    text = printed(print_report, report.model_copy(update={"layers": layers}), width=140)
+
+    assert "close calls, by the share of turns that the choice won: /block/conv (40%)" in text
+    assert "/stem/conv (60%)" in text
+    assert "close calls" not in printed(print_report, report)
+
+
 def test_different_outputs_are_shouted():
     found = tiny_report().verification.model_copy(update={"max_absolute_error": 0.5})
     report = tiny_report().model_copy(update={"verification": found})
