@@ -5,9 +5,10 @@ register blocks, kernel masks) and as a spectrum.  What samples measure is store
 in ``calibration``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ Statistic = Literal["output moments", "input moments"]
 """What is measured of a layer only where an algorithm asks for it."""
 
 Mask = NDArray[np.bool_]
+T = TypeVar("T")
 
 # Bytes of a mask are added up eight (or four) at a time as one integer, so M is 4 or 8.
 SERIES = ((1, 4), (2, 4), (1, 8), (2, 8), (4, 8))
@@ -132,13 +134,23 @@ class Patches:
 class Stats:
     """All that is measured of one layer; ``input`` only where samples were given.
 
-    ``output`` is the statistic "output moments", ``patches`` is "input moments".
+    ``output`` is the statistic "output moments", ``patches`` is "input moments".  ``known`` is what
+    algorithms found of these, by names of their own, see ``once``.
     """
 
     weight: WeightStats
     input: ActivationStats | None = None
     output: Moments | None = None
     patches: Patches | None = None
+    known: dict[Hashable, object] = field(
+        default_factory=dict[Hashable, object], repr=False, compare=False
+    )
+
+    def once(self, name: Hashable, compute: Callable[[], T]) -> T:
+        """What ``compute`` returns, computed when it is asked for the first time."""
+        if name not in self.known:
+            self.known[name] = compute()
+        return cast(T, self.known[name])
 
 
 def weight_stats(layer: Layer) -> WeightStats:
