@@ -19,7 +19,10 @@ from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Statistic, Stats, weight_stats
 
-__all__ = ["calibrate", "nodes_of"]
+__all__ = ["calibrate", "expose", "nodes_of", "value_name"]
+
+# Zeros are counted in so many samples: more say little of their share.
+COUNTED_SAMPLES = 32
 
 
 def calibrate(
@@ -61,7 +64,7 @@ def calibrate(
     run = expose(model, [*read.values(), *written.values()], options.threads)
     for done, feed in enumerate(samples, start=1):
         values = {**feed, **run(feed)}
-        for name, found in zeros.items():
+        for name, found in zeros.items() if done <= COUNTED_SAMPLES else ():
             found.add(values[read[name]])
         for name, found in moments.items():
             found.add(values[written[name]])
@@ -113,6 +116,7 @@ def expose(model: ir.Model, names: Iterable[str], threads: int) -> Run:
 
 
 def value_name(value: ir.Value | None) -> str:
+    """The name of a value that is there."""
     assert value is not None
     assert value.name
     return value.name

@@ -13,7 +13,7 @@ from sparsepass.sparsity import Stats
 from sparsepass.target import Target
 from sparsepass.tuning import Tuning
 
-__all__ = ["SPMM"]
+__all__ = ["SPMM", "spmm_work"]
 
 # Lanes of a vector of generated code.
 UNIT = 16

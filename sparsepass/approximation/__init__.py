@@ -11,5 +11,10 @@ from sparsepass.approximation.features import (
     repeated,
     slice_features,
 )
+from sparsepass.approximation.refit import lost, refit
+from sparsepass.approximation.supports import Supports, find_supports
 
-__all__ = ["NestedFit", "leading_features", "nested_fit", "repeated", "slice_features"]
+__all__ = [
+    "NestedFit", "Supports", "find_supports", "leading_features", "lost", "nested_fit", "refit",
+    "repeated", "slice_features",
+]  # fmt: skip

@@ -49,8 +49,7 @@ def leading_features(unfolded: Floats, moments: Floats) -> Doubles:
     span the best r features where the places do not depend on each other (higher-order SVD in the
     metric of the data).
     """
-    root = square_root(moments)
-    exact = unfolded.astype(np.float64)
+    root, exact = square_root(moments), unfolded.astype(np.float64)
     energies = exact @ exact.T
     _, vectors = np.linalg.eigh(root @ energies @ root)
     rows = vectors[:, ::-1].T @ root @ energies
@@ -60,7 +59,7 @@ def leading_features(unfolded: Floats, moments: Floats) -> Doubles:
 
 def square_root(moments: Floats) -> Doubles:
     values, vectors = np.linalg.eigh(moments.astype(np.float64))
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T, np.float64)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+import numpy as np
+
 from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.model import to_bytes
 from sparsepass.pipeline.rewrite import rewrite
@@ -44,7 +46,8 @@ def measure(
     Networks measure one offer of every layer each, in turn with the clean dense one: the first has
     the cheapest offers, the next those that come second, and so on.  ``trusted`` says that prices
     are of this machine.  Otherwise every offer of a custom op could win, and what there is no time
-    to measure is refused, since its price says nothing here.
+    to measure is refused, since its price says nothing here.  Of the settings of one algorithm a
+    few are measured, and the times of the others lie between.
     """
     hopeful, doubted = ranked(answers)
     prepared = studied.prepared
@@ -63,7 +66,10 @@ def measure(
         race.run(*close)
     progress(1, 1)
     return {
-        name: tuple(with_time(name, answer, turns, trusted=trusted) for answer in layer_answers)
+        name: tuple(
+            with_time(answer, time_of(name, answer, layer_answers, turns), trusted=trusted)
+            for answer in layer_answers
+        )
         for name, layer_answers in answers.items()
     }, turns
 
@@ -132,9 +138,23 @@ def ranked(answers: Answers) -> tuple[list[list[Choice]], list[list[Choice]]]:
         offers = [answer for answer in layer_answers if isinstance(answer, Offer)]
         dense = next(offer.predicted for offer in offers if offer.algorithm == DENSE.name)
         custom = sorted(filter(is_custom, offers), key=lambda offer: offer.predicted)
-        hopeful.append([choice(name, o) for o in custom if o.predicted < DOUBT * dense])
-        doubted.append([choice(name, o) for o in custom if o.predicted >= DOUBT * dense])
+        likely = [offer for offer in custom if offer.predicted < DOUBT * dense]
+        rest = [offer for offer in custom if offer.predicted >= DOUBT * dense]
+        hopeful.append([choice(name, offer) for offer in with_few_settings(likely)])
+        doubted.append([choice(name, offer) for offer in with_few_settings(rest)])
     return hopeful, doubted
+
+
+def with_few_settings(ranked: Sequence[Offer]) -> list[Offer]:
+    """Of every algorithm the cheapest, the middle and the dearest setting of a few or many."""
+    settings: dict[str, list[Offer]] = {}
+    for offer in ranked:
+        settings.setdefault(offer.algorithm, []).append(offer)
+    few = {
+        name: [found[i] for i in sorted({0, len(found) // 2, len(found) - 1})]
+        for name, found in settings.items()
+    }
+    return [offer for offer in ranked if offer in few[offer.algorithm]]
 
 
 def close_calls(name: str, answers: Sequence[Answer], turns: Turns) -> list[Choice]:
@@ -164,10 +184,34 @@ def choice(layer: str, offer: Offer) -> Choice:
     return Choice(layer=layer, algorithm=offer.algorithm, parameters=offer.parameters)
 
 
-def with_time(layer: str, answer: Answer, turns: Turns, *, trusted: bool) -> Answer:
+def time_of(layer: str, answer: Answer, answers: Sequence[Answer], turns: Turns) -> float | None:
+    """The measured time of an offer, or what its prediction and its neighbours' times say."""
+    if not isinstance(answer, Offer):
+        return None
+    measured = turns.microseconds(key_of(layer, answer))
+    return between(layer, answer, answers, turns) if measured is None else measured
+
+
+def between(layer: str, offer: Offer, answers: Sequence[Answer], turns: Turns) -> float | None:
+    """The time of a custom op by that of its other settings, where two of them were measured."""
+    ratios = sorted(
+        (other.predicted, us / other.predicted)
+        for other in answers
+        if isinstance(other, Offer)
+        and other.algorithm == offer.algorithm
+        and other.predicted > 0
+        and (us := turns.microseconds(key_of(layer, other)))
+    )
+    if len(ratios) < 2 or not is_custom(offer):
+        return None
+    predicted = [price for price, _ in ratios]
+    slowness = [ratio for _, ratio in ratios]
+    return offer.predicted * float(np.interp(offer.predicted, predicted, slowness))
+
+
+def with_time(answer: Answer, measured: float | None, *, trusted: bool) -> Answer:
     if not isinstance(answer, Offer):
         return answer
-    measured = turns.microseconds(key_of(layer, answer))
     if measured is None and not trusted and is_custom(answer):
         return Refusal(algorithm=answer.algorithm, reason=UNMEASURED)
     return answer if measured is None else answer.model_copy(update={"measured": measured})

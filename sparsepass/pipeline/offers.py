@@ -67,16 +67,17 @@ class Offers:
 def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> Offers:
     """Ask every algorithm about every layer, and time those that could win if that is wanted."""
     opset = studied.prepared.opset
-    answers: Answers = {
-        layer.name: ask(
+    progress = options.step("pricing layers")
+    answers: dict[str, tuple[Answer, ...]] = {}
+    for layer in studied.layers:
+        answers[layer.name] = ask(
             layer,
             studied.stats[layer.name],
             studied.target,
             costs,
             refuse=lambda row: refuse_opset(row, opset),
         )
-        for layer in studied.layers
-    }
+        progress(len(answers), len(studied.layers))
     turns = NO_TURNS
     if options.measured and answers:
         answers, turns = measure(studied, answers, options, trusted=costs.trusted)

@@ -29,6 +29,8 @@ __all__ = ["naming", "read", "samples_for", "study"]
 # Of the samples given, this share is for statistics, the rest for verification.
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
+# Weights that are fitted to samples take more of them, or they fit these alone.
+MOST_FITTED_SAMPLES = 512
 RANDOM_SAMPLES = 4
 
 
@@ -40,11 +42,12 @@ def study(
     """Read a network and measure where it is sparse."""
     prepared, here = read(source, options, example_inputs), target(options.isa)
     found = prepared.found.layers
-    given = samples_for(prepared.inputs, options, MOST_SAMPLES)
+    lossy = options.max_error > 0
+    given = samples_for(prepared.inputs, options, MOST_FITTED_SAMPLES if lossy else MOST_SAMPLES)
     if options.samples is None:
         return Studied(prepared, weights_of(found, options), None, given, here)
     fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
-    stats = calibrate(prepared.model, found, fitted, options, lossy=options.max_error > 0)
+    stats = calibrate(prepared.model, found, fitted, options, lossy=lossy)
     return Studied(prepared, stats, fitted, held_out, here)
 
 

@@ -1,0 +1,153 @@
+"""One-shot pruning: weights that matter little become zero, the rest is fitted to the outputs.
+
+No gradients and no labels: what matters is how much the outputs of the layer change on samples.
+With the covariance C of the input patches, a filter w that becomes v costs (v - w)^T C (v - w),
+where the bias keeps the mean.  Which weights stay is found by optimal brain surgeon or, for filters
+of many taps, by a search (``approximation``), for all densities at once; those that stay are the
+least-squares fit.  What comes out runs as any weight with zeros.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sparsepass.algorithms.row import Algorithm, Option, Packed
+from sparsepass.algorithms.weight_sparse import SPMM, spmm_work
+from sparsepass.algorithms.work import refuse_all_but_planar
+from sparsepass.approximation import Supports, find_supports, refit
+from sparsepass.layer import Array, Layer
+from sparsepass.sparsity import Patches, Statistic, Stats
+from sparsepass.target import Target
+
+__all__ = ["PRUNE"]
+
+# Percent of zeros that are offered.  Below, sparse kernels are seldom faster than dense ones.
+ZEROS = tuple(range(50, 100, 5))
+# Moments of taps^2 float64 take 176 MB here: enough for 3x3 of 512 channels.
+MOST_TAPS = 4700
+# Filters are fitted to that many positions a tap at least: fewer say nothing of other images.
+POSITIONS_PER_TAP = 2
+
+
+def prune_statistics(layer: Layer) -> frozenset[Statistic]:
+    return frozenset() if refuse_shape(layer) else frozenset({"input moments"})
+
+
+def refuse_shape(layer: Layer) -> str | None:
+    if reason := refuse_all_but_planar(layer):
+        return reason
+    if layer.is_depthwise:
+        return "depthwise: no channel to skip"
+    if layer.taps > MOST_TAPS:
+        return f"moments of {layer.taps} taps take too much memory"
+    return None
+
+
+def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
+    if reason := refuse_shape(layer):
+        return reason
+    if stats.patches is None:
+        return "lossy: needs --max-error and --samples"
+    if stats.patches.positions < POSITIONS_PER_TAP * layer.taps:
+        return "too few samples to fit its filters"
+    if not stats.patches.output_energy(layer.weight, layer.bias) > 0:
+        return "its output is zero on all samples"
+    if not settings(layer):
+        return "nearly all weights are zero already"
+    return None
+
+
+def prune_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+    supports = supports_of(layer, stats)
+    return tuple(
+        Option(
+            spmm_work(replace(layer, weight=supports.mask(layer, number)), target),
+            {"zeros": zeros},
+            supports.errors[number],
+        )
+        for number, zeros in enumerate(settings(layer))
+    )
+
+
+def approximate_prune(
+    layer: Layer, stats: Stats, parameters: Mapping[str, int]
+) -> tuple[Array, Array]:
+    zeros = parameters["zeros"]
+    return stats.once(("fitted", zeros), lambda: fitted(layer, stats, zeros))
+
+
+def pack_prune(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+    weight, bias = approximate_prune(layer, stats, parameters)
+    return packed_with(layer, stats, weight, bias)
+
+
+def packed_with(layer: Layer, stats: Stats, weight: Array, bias: Array) -> Packed:
+    packed = SPMM.pack(replace(layer, weight=weight, bias=bias), stats, {})
+    assert isinstance(packed, Packed)
+    return packed
+
+
+def settings(layer: Layer) -> tuple[int, ...]:
+    """The percentages of zeros that a layer does not have yet."""
+    had = 100 * (1 - np.count_nonzero(layer.weight) / layer.weight.size)
+    return tuple(zeros for zeros in ZEROS if zeros > had)
+
+
+@dataclass(frozen=True)
+class LayerSupports:
+    """What each setting keeps, a group of filters at a time, and the relative error it causes."""
+
+    groups: tuple[Supports, ...]
+    errors: tuple[float, ...]
+
+    def mask(self, layer: Layer, number: int) -> Array:
+        """Ones where setting ``number`` keeps the weight, zeros elsewhere."""
+        masks = np.stack([group.mask(number) for group in self.groups])
+        return masks.reshape(layer.weight.shape).astype(np.float32)
+
+
+def supports_of(layer: Layer, stats: Stats) -> LayerSupports:
+    return stats.once("supports", lambda: found_supports(layer, stats))
+
+
+def found_supports(layer: Layer, stats: Stats) -> LayerSupports:
+    patches = patches_in(stats)
+    rows = layer.weight.reshape(layer.groups, -1, layer.taps)
+    kept = [round(rows[0].size * (100 - zeros) / 100) for zeros in settings(layer)]
+    groups = tuple(
+        find_supports(weight, covariance, kept)
+        for weight, covariance in zip(rows, patches.covariance, strict=True)
+    )
+    energy = patches.output_energy(layer.weight, layer.bias)
+    costs = np.sum([group.costs for group in groups], axis=0)
+    return LayerSupports(groups, tuple(math.sqrt(max(cost, 0.0) / energy) for cost in costs))
+
+
+def fitted(layer: Layer, stats: Stats, zeros: int) -> tuple[Array, Array]:
+    """Weight and bias of one setting; the bias keeps the mean of every filter."""
+    patches, number = patches_in(stats), settings(layer).index(zeros)
+    masks = supports_of(layer, stats).mask(layer, number).reshape(layer.groups, -1, layer.taps)
+    rows = layer.weight.reshape(masks.shape)
+    found = np.stack(
+        [
+            refit(weight, mask > 0, covariance, weight @ covariance.astype(np.float64))
+            for weight, mask, covariance in zip(rows, masks, patches.covariance, strict=True)
+        ]
+    )
+    shift = np.einsum("gft,gt->gf", rows - found, patches.mean).reshape(-1)
+    weight = np.ascontiguousarray(found.reshape(layer.weight.shape), np.float32)
+    return weight, (layer.bias + shift).astype(np.float32)
+
+
+def patches_in(stats: Stats) -> Patches:
+    assert stats.patches is not None
+    return stats.patches
+
+
+PRUNE = Algorithm(
+    "prune", "lossy", refuse_prune, prune_options, pack_prune,
+    op=SPMM.op, source="arXiv 2208.11580, arXiv 2406.07831", prices=SPMM.name,
+    statistics=prune_statistics, approximate=approximate_prune,
+)  # fmt: skip

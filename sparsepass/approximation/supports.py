@@ -1,0 +1,85 @@
+"""Which weights to keep at each of several densities, and what the others cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsepass.approximation.admm import support
+from sparsepass.approximation.obs import Trace, removals
+from sparsepass.approximation.refit import lost, refit
+
+__all__ = ["MOST_TAPS_OF_A_TRACE", "Supports", "damped", "find_supports", "supports_of_trace"]
+
+Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+# The share of the mean variance that is added to each: it steadies the inverse, and stands for what
+# other images than the samples would show.
+DAMPING = 1e-3
+# Up to so many taps weights are removed one by one: rows d^3 / 3 multiply-adds are seconds there
+# and give all densities.  Beyond, a search for each density costs rows d^2.
+MOST_TAPS_OF_A_TRACE = 600
+# Conjugate gradients that price a support, see ``refit``.
+STEPS = 20
+
+
+@dataclass(frozen=True)
+class Supports:
+    """``bits`` of weights, (rows, taps): bit n says that density number n keeps it; at most 16.
+
+    ``costs`` are the mean squares by which the output, summed over rows, is off at each density.
+    """
+
+    bits: NDArray[np.uint16]
+    costs: tuple[float, ...]
+
+    def mask(self, number: int) -> Mask:
+        """What density ``number``, from 0, keeps."""
+        return (self.bits >> number) & 1 > 0
+
+
+def find_supports(weight: Floats, moments: Floats, kept: Sequence[int]) -> Supports:
+    """Supports of ``kept`` weights of all rows together, for each of these numbers."""
+    steady = damped(moments)
+    if weight.shape[1] <= MOST_TAPS_OF_A_TRACE:
+        return supports_of_trace(removals(weight, steady), kept)
+    exact = weight.astype(np.float64)
+    masks = support(exact, steady, kept)
+    fitted = (refit(weight, mask, steady, exact @ steady, STEPS) for mask in masks)
+    costs = tuple(float(lost(found - exact, steady).sum()) for found in fitted)
+    return Supports(bits_of(masks), costs)
+
+
+def damped(moments: Floats) -> NDArray[np.float64]:
+    """Moments with a little added to the diagonal, so that they have an inverse."""
+    steady = moments.astype(np.float64)
+    mean = float(np.trace(steady)) / len(steady)
+    steady[np.diag_indices_from(steady)] += DAMPING * mean if mean > 0 else 1.0
+    return steady
+
+
+def supports_of_trace(trace: Trace, kept: Sequence[int]) -> Supports:
+    """Each row in the order of its own removals, of which the cheapest of all rows come first."""
+    # A removal comes after those of its row before it, also where it is cheaper.
+    rising = np.maximum.accumulate(trace.costs, axis=1).reshape(-1)
+    order = np.argsort(rising, kind="stable")
+    removed = np.append(0.0, np.cumsum(trace.costs.reshape(-1)[order], dtype=np.float64))
+    size = trace.order.size
+    place = np.empty(size, np.intp)
+    place[order] = np.arange(size)
+    masks: list[Mask] = []
+    for count in kept:
+        mask = np.empty(trace.order.shape, np.bool_)
+        np.put_along_axis(mask, trace.order, (place >= size - count).reshape(mask.shape), axis=1)
+        masks.append(mask)
+    return Supports(bits_of(masks), tuple(float(removed[size - count]) for count in kept))
+
+
+def bits_of(masks: Sequence[Mask]) -> NDArray[np.uint16]:
+    bits = np.zeros(masks[0].shape, np.uint16)
+    for number, mask in enumerate(masks):
+        bits |= mask.astype(np.uint16) << number
+    return bits
