@@ -38,7 +38,7 @@ def slice_features(weight: Floats, moments: Floats, slices: int) -> Doubles:
 
 def repeated(features: Floats, slices: int) -> Doubles:
     """Features of a slice as features of a patch: each in every slice, one after the other."""
-    return np.kron(features.astype(np.float64), np.eye(slices))
+    return np.asarray(np.kron(features, np.eye(slices)), np.float64)
 
 
 def leading_features(unfolded: Floats, moments: Floats) -> Doubles:
@@ -59,7 +59,7 @@ def leading_features(unfolded: Floats, moments: Floats) -> Doubles:
 
 def square_root(moments: Floats) -> Doubles:
     values, vectors = np.linalg.eigh(moments.astype(np.float64))
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T, np.float64)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
 @dataclass(frozen=True)
