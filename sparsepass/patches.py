@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparsepass.layer import Layer
 
-__all__ = ["PATCHES", "patches_of"]
+__all__ = ["PATCHES", "columns_of", "patches_of"]
 
 # Positions of one image that are drawn: fewer than for moments of the output, because the products
 # of a patch cost taps^2 each.
@@ -22,10 +22,17 @@ def patches_of(
     values: NDArray[Any], layer: Layer, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float32]]:
     """Patches of each image as columns, (groups, taps, positions); of a product, of all rows."""
+    return (columns for columns, _ in columns_of(values, layer, rng))
+
+
+def columns_of(
+    values: NDArray[Any], layer: Layer, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
+    """Patches as ``patches_of`` gives them, each with its output positions in the flat map."""
     if not layer.kernel:
         rows = values.reshape(-1, layer.taps)
         chosen = drawn(len(rows), rng)
-        yield np.ascontiguousarray(rows[chosen].T, np.float32)[None]
+        yield np.ascontiguousarray(rows[chosen].T, np.float32)[None], chosen
         return
     axes = len(layer.kernel)
     pads = tuple(zip(layer.pads[:axes], layer.pads[axes:], strict=True))
@@ -34,9 +41,10 @@ def patches_of(
     offsets = offsets_of(layer, padded_sizes)
     for image in values:
         flat = np.pad(image, ((0, 0), *pads)).reshape(layer.channels, -1)
-        taken = np.add.outer(offsets, places[drawn(len(places), rng)])
+        chosen = drawn(len(places), rng)
+        taken = np.add.outer(offsets, places[chosen])
         columns = np.take(flat, taken, axis=1).reshape(layer.groups, layer.taps, -1)
-        yield columns.astype(np.float32, copy=False)
+        yield columns.astype(np.float32, copy=False), chosen
 
 
 def drawn(count: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparsepass.algorithms.row import Algorithm, Option, Packed
+from sparsepass.algorithms.row import Algorithm, Option, Payload
 from sparsepass.algorithms.weight_sparse import SPMM, spmm_work
 from sparsepass.algorithms.work import refuse_all_but_planar
 from sparsepass.approximation import Supports, find_supports, refit
@@ -78,15 +78,13 @@ def approximate_prune(
     return stats.once(("fitted", zeros), lambda: fitted(layer, stats, zeros))
 
 
-def pack_prune(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+def pack_prune(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Payload:
     weight, bias = approximate_prune(layer, stats, parameters)
-    return packed_with(layer, stats, weight, bias)
+    return pack_weight(replace(layer, weight=weight, bias=bias), stats)
 
 
-def packed_with(layer: Layer, stats: Stats, weight: Array, bias: Array) -> Packed:
-    packed = SPMM.pack(replace(layer, weight=weight, bias=bias), stats, {})
-    assert isinstance(packed, Packed)
-    return packed
+def pack_weight(layer: Layer, stats: Stats) -> Payload:
+    return SPMM.pack(layer, stats, {})
 
 
 def settings(layer: Layer) -> tuple[int, ...]:
@@ -149,5 +147,5 @@ def patches_in(stats: Stats) -> Patches:
 PRUNE = Algorithm(
     "prune", "lossy", refuse_prune, prune_options, pack_prune,
     op=SPMM.op, source="arXiv 2208.11580, arXiv 2406.07831", prices=SPMM.name,
-    statistics=prune_statistics, approximate=approximate_prune,
+    statistics=prune_statistics, approximate=approximate_prune, pack_weight=pack_weight,
 )  # fmt: skip

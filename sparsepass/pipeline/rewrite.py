@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import onnx_ir as ir
 
@@ -18,6 +19,7 @@ from sparsepass.passes import (
 )
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
+from sparsepass.reconstruction import Weights
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
 from sparsepass.runtime.replacements import add_functions, pairs, refuse_opset, replacement
 
@@ -62,11 +64,18 @@ def check_choice(studied: Studied, layer: Layer, choice: Choice) -> None:
         )
 
 
-def rewrite(studied: Studied, choices: Sequence[Choice], *, fused: bool = True) -> ir.Model:
+def rewrite(
+    studied: Studied,
+    choices: Sequence[Choice],
+    *,
+    fused: bool = True,
+    weights: Weights = MappingProxyType({}),
+) -> ir.Model:
     """Return a copy of the clean network in which each chosen layer runs by its algorithm.
 
     Layers that ``choices`` does not name stay as they are; ``choices`` are those that
-    ``check_choices`` accepts.  Without ``fused`` every layer keeps a node of its own.
+    ``check_choices`` accepts.  Without ``fused`` every layer keeps a node of its own.  ``weights``
+    are those that were fitted again for these choices.
     """
     prepared = studied.prepared
     by_name = {layer.name: layer for layer in studied.layers}
@@ -74,7 +83,12 @@ def rewrite(studied: Studied, choices: Sequence[Choice], *, fused: bool = True) 
     ops: dict[str, tuple[Algorithm, Packed]] = {}
     for choice in choices:
         layer, row = by_name[choice.layer], row_of(choice)
-        packed = row.pack(layer, studied.stats[layer.name], choice.parameters)
+        stats = studied.stats[layer.name]
+        if row.pack_weight and layer.name in weights:
+            weight, bias = weights[layer.name]
+            packed = row.pack_weight(replace(layer, weight=weight, bias=bias), stats)
+        else:
+            packed = row.pack(layer, stats, choice.parameters)
         match packed:
             case Packed():
                 ops[layer.name] = row, packed

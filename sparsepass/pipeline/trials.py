@@ -1,7 +1,7 @@
 """Plans carried out, verified and timed against the original: outputs first, then time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.passes import TileBatch
+from sparsepass.pipeline.fit import fit
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Choice, Tiling
+from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import Verification
 from sparsepass.run import RunOptions
 from sparsepass.runtime.ops import DOMAIN
@@ -81,7 +84,8 @@ def is_lossy(choice: Choice) -> bool:
 class Trials:
     """Where candidates are made, verified and timed against the original.
 
-    ``noise`` is what rounding alone does to the outputs of the original.
+    ``noise`` is what rounding alone does to the outputs of the original.  ``fitted`` are weights
+    that were fitted for the lossy choices of a plan.
     """
 
     studied: Studied
@@ -89,6 +93,7 @@ class Trials:
     original: Candidate
     samples: Samples
     noise: Comparison
+    fitted: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
 
     @property
     def images(self) -> int:
@@ -98,13 +103,21 @@ class Trials:
 
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
-        model = rewrite(self.studied, choices)
+        model = rewrite(self.studied, choices, weights=self.weights_for(choices))
         batch = self.studied.prepared.batch
         if tiling and isinstance(batch, Batch):
             TileBatch(batch, tiling.micro_batch, tiling.until)(model)
         content = to_bytes(model)
         opened = session(content, threads=self.options.threads, isa=self.options.isa)
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
+
+    def weights_for(self, choices: Sequence[Choice]) -> Weights:
+        """The weights of lossy choices, fitted again together; once for the same choices."""
+        lossy = tuple(filter(is_lossy, choices))
+        key = tuple(key_of(choice.layer, choice) for choice in lossy)
+        if key not in self.fitted:
+            self.fitted[key] = fit(self.studied, lossy, self.options)
+        return self.fitted[key]
 
     def verify(self, candidate: Candidate) -> Verified:
         """Compare a candidate with the original, and its run without our library.

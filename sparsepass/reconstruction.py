@@ -1,0 +1,263 @@
+"""Weights of approximated layers, fitted once more where the network is approximated as a whole.
+
+Each approximation was chosen on what the original network gives the layer.  In the approximated
+network its input differs, and errors add up.  Here the layers are fitted again in the order of the
+graph: each computes of its new input, as well as its zeros allow, what the original computed of the
+old one.  Where a residual is added behind, the sum is what is wanted, so that a layer also makes up
+for errors that pass it by.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from sparsepass.approximation import refit, repaired
+from sparsepass.calibration import expose, nodes_of, value_name
+from sparsepass.layer import Array, Layer
+from sparsepass.model import to_bytes
+from sparsepass.network import Run, plain_session, runner
+from sparsepass.patches import columns_of
+from sparsepass.run import DEFAULTS, RunOptions
+from sparsepass.samples import Samples
+
+__all__ = ["CrossMoments", "Weights", "reconstructed", "with_weights"]
+
+Weights = Mapping[str, tuple[Array, Array]]
+"""Weight and bias of layers, by name."""
+
+# The share of the mean variance by which weights are held where they were.
+DAMPING = 1e-3
+# Feature maps of both networks are held of so many samples as fit in so many bytes.
+HELD_BYTES = 1_000_000_000
+MOST_SAMPLES = 256
+
+
+def reconstructed(
+    model: ir.Model,
+    layers: Sequence[Layer],
+    weights: Weights,
+    open_layers: Collection[str],
+    samples: Samples,
+    options: RunOptions = DEFAULTS,
+    method: "Method | None" = None,
+) -> dict[str, tuple[Array, Array]]:
+    """The ``weights`` of ``layers``, those of ``open_layers`` fitted to the outputs of ``model``.
+
+    Layers are in the order of the graph.  Zeros of the weights stay zeros.  Both networks run once
+    on the samples, from layer to layer.
+    """
+    method = method or CrossMoments.fit
+    progress = options.step("fitting weights")
+    fitted = dict(weights)
+    changed = with_weights(model, layers, fitted)
+    old = Stream.of(model, samples, options)
+    new = Stream.of(changed, samples.take(len(old.values)), options)
+    free = [layer for layer in layers if layer.name in open_layers]
+    for done, layer in enumerate(free, start=1):
+        old.go_to(layer.name)
+        new.go_to(layer.name)
+        fitted[layer.name] = method(sums_over(old, new, layer, options), fitted[layer.name][0])
+        set_weights(changed, layer, fitted[layer.name])
+        progress(done, len(free))
+    return fitted
+
+
+def with_weights(model: ir.Model, layers: Sequence[Layer], weights: Weights) -> ir.Model:
+    """A copy of ``model`` in which convolutions have other weights and biases."""
+    copy = model.clone()
+    for layer in layers:
+        set_weights(copy, layer, weights[layer.name])
+    return copy
+
+
+def set_weights(model: ir.Model, layer: Layer, arrays: tuple[Array, Array]) -> None:
+    node = nodes_of(model, [layer])[layer.name]
+    node.resize_inputs(3)
+    for position, array in enumerate(arrays, start=1):
+        name = f"{layer.name}/sparsepass.{position}"
+        model.graph.initializers.pop(name, None)
+        value = ir.val(name, const_value=ir.tensor(array, name=name))
+        node.replace_input_with(position, value)
+        model.graph.register_initializer(value)
+
+
+@dataclass
+class Stream:
+    """A network on all samples at once, as far as some node: ``values`` by name, of each sample.
+
+    They are those that this node and later ones read.
+    """
+
+    model: ir.Model
+    options: RunOptions
+    values: list[dict[str, NDArray[Any]]]
+
+    @classmethod
+    def of(cls, model: ir.Model, samples: Samples, options: RunOptions) -> "Stream":
+        """The start of a network, with as many samples as can be held."""
+        held = max(1, widest(model, samples[0], options.threads))
+        count = min(MOST_SAMPLES, max(1, HELD_BYTES // (2 * held)))
+        return cls(model, options, [dict(feed) for feed in samples.take(count)])
+
+    def go_to(self, name: str) -> None:
+        """Run on until the node called ``name`` is next."""
+        wanted = live_at(self.model.graph, name)
+        run = self.runner([value for value in wanted if value not in self.values[0]])
+        self.values = [
+            {key: value for key, value in {**known, **run(known)}.items() if key in wanted}
+            for known in self.values
+        ]
+
+    def runner(self, wanted: Sequence[str]) -> Run:
+        """The part of the network from the values that are there to ``wanted`` ones."""
+        if not wanted:
+            return lambda feed: {}
+        known = self.values[0]
+        part = ir.convenience.extract(
+            self.model.graph, sources(self.model.graph, wanted, known), list(wanted)
+        )
+        for value in part.inputs:
+            assert value.name
+            value.type = ir.TensorType(ir.DataType.from_numpy(known[value.name].dtype))
+            value.shape = ir.Shape([None] * known[value.name].ndim)
+        model = ir.Model(part, ir_version=self.model.ir_version)
+        model.opset_imports.update(self.model.opset_imports)
+        return runner(plain_session(to_bytes(model), threads=self.options.threads))
+
+
+def live_at(graph: ir.Graph, name: str) -> list[str]:
+    """Values, but constants, that are made before the node called ``name`` and read from there."""
+    made = {value.name for value in graph.inputs}
+    live: dict[str, None] = {}
+    reached = False
+    for node in graph:
+        reached = reached or node.name == name
+        if reached:
+            read = (value.name for value in node.inputs if value is not None)
+            live |= {value: None for value in read if value and value in made}
+        else:
+            made |= {value.name for value in node.outputs}
+    return list(live)
+
+
+def sources(graph: ir.Graph, wanted: Sequence[str], known: Mapping[str, object]) -> list[str]:
+    """The ``known`` values that the ``wanted`` ones are made of."""
+    producers = {value.name: node for node in graph for value in node.outputs}
+    found: dict[str, None] = {}
+    waiting, seen = list(wanted), set(wanted)
+    while waiting:
+        node = producers.get(waiting.pop())
+        for name in (value.name for value in node.inputs if value is not None) if node else ():
+            if name and name in known:
+                found[name] = None
+            elif name and name not in seen:
+                seen.add(name)
+                waiting.append(name)
+    return list(found)
+
+
+def widest(model: ir.Model, feed: Mapping[str, NDArray[Any]], threads: int) -> int:
+    """About the most bytes that the values between two nodes take: four of the largest one."""
+    names = [value.name or "" for node in model.graph for value in node.outputs]
+    values = expose(model, names, threads)(feed)
+    return 4 * max((value.nbytes for value in values.values()), default=0)
+
+
+def sums_over(old: Stream, new: Stream, layer: Layer, options: RunOptions) -> "CrossMoments":
+    """What the layer reads in the ``new`` network, against what it wrote in the ``old`` one.
+
+    Of two values that are added, the one of the layer makes up for what the other is off.
+    """
+    node = nodes_of(old.model, [layer])[layer.name]
+    read, written = value_name(node.inputs[0]), value_name(node.outputs[0])
+    beside = added_to(node, new.values[0])
+    run = old.runner([written])
+    sums = CrossMoments(layer, options.seed)
+    for before, after in zip(old.values, new.values, strict=True):
+        wanted = run(before)[written]
+        if beside and before[beside].shape == wanted.shape:
+            wanted = wanted + before[beside] - after[beside]
+        sums.add(after[read], wanted)
+    return sums
+
+
+def added_to(node: ir.Node, known: Mapping[str, NDArray[Any]]) -> str | None:
+    """The ``known`` value that is added to the output of ``node``, and to nothing else of it."""
+    users = [user for user, _ in node.outputs[0].uses()]
+    if len(users) != 1 or users[0].op_type != "Add":
+        return None
+    other = next((value for value in users[0].inputs if value is not node.outputs[0]), None)
+    return other.name if other is not None and other.name in known else None
+
+
+class CrossMoments:
+    """Moments of new input patches x, and of these with the output y that is wanted.
+
+    It holds 8 (taps + filters) taps bytes.
+    """
+
+    def __init__(self, layer: Layer, seed: int) -> None:
+        self.layer = layer
+        self.rng = np.random.default_rng(seed)
+        self.positions = 0
+        groups, taps, filters = layer.groups, layer.taps, layer.filters // layer.groups
+        self.read, self.wanted = np.zeros((groups, taps)), np.zeros((groups, filters))
+        self.moments = np.zeros((groups, taps, taps))
+        self.products = np.zeros((groups, filters, taps))
+        self.squares = np.zeros((groups, filters))
+
+    def add(self, values: NDArray[Any], wanted: NDArray[Any]) -> None:
+        """Add the patches of a batch and the outputs at the same positions."""
+        outputs = wanted.reshape(len(wanted), *self.wanted.shape, -1)
+        for (x, chosen), image in zip(
+            columns_of(values, self.layer, self.rng), outputs, strict=True
+        ):
+            y = np.ascontiguousarray(image[..., chosen])
+            self.positions += x.shape[-1]
+            self.read += x.sum(axis=-1, dtype=np.float64)
+            self.wanted += y.sum(axis=-1, dtype=np.float64)
+            self.moments += x @ x.swapaxes(-1, -2)
+            self.products += y @ x.swapaxes(-1, -2)
+            self.squares += np.square(y).sum(axis=-1, dtype=np.float64)
+
+    def fit(self, weight: Array) -> tuple[Array, Array]:
+        """Weight and bias of least squares, with the zeros of ``weight``."""
+        found = np.zeros(self.products.shape)
+        for group, start in enumerate(weight.reshape(found.shape)):
+            covariance = self.covariance(group)
+            products = self.products[group] / self.positions - np.outer(
+                self.wanted[group] / self.positions, self.read[group] / self.positions
+            )
+            # A little as in damped moments: where inputs say nothing, weights stay.
+            ridge = DAMPING * float(np.trace(covariance)) / len(covariance)
+            covariance[np.diag_indices_from(covariance)] += ridge
+            found[group] = refit(start, start != 0, covariance, products + ridge * start)
+        return self.with_bias(found, weight)
+
+    def repair(self, weight: Array, share: float = 1.0) -> tuple[Array, Array]:
+        """The weight scaled, and the bias, so that every filter has the wanted mean and variance."""
+        variances = self.squares / self.positions - (self.wanted / self.positions) ** 2
+        rows = weight.reshape(self.products.shape)
+        found = [
+            repaired(start, self.covariance(group), variances[group], share)
+            for group, start in enumerate(rows)
+        ]
+        return self.with_bias(np.stack(found), weight)
+
+    def covariance(self, group: int) -> NDArray[np.float64]:
+        mean = self.read[group] / self.positions
+        return self.moments[group] / self.positions - np.outer(mean, mean)
+
+    def with_bias(self, found: NDArray[np.float64], weight: Array) -> tuple[Array, Array]:
+        shift = self.wanted - np.einsum("gft,gt->gf", found, self.read)
+        return (
+            found.reshape(weight.shape).astype(np.float32),
+            (shift / self.positions).reshape(-1).astype(np.float32),
+        )
+
+
+Method = Callable[[CrossMoments, Array], tuple[Array, Array]]
