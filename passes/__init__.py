@@ -15,6 +15,7 @@ from sparsepass.passes.lower_lrn import LowerLrn
 from sparsepass.passes.lower_max_pool import LowerMaxPool
 from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
+from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.tile_batch import TileBatch
 from sparsepass.passes.untile_batch import UntileBatch
 
@@ -36,6 +37,7 @@ __all__ = [
     "Pair",
     "RemoveUnused",
     "Replacement",
+    "SetWeights",
     "TileBatch",
     "UntileBatch",
 ]

@@ -7,7 +7,7 @@ from sparsepass.errors import (
     UsageError,
     VerificationError,
 )
-from sparsepass.pipeline import Result, analyze, optimize
+from sparsepass.pipeline import Pruned, Result, analyze, optimize, prune
 from sparsepass.plan import Plan
 from sparsepass.report import Analysis, Report
 
@@ -16,6 +16,7 @@ __all__ = [
     "ModelError",
     "Plan",
     "PlanError",
+    "Pruned",
     "Report",
     "Result",
     "SparsepassError",
@@ -23,4 +24,5 @@ __all__ = [
     "VerificationError",
     "analyze",
     "optimize",
+    "prune",
 ]

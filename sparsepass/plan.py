@@ -72,13 +72,17 @@ class Tiling(_Value):
 
 
 class Plan(_Value):
-    """One choice per layer.  Layers that are not named stay dense."""
+    """One choice per layer.  Layers that are not named stay dense.
+
+    Outputs may differ by ``max_error``, right answers drop by ``max_drop`` percentage points.
+    """
 
     version: Literal[1] = 1
     tool: str
     machine: str
     threads: int = Field(ge=1)
     max_error: float = Field(default=0.0, ge=0.0)
+    max_drop: float | None = Field(default=None, ge=0.0)
     tiling: Tiling | None = None
     choices: tuple[Choice, ...]
 

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sparsepass.errors import UsageError
+from sparsepass.labels import LabelSource
 from sparsepass.model import MOST_BYTES
 from sparsepass.pictures import ImageTransform
 from sparsepass.samples import SampleSource
 
 __all__ = ["DEFAULTS", "Progress", "RunOptions", "Steps", "silent"]
+
+# Where only the answers are limited, no error is given to begin with: classifiers lose their first
+# answers at about this.
+FIRST_BUDGET = 0.05
 
 Steps = Callable[[int, int], None]
 """Called with the number of steps done and the number of all steps of one stage."""
@@ -41,9 +46,13 @@ class RunOptions:
     seed: int = 0
     progress: Progress = silent
     samples: SampleSource | None = None
+    labels: LabelSource | None = None
     image_transform: ImageTransform | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     max_error: float = 0.0
+    max_drop: float | None = None
+    pareto: bool = False
+    pruning: bool = False
     max_memory: int | None = None
     max_bytes: int = MOST_BYTES
     measure: bool = True
@@ -56,14 +65,40 @@ class RunOptions:
             raise UsageError(
                 f"a maximal error of {self.max_error} makes no sense; give one from 0 to below 1"
             )
-        if self.max_error > 0 and self.samples is None:
+        if self.max_drop is not None and not 0 <= self.max_drop < 100:
             raise UsageError(
-                "a maximal error needs samples to be measured on; give --samples as well"
+                f"a drop of {self.max_drop} points makes no sense; give one from 0 to below 100"
             )
+        if self.lossy and self.samples is None:
+            asked = "a maximal error" if self.max_error > 0 else "a maximal drop"
+            asked = asked if self.bounded else "pruning" if self.pruning else "time against error"
+            raise UsageError(f"{asked} needs samples to be measured on; give --samples as well")
+        if self.labels is not None and self.samples is None:
+            raise UsageError("labels say nothing without samples; give --samples as well")
         if self.max_memory is not None and self.max_memory < 1:
             raise UsageError(
                 f"a memory limit of {self.max_memory} bytes makes no sense; give more than 0"
             )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the outputs may change, within a bound."""
+        return self.max_error > 0 or self.max_drop is not None
+
+    @property
+    def lossy(self) -> bool:
+        """Whether lossy algorithms are looked at."""
+        return self.bounded or self.pareto or self.pruning
+
+    @property
+    def error_limit(self) -> float:
+        """What the outputs may differ by: their own size where only the answers are limited."""
+        return self.max_error if self.max_error > 0 or self.max_drop is None else 1.0
+
+    @property
+    def first_budget(self) -> float:
+        """The error that the first plan is made for."""
+        return min(self.error_limit, FIRST_BUDGET) if self.max_error == 0 else self.max_error
 
     @property
     def measured(self) -> bool:

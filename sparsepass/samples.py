@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from sparsepass.errors import UsageError
+from sparsepass.labels import LabelSource, folder_labels, read_labels
 from sparsepass.pictures import SUFFIXES, ImageTransform
 from sparsepass.shapes import input_shapes
 
@@ -69,11 +70,22 @@ def input_spec(value: ir.Value, shape: tuple[int, ...] | None) -> InputSpec:
 
 @dataclass(frozen=True)
 class Samples:
-    """A sequence of feeds, read on demand.  ``source`` says for people where they come from."""
+    """A sequence of feeds, read on demand.  ``source`` says for people where they come from.
+
+    ``labels`` are the classes of what ``entries`` hold, pictures or rows of arrays, of which each
+    feed takes as many as its batch; None where they are not known.  ``files`` are the entries that
+    are files, in ``folder``.  The last ``repeats`` feeds show images of the others once more.
+    """
 
     source: str
     read: Callable[[int], Feed]
     order: tuple[int, ...]
+    labels: tuple[int, ...] | None = None
+    batch: int = 1
+    entries: int = 0
+    files: tuple[Path, ...] = ()
+    folder: Path | None = None
+    repeats: int = 0
 
     def __len__(self) -> int:
         return len(self.order)
@@ -85,18 +97,35 @@ class Samples:
     def __iter__(self) -> Iterator[Feed]:
         return (self.read(index) for index in self.order)
 
+    def labels_of(self, position: int) -> NDArray[np.int64] | None:
+        """The classes that a sample shows, one an image, or None where they are not known."""
+        if self.labels is None or self.is_repeat(position):
+            return None
+        first = self.order[position] * self.batch
+        return np.asarray(self.labels[first : first + self.batch], np.int64)
+
+    def is_repeat(self, position: int) -> bool:
+        """Whether a sample shows nothing new."""
+        return position >= len(self) - self.repeats
+
     def take(self, count: int) -> Self:
         """The first ``count`` samples, or all where there are fewer."""
         return replace(self, order=self.order[:count])
 
-    def split(self, fraction: float) -> tuple[Self, Self]:
+    def last(self, count: int) -> Self:
+        """The last ``count`` samples, or all where there are fewer."""
+        return replace(self, order=self.order[-count:], repeats=min(count, self.repeats))
+
+    def split(self, fraction: float, most: int | None = None) -> tuple[Self, Self]:
         """A calibration part of about ``fraction`` of the samples and the held-out rest.
 
-        Both have at least one sample; raises UsageError where there is only one.
+        The first has at most ``most`` samples, both at least one; raises UsageError where there is
+        only one.
         """
         if len(self) < 2:
             raise UsageError(f"{self.source}: one sample cannot be split; give at least 2 samples")
-        cut = min(max(round(fraction * len(self)), 1), len(self) - 1)
+        wanted = round(fraction * len(self))
+        cut = min(max(wanted if most is None else min(wanted, most), 1), len(self) - 1)
         return replace(self, order=self.order[:cut]), replace(self, order=self.order[cut:])
 
 
@@ -106,6 +135,7 @@ def load_samples(
     *,
     limit: int | None = None,
     transform: ImageTransform | None = None,
+    labels: LabelSource | None = None,
     seed: int = 0,
 ) -> Samples:
     """Samples for a network with ``inputs``.
@@ -113,6 +143,7 @@ def load_samples(
     ``source`` is an .npy or .npz file, a folder of pictures (searched deep) or of .npy files, one
     array, or a mapping from input name to array.  Arrays hold samples along the first axis, in
     runs of the input's batch.  The samples are shuffled with ``seed`` and cut to ``limit``.
+    ``labels`` are read by ``read_labels``; without them the folders of a folder are the classes.
 
     Raises UsageError, in one line, for a source that cannot be read, has no samples or does not fit
     the inputs; what is inside a file of a folder is checked when that sample is read.
@@ -120,6 +151,9 @@ def load_samples(
     if limit is not None and limit < 1:
         raise UsageError(f"{limit} samples were asked for; at least 1 is needed")
     samples = open_source(source, inputs, transform or ImageTransform())
+    if labels is not None:
+        read = read_labels(labels, samples.entries, samples.files, samples.folder)
+        samples = replace(samples, labels=read)
     shuffled = np.random.default_rng(seed).permutation(len(samples))[:limit]
     return replace(samples, order=tuple(int(index) for index in shuffled))
 
@@ -202,7 +236,9 @@ def from_arrays(
     def read(index: int) -> Feed:
         return {name: one(index) for name, (_, one) in readers.items()}
 
-    return Samples(source, read, tuple(range(min(counts.values(), default=0))))
+    count = min(counts.values(), default=0)
+    batch = inputs[0].batch if inputs else 1
+    return Samples(source, read, tuple(range(count)), batch=batch, entries=count * batch)
 
 
 def array_reader(
@@ -266,7 +302,16 @@ def from_folder(folder: Path, inputs: Sequence[InputSpec], transform: ImageTrans
         batch = chosen[index * spec.batch : (index + 1) * spec.batch]
         return {spec.name: np.concatenate([open_one(path) for path in batch])}
 
-    return Samples(str(folder), read, tuple(range(count)))
+    return Samples(
+        str(folder),
+        read,
+        tuple(range(count)),
+        labels=folder_labels(folder, chosen),
+        batch=spec.batch,
+        entries=len(chosen),
+        files=tuple(chosen),
+        folder=folder,
+    )
 
 
 def array_file_reader(spec: InputSpec) -> Callable[[Path], AnyArray]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
 from sparsepass.network import Run
-from sparsepass.report.schema import Verification
+from sparsepass.report.schema import PairedAnswers, Verification
 from sparsepass.run import Steps
 from sparsepass.samples import Samples
 
@@ -19,6 +19,7 @@ __all__ = [
     "ROUNDING",
     "Comparison",
     "Difference",
+    "class_rows",
     "compare",
     "rounding_bound",
     "rounding_tolerances",
@@ -74,12 +75,14 @@ class Comparison:
     """Outputs of two networks over the same samples.
 
     ``top1`` is the share of rows of classes whose largest entry stays in place, None where no
-    output has such rows.
+    output has such rows; ``answers`` counts those of the first output that has, against the labels
+    of the samples where these are known.
     """
 
     outputs: Mapping[str, Difference]
     top1: float | None
     samples: int
+    answers: PairedAnswers | None = None
 
     @property
     def relative(self) -> float:
@@ -101,10 +104,14 @@ class Comparison:
             derivation=f"output {name}: {ROUNDING}",
             samples=self.samples,
             top1_agreement=self.top1,
+            answers=self.answers,
         )
 
-    def within(self, max_error: float) -> Verification:
-        """Verify that the relative error of every output is at most ``max_error``."""
+    def within(self, max_error: float, max_drop: float | None = None) -> Verification:
+        """Verify that the relative error of every output is at most ``max_error``.
+
+        ``max_drop`` limits the drop of right answers, in percentage points.
+        """
         return Verification(
             max_absolute_error=self.relative,
             max_relative_error=self.relative,
@@ -112,6 +119,8 @@ class Comparison:
             derivation="the error budget; relative to the root mean square of the output",
             samples=self.samples,
             top1_agreement=self.top1,
+            answers=self.answers,
+            max_drop_points=max_drop,
         )
 
 
@@ -153,6 +162,7 @@ def compare(
     Raises UsageError where the networks do not have the same outputs.
     """
     tallies: dict[str, Tally] = {}
+    answers = AnswerTally()
     for done, feed in enumerate(samples, start=1):
         references, found = original(feed), rewritten(feed)
         if missing := set(references) ^ set(found):
@@ -161,13 +171,61 @@ def compare(
             )
         for name, reference in references.items():
             tallies.setdefault(name, Tally()).add(reference, found[name])
+        if not samples.is_repeat(done - 1):
+            answers.add(references, found, samples.labels_of(done - 1))
         progress(done, len(samples))
     agreements = [share for tally in tallies.values() for share in tally.agreements]
     return Comparison(
         outputs={name: tally.difference() for name, tally in tallies.items()},
         top1=float(np.mean(agreements)) if agreements else None,
         samples=len(samples),
+        answers=answers.result(),
     )
+
+
+def class_rows(values: NDArray[Any]) -> NDArray[Any] | None:
+    """An output as (images, classes), or None where it is not that: axes of length 1 may follow."""
+    shape = values.shape
+    if values.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
+        return None
+    return values.reshape(shape[:2])
+
+
+@dataclass
+class AnswerTally:
+    """First answers of the first output that has rows of classes, before and after."""
+
+    against: Literal["labels", "original"] = "original"
+    images: int = 0
+    right: int = 0
+    lost: int = 0
+    gained: int = 0
+
+    def add(
+        self,
+        references: Mapping[str, NDArray[Any]],
+        found: Mapping[str, NDArray[Any]],
+        labels: NDArray[np.int64] | None,
+    ) -> None:
+        """Add one sample; without ``labels`` the answers of the reference are the right ones."""
+        pairs = ((class_rows(values), class_rows(found[n])) for n, values in references.items())
+        before, after = next((pair for pair in pairs if pair[0] is not None), (None, None))
+        if before is None or after is None or before.shape != after.shape:
+            return
+        first = before.argmax(1)
+        truth = first if labels is None else labels
+        was, is_now = first == truth, after.argmax(1) == truth
+        self.against = "original" if labels is None else "labels"
+        self.images += len(first)
+        self.right += int(np.count_nonzero(was))
+        self.lost += int(np.count_nonzero(was & ~is_now))
+        self.gained += int(np.count_nonzero(~was & is_now))
+
+    def result(self) -> PairedAnswers | None:
+        """The paired counts, or None where there are no answers."""
+        if not self.images:
+            return None
+        return PairedAnswers.count(self.against, self.images, self.right, self.lost, self.gained)
 
 
 @dataclass
@@ -200,8 +258,9 @@ class Tally:
         )
         self.change += float(np.square(gaps).sum())
         self.energy += float(np.square(a, where=usual, out=np.zeros_like(a)).sum())
-        if a.ndim == 2 and a.shape[1] > 1 and not self.discrete:
-            self.agreements.append(np.count_nonzero(a.argmax(-1) == b.argmax(-1)) / len(a))
+        rows, others = class_rows(reference), class_rows(found)
+        if rows is not None and others is not None:
+            self.agreements.append(np.count_nonzero(rows.argmax(1) == others.argmax(1)) / len(rows))
 
     def difference(self) -> Difference:
         """What the samples add up to."""

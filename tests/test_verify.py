@@ -103,6 +103,45 @@ def test_top1_is_absent_without_rows_of_classes():
     assert compared([1, 2], [1, 2]).top1 is None
 
 
+def answered(reference, found, labels=None):
+    given = Samples(
+        "made up", lambda index: {}, (0,), labels=labels, batch=len(reference), entries=0
+    )
+    a, b = (np.asarray(values, np.float32) for values in (reference, found))
+    return compare(lambda feed: {"y": a}, lambda feed: {"y": b}, given).answers
+
+
+BEFORE, AFTER = [[1, 0], [1, 0], [0, 1], [0, 1]], [[0, 1], [1, 0], [1, 0], [1, 0]]
+
+
+def test_answers_are_paired_against_the_original_without_labels():
+    found = answered(BEFORE, AFTER)
+
+    assert (found.against, found.images, found.lost, found.gained) == ("original", 4, 3, 0)
+    assert found.right_before == 1.0
+
+
+def test_answers_are_paired_against_labels_both_ways():
+    found = answered(BEFORE, AFTER, labels=(0, 0, 0, 1))
+
+    assert (found.against, found.lost, found.gained) == ("labels", 2, 1)
+    assert found.right_before == 0.75
+    assert found.drop_points == 25
+
+
+def test_rows_of_classes_may_have_axes_of_one_behind():
+    found = answered(np.reshape(BEFORE, (4, 2, 1, 1)), np.reshape(AFTER, (4, 2, 1, 1)))
+
+    assert found.lost == 3
+
+
+def test_images_that_are_shown_again_are_not_counted_again():
+    feeds = Samples("made up", lambda index: {}, (0, 1, -1), repeats=1)
+    y = np.asarray(BEFORE, np.float32)
+
+    assert compare(lambda feed: {"y": y}, lambda feed: {"y": y}, feeds).answers.images == 8
+
+
 # --- tolerances ----------------------------------------------------------------------------------
 
 

@@ -45,6 +45,9 @@ class Work:
 class Option:
     """One setting of an algorithm for one layer: its work and its relative output error.
 
+    A setting with the parameter ``zeros`` sets that percentage of the weights to zero, and
+    ``approximate`` gives the weight: what ``sparsepass prune`` writes.
+
     ``chain`` holds the dense layers that it becomes, where it becomes several; only the shapes of
     their weights count.
     """

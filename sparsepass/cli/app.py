@@ -9,6 +9,7 @@ from sparsepass.cli.compare import bench, verify
 from sparsepass.cli.inspect import analyze, explain, info
 from sparsepass.cli.optimize import inline, optimize
 from sparsepass.cli.profile import calibrate
+from sparsepass.cli.prune import prune
 from sparsepass.pipeline.assemble import tool_name
 
 __all__ = ["app"]
@@ -42,5 +43,5 @@ def common(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
 
 
-for command in (optimize, analyze, explain, verify, bench, calibrate, inline, info):
+for command in (optimize, analyze, explain, verify, bench, prune, calibrate, inline, info):
     app.command()(command)

@@ -14,6 +14,8 @@ from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
     Isa,
+    LabelsFile,
+    MaxDrop,
     ModelPath,
     Quiet,
     SamplesPath,
@@ -26,6 +28,7 @@ from sparsepass.cli.options import (
 )
 from sparsepass.pipeline.bench import Row, compare_engines
 from sparsepass.pipeline.verification import verify_files
+from sparsepass.report.facts import answers_fact
 from sparsepass.report.markdown import table
 from sparsepass.report.schema import write_text
 from sparsepass.report.units import printable
@@ -45,6 +48,7 @@ def verify(
         Path, typer.Argument(help="What 'optimize' made of it.", show_default=False)
     ],
     samples: SamplesPath = None,
+    labels: LabelsFile = None,
     image_transform: ImageTransformText = None,
     shape: Shapes = None,
     threads: Threads = 1,
@@ -57,6 +61,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    max_drop: MaxDrop = None,
     isa: Isa = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -69,8 +74,10 @@ def verify(
             seed=seed,
             progress=progress,
             samples=samples,
+            labels=labels,
             image_transform=read_transform(image_transform),
             shapes=read_shapes(shape),
+            max_drop=max_drop,
         )
         verified = verify_files(model, optimized, options, max_error=max_error)
     for name, found in verified.items():
@@ -83,6 +90,8 @@ def verify(
             highlight=False,
             soft_wrap=True,
         )
+        if found.answers is not None and (labels is not None or max_drop is not None):
+            output.print(answers_fact(found.answers), highlight=False, soft_wrap=True)
 
 
 def bench(

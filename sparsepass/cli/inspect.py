@@ -14,6 +14,7 @@ from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
     JsonFile,
+    MaxError,
     ModelPath,
     ProfileFile,
     Quiet,
@@ -74,6 +75,7 @@ def explain(
     image_transform: ImageTransformText = None,
     shape: Shapes = None,
     threads: Threads = 1,
+    max_error: MaxError = 0.0,
     profile: ProfileFile = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -90,6 +92,7 @@ def explain(
             threads=threads,
             shapes=read_shapes(shape),
             profile=None if profile is None else MachineProfile.load(profile),
+            max_error=max_error,
             dry_run=True,
             seed=seed,
             progress=progress,

@@ -10,6 +10,8 @@ from sparsepass.cli.options import (
     ImageTransformText,
     Isa,
     JsonFile,
+    LabelsFile,
+    MaxDrop,
     MaxError,
     ModelPath,
     ProfileFile,
@@ -27,7 +29,13 @@ from sparsepass.pipeline import optimize as run_optimize
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
-from sparsepass.report import check_format, print_report, write
+from sparsepass.report import (
+    check_format,
+    check_pareto,
+    print_report,
+    write,
+    write_pareto,
+)
 
 __all__ = ["inline", "optimize"]
 
@@ -43,8 +51,19 @@ def optimize(
     threads: Threads = 1,
     shape: Shapes = None,
     samples: SamplesPath = None,
+    labels: LabelsFile = None,
     image_transform: ImageTransformText = None,
     max_error: MaxError = 0.0,
+    max_drop: MaxDrop = None,
+    pareto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write time against error for a ladder of budgets, as .csv or .json; the report "
+            "shows them too.",
+            show_default=False,
+        ),
+    ] = None,
     max_memory: Annotated[
         int | None,
         typer.Option(
@@ -55,7 +74,7 @@ def optimize(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write the report as one HTML file.", show_default=False),
+        typer.Option(help="Write the report as one file, .html, .md or .json.", show_default=False),
     ] = None,
     json: JsonFile = None,
     plan: Annotated[
@@ -82,17 +101,22 @@ def optimize(
 ) -> None:
     """Rewrite MODEL so that it runs faster, verify it, and write it with a report."""
     target = out or model.with_suffix(".sparse.onnx")
-    for path in filter(None, (None if dry_run else target, report, json, save_plan)):
+    for path in filter(None, (None if dry_run else target, report, json, pareto, save_plan)):
         check_target(path, source=model)
     if report:
         check_format(report)
+    if pareto:
+        check_pareto(pareto)
     with progress_bars(quiet) as progress:
         result = run_optimize(
             model,
             samples=samples,
+            labels=labels,
             image_transform=read_transform(image_transform),
             threads=threads,
             max_error=max_error,
+            max_drop=max_drop,
+            pareto=pareto is not None,
             max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else Plan.load(plan),
@@ -110,11 +134,13 @@ def optimize(
         write(result.report, report)
     if json:
         result.report.save(json)
+    if pareto:
+        write_pareto(result.report.pareto, pareto)
     if save_plan:
         result.plan.save(save_plan)
     print_report(output, result.report, quiet=quiet)
     written = (("model", None if dry_run else target), ("report", report), ("JSON", json))
-    for what, path in (*written, ("plan", save_plan)):
+    for what, path in (*written, ("pareto", pareto), ("plan", save_plan)):
         if path:
             print_path(what, path)
 

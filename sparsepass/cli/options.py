@@ -13,8 +13,9 @@ from sparsepass.runtime.library import instruction_set
 from sparsepass.shapes import parse_shape
 
 __all__ = [
-    "ImageTransformText", "Isa", "JsonFile", "MaxError", "ModelPath", "ProfileFile", "Quiet",
-    "SamplesPath", "Seed", "Shapes", "Threads", "check_target", "read_shapes", "read_transform",
+    "ImageTransformText", "Isa", "JsonFile", "LabelsFile", "MaxDrop", "MaxError",
+    "ModelPath", "ProfileFile", "Quiet", "SamplesPath", "Seed", "Shapes", "Threads",
+    "check_target", "read_shapes", "read_transform",
 ]  # fmt: skip
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX model.", show_default=False)]
@@ -51,6 +52,26 @@ MaxError = Annotated[
         "--max-error",
         min=0.0,
         help="Allowed relative error of the outputs. Above 0, lossy algorithms are offered.",
+    ),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop",
+        metavar="POINTS",
+        min=0.0,
+        help="Allowed drop of right first answers, in percentage points. Lossy algorithms are "
+        "offered; without labels the answers of the original are the right ones.",
+        show_default=False,
+    ),
+]
+LabelsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="Class numbers of the samples: an .npy file, or a .txt, .csv or .tsv file with lines "
+        "of a number or of a file name and a number. Default: the folders of the samples.",
+        show_default=False,
     ),
 ]
 JsonFile = Annotated[

@@ -1,5 +1,6 @@
 """The stages of a run, in order, and what they hand to each other."""
 
 from sparsepass.pipeline.optimize import Result, analyze, optimize
+from sparsepass.pipeline.prune import Pruned, prune
 
-__all__ = ["Result", "analyze", "optimize"]
+__all__ = ["Pruned", "Result", "analyze", "optimize", "prune"]

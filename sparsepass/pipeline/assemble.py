@@ -1,6 +1,5 @@
 """Reports from what the stages found."""
 
-import math
 import os
 import shlex
 import sys
@@ -20,14 +19,17 @@ from sparsepass.plan import Answer, Choice, Offer, Plan
 from sparsepass.profile import cpu_name
 from sparsepass.report.schema import (
     Analysis,
+    Bought,
     ErrorBudget,
     Latency,
     LayerAnalysis,
     LayerReport,
     LayerTime,
+    LossyOption,
     Machine,
     ModelFile,
     NetworkTime,
+    ParetoPoint,
     Report,
     Samples,
     Selector,
@@ -74,7 +76,11 @@ def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
 
 
 def report_of(
-    offers: Offers, plan: Plan, outcome: Outcome | None, warnings: tuple[str, ...]
+    offers: Offers,
+    plan: Plan,
+    outcome: Outcome | None,
+    warnings: tuple[str, ...],
+    pareto: tuple[ParetoPoint, ...] = (),
 ) -> Report:
     """The report of ``sparsepass optimize``; ``outcome`` is None for a dry run."""
     studied, options = offers.studied, offers.options
@@ -95,6 +101,7 @@ def report_of(
         network=network_time(studied.prepared, outcome, options) if outcome else None,
         verification=outcome.verified.verification if outcome else None,
         selector=selector_of(offers) if options.measured else None,
+        pareto=pareto,
     )
 
 
@@ -129,13 +136,15 @@ def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
 
 
 def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudget | None:
-    if plan.max_error == 0:
+    options = offers.options
+    if not options.bounded:
         return None
-    errors = [offers.output_error(choice) for choice in plan.choices if is_lossy(choice)]
     return ErrorBudget(
-        max_error=plan.max_error,
-        predicted=math.hypot(*errors),
+        max_error=options.max_error,
+        predicted=offers.predicted_error(plan.choices),
         measured=outcome.verified.relative if outcome else None,
+        max_drop_points=options.max_drop,
+        planned=outcome.fitted.budget if outcome and outcome.fitted else None,
     )
 
 
@@ -186,6 +195,37 @@ def layer_report(offers: Offers, layer: Layer, plan: Plan, fate: str) -> LayerRe
         paper_workspace_bytes=paper_workspace_bytes(layer, stats),
         epilogue=epilogue_text(layer.epilogue),
         fate=fate,
+        bought=bought_of(offers, choice),
+    )
+
+
+def bought_of(offers: Offers, choice: Choice) -> Bought | None:
+    """What a lossy choice takes, and the next offers in time and error; None for exact ones."""
+    found = [answer for answer in offers.answers[choice.layer] if isinstance(answer, Offer)]
+    wanted = (choice.algorithm, choice.parameters)
+    taken = next((o for o in found if (o.algorithm, o.parameters) == wanted), None)
+    if taken is None or not is_lossy(choice):
+        return None
+    cheaper = [offer for offer in found if offer.error < taken.error]
+    dearer = [offer for offer in found if offer.microseconds < taken.microseconds]
+
+    def described(offer: Offer | None) -> LossyOption | None:
+        return None if offer is None else lossy_option(offers, choice.layer, offer)
+
+    return Bought(
+        taken=lossy_option(offers, choice.layer, taken),
+        cheaper=described(min(cheaper, key=lambda offer: offer.microseconds, default=None)),
+        dearer=described(min(dearer, key=lambda offer: offer.error, default=None)),
+    )
+
+
+def lossy_option(offers: Offers, layer: str, offer: Offer) -> LossyOption:
+    return LossyOption(
+        algorithm=offer.algorithm,
+        parameters=offer.parameters,
+        microseconds=offer.microseconds,
+        layer_error=offer.error,
+        output_error=offers.error_of(layer, offer),
     )
 
 

@@ -1,5 +1,6 @@
 """All that a plan is chosen from: offers of every algorithm for every layer, priced or measured."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,10 +59,21 @@ class Offers:
 
     def output_error(self, choice: Choice) -> float:
         """What a choice was expected to do to the outputs."""
+        return self.error_of(choice.layer, self.offer(choice))
+
+    def offer(self, choice: Choice) -> Offer:
+        """The offer that was chosen."""
         offers = [answer for answer in self.answers[choice.layer] if isinstance(answer, Offer)]
         wanted = (choice.algorithm, choice.parameters)
-        offer = next(o for o in offers if (o.algorithm, o.parameters) == wanted)
-        return self.limits(self.options.max_error).output_error(choice.layer, offer)
+        return next(o for o in offers if (o.algorithm, o.parameters) == wanted)
+
+    def predicted_error(self, choices: Sequence[Choice]) -> float:
+        """What a plan is expected to do to the outputs: the squares of its errors add up."""
+        return math.hypot(*map(self.output_error, choices))
+
+    def error_of(self, layer: str, offer: Offer) -> float:
+        """What an offer is expected to do to the outputs."""
+        return self.limits(1.0).output_error(layer, offer)
 
 
 def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> Offers:
@@ -81,7 +93,7 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
     turns = NO_TURNS
     if options.measured and answers:
         answers, turns = measure(studied, answers, options, trusted=costs.trusted)
-    found = output_responses(studied, answers, options) if options.max_error > 0 else {}
+    found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
 
 
@@ -89,7 +101,9 @@ def output_responses(
     studied: Studied, answers: Answers, options: RunOptions
 ) -> dict[str, Response]:
     """How the outputs respond to errors of the layers where a lossy offer could win."""
-    hopeful = [layer for layer in studied.layers if lossy_could_win(answers[layer.name])]
+    hopeful = [
+        layer for layer in studied.layers if options.pruning or lossy_could_win(answers[layer.name])
+    ]
     if not hopeful:
         return {}
     samples = studied.held_out.take(RESPONSE_SAMPLES)

@@ -10,10 +10,13 @@ import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
 from sparsepass.cost import CostModel
+from sparsepass.labels import LabelSource
 from sparsepass.model import MOST_BYTES, save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
+from sparsepass.pipeline.judging import too_few
 from sparsepass.pipeline.offers import Offers, collect_offers
+from sparsepass.pipeline.pareto import pareto_points
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
 from sparsepass.pipeline.stages import Studied
@@ -22,7 +25,7 @@ from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name, doubt, find
-from sparsepass.report.schema import Analysis, Report
+from sparsepass.report.schema import Analysis, ParetoPoint, Report
 from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Result", "analyze", "optimize"]
+
+# Errors on other samples than those of a fit are within about this factor.
+SLACK = 1.2
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,12 @@ def optimize(
     model: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     *,
     samples: SampleSource | None = None,
+    labels: LabelSource | None = None,
     image_transform: ImageTransform | None = None,
     threads: int = 1,
     max_error: float = 0.0,
+    max_drop: float | None = None,
+    pareto: bool = False,
     max_memory: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
@@ -69,8 +78,11 @@ def optimize(
 
     ``samples`` (see ``samples.load_samples``) are measured and verified on; without
     them seeded noise stands in.  Lossy algorithms are offered only with ``max_error``, the allowed
-    relative error of the outputs, and need samples.  ``max_memory`` limits the bytes that the
-    weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
+    relative error of the outputs, or ``max_drop``, the percentage points of right first answers
+    that may be lost, and need samples.  Right is what ``labels`` say (see ``labels.read_labels``),
+    else the class folders of the samples, else the original.  ``pareto`` adds plans for a ladder of
+    error budgets to the report, from the same calibration.  ``max_memory`` limits the bytes that
+    the weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
     input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
     brings its error budget.  ``measure`` times the offers that could win inside the network;
     without it predictions of ``profile`` decide.  Prices of another machine are not trusted to rule
@@ -81,17 +93,21 @@ def optimize(
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
     """
-    if plan is not None and max_error == 0 and any(map(is_lossy, plan.choices)):
-        max_error = plan.max_error
+    asked = max_error > 0 or max_drop is not None
+    if plan is not None and not asked and any(map(is_lossy, plan.choices)):
+        max_error, max_drop = plan.max_error, plan.max_drop
     options = RunOptions(
         threads=threads,
         isa=isa,
         seed=seed,
         progress=progress,
         samples=samples,
+        labels=labels,
         image_transform=image_transform,
         shapes=shapes or {},
         max_error=max_error,
+        max_drop=max_drop,
+        pareto=pareto,
         max_memory=max_memory,
         max_bytes=max_bytes,
         measure=measure,
@@ -110,12 +126,13 @@ def optimize(
         tool=tool_name(),
         machine=cpu_name(),
         threads=threads,
-        max_error=max_error,
+        max_error=error_of(made, options),
+        max_drop=max_drop,
         tiling=made.tiling,
         choices=made.choices,
     )
-    warnings = tuple(filter(None, [warning, *made.warnings]))
-    report = report_of(offers, final, made.outcome, warnings)
+    warnings = tuple(filter(None, [warning, *studied.warnings, *made.warnings]))
+    report = report_of(offers, final, made.outcome, warnings, made.pareto)
     return Result(signed(made.model, final), final, report)
 
 
@@ -155,6 +172,7 @@ class Made:
     tiling: Tiling | None = None
     outcome: Outcome | None = None
     warnings: tuple[str, ...] = ()
+    pareto: tuple[ParetoPoint, ...] = ()
 
 
 def check_plan(studied: Studied, plan: Plan) -> None:
@@ -171,16 +189,20 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
     def choices_for(budget: float) -> tuple[Choice, ...]:
         return plan.choices if plan is not None else offers.choose(budget)
 
-    first = choices_for(options.max_error)
+    first = choices_for(options.first_budget)
     tiling = plan.tiling if plan else None
     if options.dry_run:
-        return Made(studied.prepared.model, every_layer(studied, first, first, {}), tiling)
+        choices = every_layer(studied, first, first, {})
+        points = (
+            pareto_points(offers, choices, options.first_budget, None) if options.pareto else ()
+        )
+        return Made(studied.prepared.model, choices, tiling, pareto=points)
     trials = open_trials(studied, options)
     outcome = search(
         choices_for,
         offers.answers,
         trials,
-        max_error=options.max_error,
+        max_error=options.first_budget,
         replayed=plan is not None,
         extended=options.max_memory is None,
     )
@@ -188,7 +210,21 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         outcome = tile(outcome, trials, tiling)
     made = outcome.candidate
     choices = every_layer(studied, made.choices, first, outcome.fates)
-    return Made(made.model, choices, made.tiling, outcome, warnings_of(trials, outcome, plan))
+    warnings = warnings_of(trials, outcome, plan)
+    budget = outcome.fitted.budget if outcome.fitted else options.first_budget
+    points = pareto_points(offers, choices, budget, trials) if options.pareto else ()
+    return Made(made.model, choices, made.tiling, outcome, warnings, points)
+
+
+def error_of(made: Made, options: RunOptions) -> float:
+    """The error that other samples are verified with: as asked for, or a little above the measured.
+
+    Where only the answers are limited, the outputs of the same network differ by as much anywhere.
+    """
+    if options.max_error > 0 or options.max_drop is None or made.outcome is None:
+        return options.max_error
+    lossy = any(map(is_lossy, made.choices))
+    return min(SLACK * made.outcome.verified.relative, options.error_limit) if lossy else 0.0
 
 
 def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[str, ...]:
@@ -198,6 +234,7 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
         for name, output in trials.noise.outputs.items()
         if not output.finite
     ]
+    warnings += lossy_warnings(trials, outcome)
     if outcome.untouched:
         warnings.append("nothing was as fast as the original network: the file is the original")
     if plan is not None and outcome.fates:
@@ -207,6 +244,31 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
         groups = plan.tiling.micro_batch
         warnings.append(f"groups of {groups} images were not faster: given up")
     return tuple(warnings)
+
+
+def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
+    """Why nothing lossy was taken, and whether the samples can tell how many answers were lost."""
+    options, found = trials.options, outcome.verified.verification
+    if not options.bounded:
+        return []
+    if not any(map(is_lossy, outcome.candidate.choices)):
+        return [f"the plan is lossless: {why_lossless(outcome)}"]
+    if options.max_drop is None or found.answers is None:
+        return []
+    answers = found.answers
+    return [too_few(answers.images, answers.standard_error_points, options.max_drop)]
+
+
+def why_lossless(outcome: Outcome) -> str:
+    """Why a plan under an error budget takes none of it, in a phrase."""
+    tried = outcome.fitted.tried if outcome.fitted else ()
+    lossy = [entry for entry in tried if entry.lossy]
+    if not lossy:
+        return "within the budget, nothing lossy is faster than what is exact"
+    if any(entry.passed for entry in lossy):
+        return "what is lossy and keeps the budget was no faster in the whole network"
+    least = min(lossy, key=lambda entry: entry.spent)
+    return f"the least lossy plan took {least.spent:.3g} times the budget on held-out samples"
 
 
 def every_layer(

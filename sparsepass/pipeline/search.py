@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.errors import ModelError
+from sparsepass.pipeline.budget import Fitted, fit
 from sparsepass.pipeline.trials import Candidate, Verified, is_lossy, numerics_of
 from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.runtime.timing import Timing
@@ -20,10 +21,6 @@ Passed = tuple[Candidate, Verified]
 LEAST_GAIN = 0.01
 # Where only the low times say that it does, a busy machine may have hidden it: timed once more.
 MOST_TIMINGS = 2
-# A lossy plan that exceeds the error budget on held-out samples is chosen again for a smaller one:
-# TIGHTER times the last, while that was above LEAST_BUDGET times the first.
-TIGHTER = 0.8
-LEAST_BUDGET = 0.25
 # An extended plan takes custom ops that are at most this many times as slow as the dense layer.
 CLOSE = 1.5
 # The kinds of algorithms to drop first where outputs differ.
@@ -59,7 +56,8 @@ class Tester(Protocol):
 class Outcome:
     """The accepted candidate, how it was verified, and why layers left the first plan.
 
-    ``untouched`` says that nothing was better than the original file itself.
+    ``untouched`` says that nothing was better than the original file itself.  ``fitted`` is what
+    was found of the error budget, where there is one.
     """
 
     candidate: Candidate
@@ -68,6 +66,7 @@ class Outcome:
     after: Timing
     fates: Mapping[str, str]
     untouched: bool = False
+    fitted: Fitted | None = None
 
 
 def search(
@@ -81,20 +80,22 @@ def search(
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
-    ``choose`` makes the plan for an error budget.  The plan is timed together with the original and
-    the clean dense network.  Where it is not the fastest, the half of its layers that gains least
-    returns to dense, and so on until it is the fastest or no layer is left.  Then the result is the
-    clean network, or the original where the clean network is slower or has other outputs.
+    ``choose`` makes the plan for an error budget.  With a ``max_error``, what the first plan is
+    made for, the budget is fitted to what is measured, see ``budget.fit``.  The plan is timed
+    together with the original and the clean dense network.  Where it is not the fastest, the half
+    of its layers that gains least returns to dense, and so on until it is the fastest or no layer
+    is left.  Then the result is the clean network, or the original where the clean network is
+    slower or has other outputs.
 
     ``extended`` tries a second plan beside the first one, see ``variants``.  A ``replayed`` plan is
-    neither extended nor chosen again for a smaller budget.
+    neither extended nor chosen again for another budget.
     """
     return Search(choose, answers, tester, max_error, replayed, extended and not replayed).run()
 
 
 @dataclass
 class Search:
-    """The state of a search: the error budget left to plan for, and the fates of layers so far."""
+    """The state of a search: what was made so far, and the fates of layers."""
 
     choose: Choose
     answers: Answers
@@ -103,26 +104,51 @@ class Search:
     replayed: bool
     extended: bool
     fates: dict[str, str] = field(default_factory=dict[str, str])
+    fitted: Fitted | None = None
+    kept: Passed | None = None
 
     def run(self) -> Outcome:
         """Return layers to dense until a plan is right and fast, or none is left."""
         clean = self.passing(())
-        budget = self.max_error
-        choices = active(self.choose(budget))
+        choices = self.first_plan()
         plans = variants(choices, self.answers) if self.extended else [choices]
+        if self.fitted and self.fitted.best:
+            # An error has to buy time.
+            plans.append(active(self.choose(0.0)))
         while choices:
             result = self.attempt(plans, clean)
             if isinstance(result, Outcome):
                 return result
             kept = self.less(choices, result)
-            if result == EXCEEDED and not self.replayed and budget > LEAST_BUDGET * self.max_error:
-                budget *= TIGHTER
-                kept = active(self.choose(budget))
-            for name in names(choices) - names(kept):
-                self.fates.setdefault(name, result)
+            self.leave(choices, kept, result)
             choices = kept
             plans = [choices]
         return self.without_plan(clean)
+
+    def first_plan(self) -> tuple[Choice, ...]:
+        """The plan whose measured error comes nearest to what is allowed."""
+        if self.replayed or self.max_error == 0:
+            return active(self.choose(self.max_error))
+        self.fitted = fit(
+            lambda budget: active(self.choose(budget)), self.verified, first=self.max_error
+        )
+        best = self.fitted.best
+        choices = best.choices if best else active(self.choose(0.0))
+        self.leave(self.fitted.tried[0].choices, choices, EXCEEDED)
+        return choices
+
+    def leave(self, before: Sequence[Choice], after: Sequence[Choice], fate: str) -> None:
+        """Note what became of the layers that are no longer in the plan."""
+        for name in names(before) - names(after):
+            self.fates.setdefault(name, fate)
+
+    def verified(self, choices: Sequence[Choice]) -> Verified:
+        """What verification finds of a plan; the last one that passes is kept, and is the best."""
+        candidate = self.tester.make(choices)
+        verified = self.tester.verify(candidate)
+        if verified.passed:
+            self.kept = candidate, verified
+        return verified
 
     def attempt(self, plans: Sequence[tuple[Choice, ...]], clean: Passed | None) -> Outcome | str:
         """The outcome of the fastest of ``plans``, or why none of them is accepted."""
@@ -150,6 +176,8 @@ class Search:
 
     def passing(self, choices: Sequence[Choice]) -> Passed | None:
         """The candidate of ``choices`` where its outputs are right, else None."""
+        if self.kept and self.kept[0].choices == tuple(choices):
+            return self.kept
         candidate = self.tester.make(choices)
         verified = self.tester.verify(candidate)
         return (candidate, verified) if verified.passed else None
@@ -167,14 +195,14 @@ class Search:
                 "it gives other outputs each time it runs; replace its random numbers first"
             )
         before, _ = self.tester.time([])
-        return Outcome(original, verified, before, before, self.fates, untouched=True)
+        return Outcome(original, verified, before, before, self.fates, True, self.fitted)
 
     def outcome(
         self, candidate: Candidate, verified: Verified, before: Timing, after: Timing
     ) -> Outcome:
         changed = names(candidate.choices)
         fates = {name: fate for name, fate in self.fates.items() if name not in changed}
-        return Outcome(candidate, verified, before, after, fates)
+        return Outcome(candidate, verified, before, after, fates, fitted=self.fitted)
 
 
 def faster(one: Timing, other: Timing) -> bool:

@@ -65,7 +65,7 @@ class Prepared:
 class Studied:
     """A prepared network that was measured; ``held_out`` samples were not calibrated on.
 
-    ``target`` is where it will run.
+    ``target`` is where it will run, ``warnings`` what the user should know of the samples.
     """
 
     prepared: Prepared
@@ -73,6 +73,7 @@ class Studied:
     calibration: Samples | None
     held_out: Samples
     target: Target
+    warnings: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:

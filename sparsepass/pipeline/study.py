@@ -13,6 +13,7 @@ from sparsepass.errors import ModelError
 from sparsepass.graph import layers
 from sparsepass.layer import Layer
 from sparsepass.model import load, to_bytes
+from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.run import RunOptions
@@ -29,9 +30,11 @@ __all__ = ["naming", "read", "samples_for", "study"]
 # Of the samples given, this share is for statistics, the rest for verification.
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
-# Weights that are fitted to samples take more of them, or they fit these alone.
-MOST_FITTED_SAMPLES = 512
 RANDOM_SAMPLES = 4
+# Lossy plans get more of both parts, or weights would fit these samples alone and a lost answer in
+# a hundred would not be seen; but no more than a run of so many multiply-adds takes.
+MOST_FITTED, MOST_HELD_OUT, MOST_ANSWERS = 256, 128, 1024
+MOST_MACS, MOST_MACS_OF_ANSWERS = 1e12, 4e12
 
 
 def study(
@@ -42,13 +45,32 @@ def study(
     """Read a network and measure where it is sparse."""
     prepared, here = read(source, options, example_inputs), target(options.isa)
     found = prepared.found.layers
-    lossy = options.max_error > 0
-    given = samples_for(prepared.inputs, options, MOST_FITTED_SAMPLES if lossy else MOST_SAMPLES)
+    most, rest = most_samples(found, options)
+    given = samples_for(prepared.inputs, options, most + rest)
     if options.samples is None:
         return Studied(prepared, weights_of(found, options), None, given, here)
-    fitted, held_out = given.split(CALIBRATION_SHARE) if len(given) > 1 else (given, given)
-    stats = calibrate(prepared.model, found, fitted, options, lossy=lossy)
-    return Studied(prepared, stats, fitted, held_out, here)
+    given, warning = judged(prepared, given, options)
+    fitted, held_out = given.split(CALIBRATION_SHARE, most) if len(given) > 1 else (given, given)
+    stats = calibrate(prepared.model, found, fitted, options, lossy=options.lossy)
+    return Studied(prepared, stats, fitted, held_out, here, tuple(filter(None, [warning])))
+
+
+def most_samples(found: Sequence[Layer], options: RunOptions) -> tuple[int, int]:
+    """How many samples are worth their time: for statistics, and held out."""
+    few = MOST_SAMPLES // 2
+    if not options.lossy:
+        return few, few
+    macs = max(1, sum(layer.macs for layer in found))
+    fitted, held_out = (
+        min(most, max(few, int(limit / macs)))
+        for most, limit in (
+            (MOST_FITTED, MOST_MACS),
+            (MOST_HELD_OUT, MOST_MACS)
+            if options.max_drop is None
+            else (MOST_ANSWERS, MOST_MACS_OF_ANSWERS),
+        )
+    )
+    return fitted, held_out
 
 
 def read(
@@ -56,14 +78,14 @@ def read(
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
 ) -> Prepared:
-    """Read a network and clean it; ``example_inputs`` go with a torch module."""
+    """Read a network and clean it, see ``prepare``; ``example_inputs`` go with a torch module."""
     done = options.step("reading")
     original = load(
         source, shapes=options.shapes, example_inputs=example_inputs, max_bytes=options.max_bytes
     )
     content = content_of(original)
     model = original.clone()
-    passes = prepare(model)
+    passes = prepare(model, keep_layers=options.pruning)
     known = infer(model, options.shapes)
     found = layers(model, known)
     inputs = inputs_of(original, options.shapes)
@@ -84,6 +106,7 @@ def samples_for(
         inputs,
         limit=limit,
         transform=options.image_transform,
+        labels=options.labels,
         seed=options.seed,
     )
 

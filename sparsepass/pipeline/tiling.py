@@ -70,7 +70,9 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
     if not (faster(after, plain) and faster(after, before)):
         return outcome
     verified = trials.verify(found[0])
-    return Outcome(found[0], verified, before, after, outcome.fates) if verified.passed else outcome
+    if not verified.passed:
+        return outcome
+    return Outcome(found[0], verified, before, after, outcome.fates, fitted=outcome.fitted)
 
 
 def tiler(batch: Batch, tiling: Tiling) -> TileBatch:

@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 SECONDS = 3.0
+# Samples, the last ones, that show whether two networks differ by rounding: each has many outputs.
+EXACT_SAMPLES = 34
 # Batches besides the planned one that an open batch is verified with: one image, and an odd number.
 OTHER_BATCHES = (1, 3)
 
@@ -125,25 +127,30 @@ class Trials:
         Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
         held to what rounding allows (``rounding_tolerances``).  With them outputs are held to the
         error budget, and the library to what the function bodies of the same file give: that
-        verifies the exact layers among the lossy ones.
+        verifies the exact layers among the lossy ones, on some of the samples.
         """
         tolerances = rounding_tolerances(self.noise, self.studied.layers)
-        compared = self.compare(self.original.run, candidate.run, "comparing outputs")
-        lossy = any(map(is_lossy, candidate.choices))
-        max_error = self.options.max_error
-        found = compared.within(max_error) if lossy else compared.exact(tolerances)
+        lossy, few = any(map(is_lossy, candidate.choices)), self.samples.last(EXACT_SAMPLES)
+        judged = self.samples if lossy else few
+        compared = self.compare(self.original.run, candidate.run, judged, "comparing outputs")
+        limits = self.options.error_limit, self.options.max_drop
+        found = compared.within(*limits) if lossy else compared.exact(tolerances)
         if found.passed and any(n.domain == DOMAIN for n in candidate.model.graph.all_nodes()):
             content = to_bytes(candidate.model)
             bodies = runner(plain_session(content, threads=self.options.threads))
             pair = (bodies, candidate.run) if lossy else (self.original.run, bodies)
-            plain = self.compare(*pair, "comparing bodies").exact(tolerances)
+            plain = self.compare(*pair, few, "comparing bodies").exact(tolerances)
             if not plain.passed:
                 return Verified(plain, compared.relative)
         return Verified(found, compared.relative)
 
-    def compare(self, reference: Run, run: Run, stage: str) -> Comparison:
-        """Compare two networks on all samples."""
-        return compare(reference, run, self.samples, self.options.step(stage))
+    def compare_all(self, candidate: Candidate) -> Comparison:
+        """Compare a candidate with the original on all samples."""
+        return self.compare(self.original.run, candidate.run, self.samples, "comparing outputs")
+
+    def compare(self, reference: Run, run: Run, samples: Samples, stage: str) -> Comparison:
+        """Compare two networks on ``samples``."""
+        return compare(reference, run, samples, self.options.step(stage))
 
     def time(self, candidates: Sequence[Candidate]) -> tuple[Timing, tuple[Timing, ...]]:
         """Time the original and every candidate in turn, on one sample."""
@@ -199,7 +206,10 @@ def with_other_batches(samples: Samples, names: Sequence[str], original: Run) ->
         return dict(others[-1 - index]) if index < 0 else samples.read(index)
 
     return replace(
-        samples, read=read, order=(*samples.order, *(-1 - i for i in range(len(others))))
+        samples,
+        read=read,
+        order=(*samples.order, *(-1 - i for i in range(len(others)))),
+        repeats=len(others),
     )
 
 

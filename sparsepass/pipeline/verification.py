@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sparsepass.errors import PlanError, UsageError, VerificationError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.study import naming, read, samples_for
 from sparsepass.pipeline.trials import is_lossy, open_batches, with_other_batches
@@ -39,11 +40,14 @@ def verify_files(
 
     A network with an open batch is compared at other batches too.
     Files whose plan is exact are held to the rounding of the arithmetic, others to the budget that
-    the plan was made for.  ``max_error`` overrules both; 0 asks for rounding only.
+    the plan was made for.  ``max_error`` overrules both; 0 asks for rounding only.  A maximal drop
+    of ``options`` is held by files of lossy plans besides.
     """
     with naming(original):
         prepared = read(original, options)
         given = samples_for(prepared.inputs, options)
+        if options.samples is not None:
+            given, _ = judged(prepared, given, options)
         reference = runner(plain_session(prepared.content, threads=options.threads))
         noise = rounding_noise(prepared, given, options)
         given = with_other_batches(given, open_batches(prepared.original), reference)
@@ -64,8 +68,17 @@ def verify_files(
         for name, open_session in (("with the op library", ours), ("without", plain_session)):
             run = runner(open_session(content, threads=options.threads))
             compared = compare(reference, run, given, options.step(f"comparing {name}"))
-            verified[name] = compared.within(max_error) if max_error else compared.exact(tolerances)
+            verified[name] = (
+                compared.within(max_error, options.max_drop)
+                if max_error
+                else compared.exact(tolerances)
+            )
     for name, found in verified.items():
+        if not found.drop_passed and found.answers is not None:
+            raise VerificationError(
+                f"{optimized}: {name}, right answers drop by {found.answers.drop_points:.3g} "
+                f"points, allowed are {options.max_drop:g}; optimize {original} again"
+            )
         if not found.passed:
             raise VerificationError(
                 f"{optimized}: {name}, outputs differ by {found.max_absolute_error:.3g}, allowed "

@@ -4,15 +4,15 @@ Bars are in percent of their row, the other charts in units of their view box.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sparsepass.report import units
-from sparsepass.report.schema import Latency, LayerReport, NetworkTime, Report
+from sparsepass.report.schema import Latency, LayerReport, NetworkTime, ParetoPoint, Report
 
 __all__ = [
-    "Column", "Columns", "Point", "Scatter", "Segment", "TimeBar", "columns", "network_bars",
-    "scatters", "stacks",
+    "Column", "Columns", "Curve", "CurvePoint", "Point", "Scatter", "Segment", "TimeBar", "columns",
+    "curve", "network_bars", "scatters", "stacks",
 ]  # fmt: skip
 
 COLUMNS_HEIGHT = 200.0
@@ -91,6 +91,28 @@ class Scatter:
     even: float
 
 
+@dataclass(frozen=True)
+class CurvePoint:
+    """One plan of the curve."""
+
+    x: float
+    y: float
+    chosen: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Error across, time upwards; ``path`` joins the points that no other beats in both."""
+
+    width: float
+    height: float
+    points: tuple[CurvePoint, ...]
+    path: str
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+
+
 def network_bars(network: NetworkTime) -> tuple[TimeBar, ...]:
     """Before and after."""
     before, after = network.before, network.after
@@ -146,6 +168,56 @@ def scatters(layers: tuple[LayerReport, ...]) -> tuple[Scatter, ...]:
     if any(layer.input is not None for layer in layers):
         found.append(_scatter("zeros in the input", layers, lambda layer: layer.input_zeros))
     return tuple(found)
+
+
+def curve(points: tuple[ParetoPoint, ...]) -> Curve:
+    """Time against error; measured where all points were, else as predicted."""
+    times, errors = pareto_times(points), pareto_errors(points)
+    x_step, y_step = nice_step(max(errors)), nice_step(max(times))
+    right = x_step * max(1, math.ceil(max(errors) / x_step))
+    top = y_step * max(1, math.ceil(max(times) / y_step))
+    drawn = tuple(
+        CurvePoint(
+            x=round(SCATTER_WIDTH * error / right, 2),
+            y=round(SCATTER_HEIGHT * (1 - time / top), 2),
+            chosen=point.chosen,
+            title=f"{pareto_budget(point)}: {units.milliseconds(time)}, error {units.error(error)}",
+        )
+        for point, time, error in zip(points, times, errors, strict=True)
+    )
+    # A higher y is less time: what is nearer to the left and lower on the page beats a point.
+    front = [p for p in drawn if not any(q.x <= p.x and q.y >= p.y and q != p for q in drawn)]
+    ordered = sorted(front, key=lambda point: point.x)
+    return Curve(
+        width=SCATTER_WIDTH,
+        height=SCATTER_HEIGHT,
+        points=drawn,
+        path="M" + "L".join(f"{point.x} {point.y}" for point in ordered),
+        x_ticks=tuple(
+            (round(SCATTER_WIDTH * x_step * i / right, 2), units.error(round(x_step * i, 6)))
+            for i in range(round(right / x_step) + 1)
+        ),
+        y_ticks=tuple(
+            (round(SCATTER_HEIGHT * (1 - y_step * i / top), 2), f"{y_step * i:g} ms")
+            for i in range(round(top / y_step) + 1)
+        ),
+    )
+
+
+def pareto_times(points: Sequence[ParetoPoint]) -> list[float]:
+    measured = [point.measured_ms for point in points]
+    known = [ms for ms in measured if ms is not None]
+    return known if len(known) == len(measured) else [p.layers_us / 1e3 for p in points]
+
+
+def pareto_errors(points: Sequence[ParetoPoint]) -> list[float]:
+    measured = [point.measured_error for point in points]
+    known = [error for error in measured if error is not None]
+    return known if len(known) == len(measured) else [point.error for point in points]
+
+
+def pareto_budget(point: ParetoPoint) -> str:
+    return f"budget {units.error(point.budget)}" if point.budget else "lossless"
 
 
 def layer_title(layer: LayerReport) -> str:

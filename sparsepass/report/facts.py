@@ -4,11 +4,15 @@ from collections.abc import Mapping
 
 from sparsepass.plan import Tiling
 from sparsepass.report import units
+from sparsepass.report.schema import Bought, ErrorBudget, LossyOption, PairedAnswers
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
     "Facts",
+    "answers_fact",
     "batch_fact",
+    "bought_facts",
+    "budget_fact",
     "certainty_fact",
     "input_facts",
     "weight_facts",
@@ -66,3 +70,41 @@ def batch_fact(tiling: Tiling | None) -> str:
 def certainty_fact(share: float) -> str:
     """How sure it is that the chosen offer is the fastest."""
     return f"in {units.percent(share)} of the turns faster than the best other offer"
+
+
+def answers_fact(answers: PairedAnswers) -> str:
+    """How many right answers were lost, and how sure that is."""
+    against = "the labels" if answers.against == "labels" else "the original"
+    return (
+        f"top-1 drop {units.points(answers.drop_points)}, "
+        f"standard error {answers.standard_error_points:.2g} "
+        f"({answers.lost} lost, {answers.gained} gained of {answers.images} against {against})"
+    )
+
+
+def budget_fact(budget: ErrorBudget, answers: PairedAnswers | None) -> str:
+    """What was taken of what is allowed."""
+    spent = budget.predicted if budget.measured is None else budget.measured
+    parts: list[str] = []
+    if budget.max_error:
+        parts.append(f"error {units.error(spent)} of {units.error(budget.max_error)}")
+    if budget.max_drop_points is not None:
+        drop = "-" if answers is None else f"{answers.drop_points:.2g}"
+        parts.append(f"drop {drop} of {units.points(budget.max_drop_points)}")
+    return ", ".join(parts)
+
+
+def bought_facts(bought: Bought) -> Facts:
+    """The setting of a lossy layer, and its neighbours in time and error."""
+    rows = (("taken", bought.taken), ("cheaper", bought.cheaper), ("dearer", bought.dearer))
+    return tuple((label, option_fact(option)) for label, option in rows if option is not None)
+
+
+def option_fact(option: LossyOption) -> str:
+    """A setting, its time, and what it does to the layer and to the outputs."""
+    setting = " ".join(filter(None, [option.algorithm, units.parameters(option.parameters)]))
+    return (
+        f"{setting}, {units.microseconds(option.microseconds)} us, error "
+        f"{units.error(option.layer_error)} of the layer, {units.error(option.output_error)} of "
+        "the outputs"
+    )

@@ -9,12 +9,16 @@ from markupsafe import Markup, escape
 from sparsepass.algorithms import ALGORITHMS
 from sparsepass.report import charts, units
 from sparsepass.report.facts import (
+    answers_fact,
     batch_fact,
+    bought_facts,
+    budget_fact,
     certainty_fact,
     input_facts,
     weight_facts,
     workspace_facts,
 )
+from sparsepass.report.pareto import pareto_rows
 from sparsepass.report.schema import Report
 
 __all__ = ["render_html"]
@@ -49,8 +53,13 @@ def render_html(report: Report) -> str:
         bars=charts.network_bars(report.network) if report.network is not None else (),
         stacks=charts.stacks(report),
         columns=charts.columns(report.layers),
+        curve=charts.curve(report.pareto) if report.pareto else None,
+        pareto_rows=pareto_rows(report.pareto),
         scatters=charts.scatters(report.layers),
+        answers_fact=answers_fact,
         batch_fact=batch_fact,
+        bought_facts=bought_facts,
+        budget_fact=budget_fact,
         certainty_fact=certainty_fact,
         input_facts=input_facts,
         weight_facts=weight_facts,

@@ -4,6 +4,7 @@
 unit: ``_us`` microseconds, ``_ms`` milliseconds, ``_bytes``; shares and errors have none.
 """
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,10 +17,11 @@ from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
-    "AlgorithmTotal", "Analysis", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
-    "LayerReport", "LayerTime", "Machine", "ModelFile", "NetworkTime", "PassRun",
-    "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "Tensor",
-    "Verification", "json_schema", "write_text",
+    "AlgorithmTotal", "Analysis", "Bought", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
+    "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile", "NetworkTime",
+    "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer", "RefusalTotal",
+    "Report", "Samples", "Selector", "SkippedNode", "Tensor", "Verification", "json_schema",
+    "write_text",
 ]  # fmt: skip
 
 
@@ -73,11 +75,17 @@ class Samples(_Value):
 
 
 class ErrorBudget(_Value):
-    """Relative output errors: allowed, expected, and measured on samples the fit did not see."""
+    """Relative output errors: allowed, expected, and measured on samples the fit did not see.
+
+    ``max_error`` is 0 where only the answers are limited, by ``max_drop_points``.  ``planned`` is
+    the sum that the plan was chosen for, so that what was measured comes near what is allowed.
+    """
 
     max_error: float
     predicted: float
     measured: float | None = None
+    max_drop_points: float | None = None
+    planned: float | None = None
 
 
 class SkippedNode(_Value):
@@ -121,6 +129,27 @@ class LayerTime(_Value):
         return self.predicted_us if self.measured_us is None else self.measured_us
 
 
+class LossyOption(_Value):
+    """An offer with the relative error of the layer, and what it is expected to do to outputs."""
+
+    algorithm: str
+    parameters: dict[str, int] = Field(default_factory=dict[str, int])
+    microseconds: float
+    layer_error: float
+    output_error: float
+
+
+class Bought(_Value):
+    """What a lossy layer takes, and its neighbours among the offers that nothing beats.
+
+    ``cheaper`` has less error and takes longer, ``dearer`` is faster for more error.
+    """
+
+    taken: LossyOption
+    cheaper: LossyOption | None = None
+    dearer: LossyOption | None = None
+
+
 class LayerReport(LayerAnalysis):
     """One layer and what became of it.
 
@@ -132,6 +161,7 @@ class LayerReport(LayerAnalysis):
     ``paper_workspace_bytes`` is what algorithms need by the formulas of arXiv 2104.08314.  Both are
     empty where the input is not known.  ``certainty`` is the share of turns in which the chosen
     offer took less time than the best other one; None where these two were not measured.
+    ``bought`` is there for lossy choices.
     """
 
     bids: tuple[Answer, ...]
@@ -146,6 +176,7 @@ class LayerReport(LayerAnalysis):
     paper_workspace_bytes: dict[str, int] = Field(default_factory=dict[str, int])
     epilogue: str = ""
     fate: str = ""
+    bought: Bought | None = None
 
     @property
     def speedup(self) -> float:
@@ -202,8 +233,48 @@ class NetworkTime(_Value):
         return _ratio(self.before.median_ms, self.after.median_ms)
 
 
+class PairedAnswers(_Value):
+    """First answers of a classifier before and after, image by image.
+
+    An answer is right that equals the label or, ``against`` the original, that of the original.
+    ``lost`` images were right before and are wrong now, ``gained`` ones the reverse; the others
+    tell nothing of a change.  The drop is (lost - gained) / images, its standard error that of
+    paired differences, sqrt(lost + gained - (lost - gained)^2 / images) / images; both in
+    percentage points.  ``right_before`` is the share of right answers of the original.
+    """
+
+    against: Literal["labels", "original"]
+    images: int
+    lost: int
+    gained: int
+    right_before: float
+    drop_points: float
+    standard_error_points: float
+
+    @classmethod
+    def count(
+        cls, against: Literal["labels", "original"], images: int, right: int, lost: int, gained: int
+    ) -> Self:
+        """The drop of ``images`` answers, of which the original had ``right`` ones."""
+        change = lost - gained
+        variance = max(lost + gained - change**2 / images, 0.0)
+        return cls(
+            against=against,
+            images=images,
+            lost=lost,
+            gained=gained,
+            right_before=right / images,
+            drop_points=100 * change / images,
+            standard_error_points=100 * math.sqrt(variance) / images,
+        )
+
+
 class Verification(_Value):
-    """How far the outputs moved; ``tolerance`` bounds ``max_absolute_error``."""
+    """How far the outputs moved; ``tolerance`` bounds ``max_absolute_error``.
+
+    ``answers`` are there where an output has rows of classes; ``max_drop_points`` bounds their
+    drop, where it is limited.
+    """
 
     max_absolute_error: float
     max_relative_error: float
@@ -211,11 +282,47 @@ class Verification(_Value):
     derivation: str
     samples: int
     top1_agreement: float | None = None
+    answers: PairedAnswers | None = None
+    max_drop_points: float | None = None
 
     @property
     def passed(self) -> bool:
         """False also where an error is NaN."""
-        return self.max_absolute_error <= self.tolerance
+        return self.max_absolute_error <= self.tolerance and self.drop_passed
+
+    @property
+    def drop_passed(self) -> bool:
+        """Whether no more answers were lost than may be."""
+        if self.max_drop_points is None or self.answers is None:
+            return True
+        return self.answers.drop_points <= self.max_drop_points
+
+    @property
+    def spent(self) -> float:
+        """The share of what is allowed that was taken: at most 1 where this passed."""
+        shares = [_share(self.max_absolute_error, self.tolerance)]
+        if self.max_drop_points is not None and self.answers is not None:
+            shares.append(_share(self.answers.drop_points, self.max_drop_points))
+        return max(shares)
+
+
+class ParetoPoint(_Value):
+    """The plan of least time for an error budget, and what it does to the outputs.
+
+    ``budget`` is 0 for the lossless plan.  ``layers_us`` and ``error`` are the sums that the plan
+    was chosen by; what was measured of the whole network is on samples that were not fitted, and
+    None where it was not.  ``chosen`` marks the plan that was taken.
+    """
+
+    budget: float
+    lossy_layers: int
+    layers_us: float
+    error: float
+    measured_error: float | None = None
+    measured_ms: float | None = None
+    speedup: float | None = None
+    answers: PairedAnswers | None = None
+    chosen: bool = False
 
 
 class Selector(_Value):
@@ -296,8 +403,35 @@ class Analysis(_Document):
     layers: tuple[LayerAnalysis, ...]
 
 
+class PrunedLayer(_Value):
+    """One layer: shares of zero weights, relative errors as expected, predicted times."""
+
+    name: str
+    shape: str
+    zeros_before: float
+    zeros: float
+    layer_error: float
+    output_error: float
+    dense_us: float
+    now_us: float
+
+
+class PruneReport(_Document):
+    """What ``prune`` did.  ``sparsity`` is the share of zeros among the weights of all layers."""
+
+    kind: Literal["pruning"] = "pruning"
+    layers: tuple[PrunedLayer, ...]
+    sparsity: float
+    predicted_speedup: float
+    predicted_error: float
+    verification: Verification
+
+
 class Report(_Document):
-    """What was made of a network.  Parts that were not measured are None."""
+    """What was made of a network.  Parts that were not measured are None.
+
+    ``pareto`` has plans for a ladder of error budgets, where they were asked for.
+    """
 
     kind: Literal["report"] = "report"
     layers: tuple[LayerReport, ...]
@@ -306,6 +440,7 @@ class Report(_Document):
     network: NetworkTime | None = None
     verification: Verification | None = None
     selector: Selector | None = None
+    pareto: tuple[ParetoPoint, ...] = ()
 
     @property
     def dense_us(self) -> float:
@@ -387,3 +522,9 @@ def _refusal_total(name: str, counts: Counter[str]) -> RefusalTotal:
 
 def _ratio(before: float, after: float) -> float:
     return before / after if after > 0 else 1.0
+
+
+def _share(taken: float, allowed: float) -> float:
+    if taken <= 0:
+        return 0.0
+    return taken / allowed if allowed > 0 else math.inf

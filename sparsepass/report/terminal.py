@@ -10,15 +10,26 @@ from sparsepass.plan import Offer
 from sparsepass.report import units
 from sparsepass.report.facts import (
     Facts,
+    answers_fact,
     batch_fact,
+    bought_facts,
+    budget_fact,
     certainty_fact,
     input_facts,
     weight_facts,
     workspace_facts,
 )
-from sparsepass.report.schema import Analysis, LayerAnalysis, LayerReport, LayerTime, Report
+from sparsepass.report.pareto import pareto_rows
+from sparsepass.report.schema import (
+    Analysis,
+    LayerAnalysis,
+    LayerReport,
+    LayerTime,
+    PruneReport,
+    Report,
+)
 
-__all__ = ["print_analysis", "print_explanation", "print_report"]
+__all__ = ["print_analysis", "print_explanation", "print_pruning", "print_report"]
 
 # By position in the table of algorithms; the first is the reference and stays quiet.
 STYLES = (
@@ -43,7 +54,9 @@ def print_report(console: Console, report: Report, *, quiet: bool = False) -> No
     console.print(_headline(report))
     if not quiet:
         console.print(_context(report))
+        _print_answers(console, report)
         console.print("", _layers(console, report), "", _totals(report), "", sep="\n")
+        _print_pareto(console, report)
         _print_refusals(console, report)
         _print_skipped(console, report)
     _print_warnings(console, report.warnings)
@@ -59,6 +72,9 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
     console.print(_styled(layer.chosen.algorithm).append(units.printable(why)))
     if layer.certainty is not None:
         console.print(Text(certainty_fact(layer.certainty), style="dim"))
+    if layer.bought is not None:
+        for label, fact in bought_facts(layer.bought):
+            console.print(Text(f"{label:<8} {units.printable(fact)}", style="dim"), soft_wrap=True)
     if layer.fate:
         console.print(Text(units.printable(layer.fate), style="yellow"))
 
@@ -89,6 +105,42 @@ def print_analysis(console: Console, analysis: Analysis) -> None:
     console.print(table)
     _print_skipped(console, analysis)
     _print_warnings(console, analysis.warnings)
+
+
+def print_pruning(console: Console, report: PruneReport, *, quiet: bool = False) -> None:
+    """What became zero, layer by layer; only headline and warnings if ``quiet``."""
+    found = report.verification
+    line = Text(f"{report.sparsity:.1%} of the weights are zero", style="bold")
+    line.append(f", error {units.error(found.max_relative_error)}", style="not bold")
+    line.append(f", predicted speed-up {units.factor(report.predicted_speedup)}", style="not bold")
+    console.print(line)
+    if found.answers is not None:
+        console.print(Text(answers_fact(found.answers)), soft_wrap=True)
+    if not quiet:
+        console.print(_pruned(console, report))
+        _print_skipped(console, report)
+    _print_warnings(console, report.warnings)
+
+
+def _pruned(console: Console, report: PruneReport) -> Table:
+    table = _table()
+    table.add_column("layer", no_wrap=True)
+    for header in ("zero\nbefore", "zero\nnow", "error of\nlayer", "error of\noutputs"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for header in ("dense\nus", "now\nus"):
+        table.add_column(header, justify="right", no_wrap=True)
+    mark = "..." if console.options.ascii_only else "\N{HORIZONTAL ELLIPSIS}"
+    for layer in report.layers:
+        table.add_row(
+            _end(layer.name, max(12, console.width - 60), mark),
+            _zeros(layer.zeros_before),
+            _zeros(layer.zeros),
+            units.error(layer.layer_error),
+            units.error(layer.output_error),
+            f"~{units.microseconds(layer.dense_us)}",
+            f"~{units.microseconds(layer.now_us)}",
+        )
+    return table
 
 
 def _headline(report: Report) -> Text:
@@ -134,12 +186,17 @@ def _context(report: Report) -> Text:
         sizes = report.model.before_bytes, report.model.after_bytes
         parts.append(" -> ".join(units.size(value) for value in sizes))
     if report.budget is not None:
-        measured = report.budget.measured
-        spent = report.budget.predicted if measured is None else measured
-        parts.append(f"error {units.error(spent)} of {units.error(report.budget.max_error)}")
+        answers = report.verification.answers if report.verification else None
+        parts.append(budget_fact(report.budget, answers))
     if report.verification is not None and report.verification.top1_agreement is not None:
         parts.append(f"top-1 agreement {units.percent(report.verification.top1_agreement)}")
     return Text(units.printable(", ".join(parts)), style="dim")
+
+
+def _print_answers(console: Console, report: Report) -> None:
+    """The paired drop of a classifier, where outputs may change."""
+    if report.budget is not None and report.verification and report.verification.answers:
+        console.print(Text(answers_fact(report.verification.answers)), soft_wrap=True)
 
 
 def _layers(console: Console, report: Report) -> Table:
@@ -198,6 +255,19 @@ def _totals(report: Report) -> Table:
     return table
 
 
+def _print_pareto(console: Console, report: Report) -> None:
+    """Plans for a ladder of error budgets, where they were asked for."""
+    rows = pareto_rows(report.pareto)
+    if not rows:
+        return
+    table = _table()
+    for name in rows[0]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table, "", sep="\n")
+
+
 def _print_refusals(console: Console, report: Report) -> None:
     for total in report.refusals:
         reason = units.printable(total.reason)
@@ -211,7 +281,7 @@ def _print_refusals(console: Console, report: Report) -> None:
             console.print(Text(units.printable(f"{layer.name}: {layer.fate}"), style="yellow"))
 
 
-def _print_skipped(console: Console, document: Report | Analysis) -> None:
+def _print_skipped(console: Console, document: Report | Analysis | PruneReport) -> None:
     for node in document.skipped:
         text = f"skipped {node.op_type} {node.name}: {node.reason}"
         console.print(Text(units.printable(text), style="dim"))

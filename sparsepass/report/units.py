@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 __all__ = [
-    "count", "error", "factor", "microseconds", "milliseconds", "parameters", "percent",
+    "count", "error", "factor", "microseconds", "milliseconds", "parameters", "percent", "points",
     "printable", "size",
 ]  # fmt: skip
 
@@ -32,6 +32,11 @@ def percent(value: float | None) -> str:
     if 0 < value < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= value < 1 else f"{value:.0%}"
+
+
+def points(value: float) -> str:
+    """Percentage points: ``0.75 points``."""
+    return f"{value:.2g} points"
 
 
 def error(value: float | None) -> str:

@@ -195,7 +195,8 @@ def test_a_lossy_plan_beyond_the_budget_is_made_again_for_less():
 
     outcome = search(choose, answers(a=-100, b=-100), tester, max_error=0.1)
 
-    assert budgets == pytest.approx([0.1, 0.08, 0.064])
+    # A secant step: 0.12 was measured where 0.1 is allowed.
+    assert budgets[:2] == pytest.approx([0.1, 0.1 * 0.97 / 1.2])
     assert layers_of(outcome) == {"a"}
     assert outcome.fates == {"b": EXCEEDED}
 

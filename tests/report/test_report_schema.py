@@ -129,7 +129,7 @@ def test_the_suffix_chooses_the_format(tmp_path):
 
 @pytest.mark.parametrize("name", ["report.pdf", "report"])
 def test_an_unknown_suffix_is_refused(name, tmp_path):
-    with pytest.raises(UsageError, match=r"use \.html or \.json"):
+    with pytest.raises(UsageError, match=r"use \.html, \.md or \.json"):
         write(tiny_report(), tmp_path / name)
 
 
