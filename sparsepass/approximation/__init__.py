@@ -11,13 +11,13 @@ from sparsepass.approximation.features import (
     repeated,
     slice_features,
 )
-from sparsepass.approximation.levels import Levels
+from sparsepass.approximation.levels import Levels, find_levels
 from sparsepass.approximation.refit import lost, refit
 from sparsepass.approximation.repair import repaired
 from sparsepass.approximation.rounding import rounded
 from sparsepass.approximation.supports import Supports, find_supports
 
 __all__ = [
-    "Levels", "NestedFit", "Supports", "find_supports", "leading_features", "lost", "nested_fit",
-    "refit", "repaired", "repeated", "rounded", "slice_features",
+    "Levels", "NestedFit", "Supports", "find_levels", "find_supports", "leading_features", "lost",
+    "nested_fit", "refit", "repaired", "repeated", "rounded", "slice_features",
 ]  # fmt: skip

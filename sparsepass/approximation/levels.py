@@ -43,9 +43,9 @@ class Levels:
 def find_levels(weight: Floats, bits: int, importance: Floats) -> Levels:
     """Levels of 8 or 4 bits for ``weight``, (rows, taps), of which zeros do not count.
 
-    ``importance``, (taps,), weighs the squares of errors: the mean squares of the inputs.
+    ``importance``, (rows or 1, taps), weighs the squares of errors: mean squares of the inputs.
     """
-    counted = (weight != 0) * np.maximum(importance, 0.0)[None]
+    counted = (weight != 0) * np.maximum(importance, 0.0)
     # A tap that is always zero still counts a little: its scale has to be something.
     counted = counted + (weight != 0) * (1e-9 * (counted.max(initial=0.0) or 1.0))
     if bits == 8:

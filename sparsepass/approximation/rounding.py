@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsepass.approximation.levels import Levels, find_levels
+from sparsepass.approximation.levels import Levels
 from sparsepass.approximation.supports import damped
 
 __all__ = ["rounded"]
@@ -24,14 +24,13 @@ Codes = NDArray[np.intp]
 BLOCK = 64
 
 
-def rounded(weight: Floats, bits: int, moments: Floats) -> tuple[Levels, Codes]:
-    """Levels of ``bits`` for ``weight``, (rows, taps), and the code of each; zeros stay zeros.
+def rounded(levels: Levels, weight: Floats, moments: Floats) -> tuple[Levels, Codes]:
+    """The code of each weight, (rows, taps), and the scales that fit these codes best.
 
     ``moments`` are the (taps, taps) second moments of the inputs, centred where the bias is fitted
-    besides.  Codes of zeros say nothing.
+    besides.  Zeros stay zeros and correct nothing; their codes are those of the nearest level.
     """
     steady = damped(moments)
-    levels = find_levels(weight, bits, np.diagonal(steady))
     codes = rounded_to(levels, weight.astype(np.float64), steady)
     return refitted(levels, codes, weight, steady), codes
 
@@ -44,7 +43,9 @@ def rounded_to(levels: Levels, weight: Doubles, moments: Doubles) -> Codes:
     for first in range(0, left.shape[1], BLOCK):
         part = slice(first, first + BLOCK)
         lost = round_block(levels, left[:, part], kept[:, part], factor[part, part], codes[:, part])
-        left[:, first + BLOCK :] -= kept[:, first + BLOCK :] * (lost @ factor[part, first + BLOCK :])
+        left[:, first + BLOCK :] -= kept[:, first + BLOCK :] * (
+            lost @ factor[part, first + BLOCK :]
+        )
     found = np.empty_like(codes)
     found[:, order] = codes
     return found

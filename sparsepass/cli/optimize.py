@@ -24,6 +24,7 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
+from sparsepass.coded import read_bits
 from sparsepass.model import MOST_BYTES, load, save
 from sparsepass.pipeline import optimize as run_optimize
 from sparsepass.pipeline.prepare import prepare
@@ -61,6 +62,15 @@ def optimize(
             metavar="FILE",
             help="Write time against error for a ladder of budgets, as .csv or .json; the report "
             "shows them too.",
+            show_default=False,
+        ),
+    ] = None,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(
+            "--weight-bits",
+            metavar="8|4",
+            help="Hold weights in so many bits in the file, within the allowed error or drop.",
             show_default=False,
         ),
     ] = None,
@@ -117,6 +127,7 @@ def optimize(
             max_error=max_error,
             max_drop=max_drop,
             pareto=pareto is not None,
+            weight_bits=read_bits(weight_bits),
             max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else Plan.load(plan),

@@ -1,0 +1,39 @@
+"""A weight as a file holds it in few bits: codes, the levels that they stand for, and scales."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsepass.errors import UsageError
+from sparsepass.layer import Array
+
+__all__ = ["BITS", "Bits", "CodedWeight", "read_bits"]
+
+Bits = Literal[4, 8]
+BITS: tuple[Bits, ...] = get_args(Bits)
+
+
+def read_bits(bits: int | None) -> Bits | None:
+    """The bits of weights that were asked for; raises UsageError for others than 4 and 8."""
+    found = next((known for known in BITS if known == bits), None)
+    if bits is not None and found is None:
+        raise UsageError(f"weights of {bits} bits are not known; give 8 or 4")
+    return found
+
+
+@dataclass(frozen=True)
+class CodedWeight:
+    """Codes in the shape of the constant that they replace, of 4 or 8 bits.
+
+    Codes of 8 bits are int8 and are what they stand for; of 4 bits they are uint8 below 16, numbers
+    of ``levels``.  ``scales`` multiply them: broadcast against a dense weight; of a sparse one,
+    whose ``indices`` are the constant of this name, one for each filter of ``taps`` weights.
+    """
+
+    codes: NDArray[np.int8] | NDArray[np.uint8]
+    scales: Array
+    levels: Array | None = None
+    indices: str = ""
+    taps: int = 1
