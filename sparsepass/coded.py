@@ -1,7 +1,7 @@
 """A weight as a file holds it in few bits: codes, the levels that they stand for, and scales."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from sparsepass.errors import UsageError
 from sparsepass.layer import Array
 
-__all__ = ["BITS", "Bits", "CodedWeight", "read_bits"]
+__all__ = ["Bits", "CodedWeight", "read_bits"]
 
 Bits = Literal[4, 8]
-BITS: tuple[Bits, ...] = get_args(Bits)
 
 
 def read_bits(bits: int | None) -> Bits | None:
     """The bits of weights that were asked for; raises UsageError for others than 4 and 8."""
-    found = next((known for known in BITS if known == bits), None)
-    if bits is not None and found is None:
-        raise UsageError(f"weights of {bits} bits are not known; give 8 or 4")
-    return found
+    match bits:
+        case None | 4 | 8:
+            return bits
+        case _:
+            raise UsageError(f"weights of {bits} bits are not known; give 8 or 4")
 
 
 @dataclass(frozen=True)

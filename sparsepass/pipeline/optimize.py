@@ -39,7 +39,7 @@ __all__ = ["Result", "analyze", "optimize"]
 # Errors on other samples than those of a fit are within about this factor.
 SLACK = 1.2
 # Shares of the weights that 8 bits may hold where 4 were asked for: the first within the limits.
-FINER = (0.25, 0.5, 0.8)
+FINER = (0.25, 0.5, 0.9)
 
 
 @dataclass(frozen=True)

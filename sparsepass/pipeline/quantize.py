@@ -1,6 +1,5 @@
 """Weights of a rewritten network in few bits, rounded by what their layers read."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +8,18 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sparsepass.approximation import Levels, find_levels, repeated, rounded
 from sparsepass.coded import Bits, CodedWeight
 from sparsepass.graph import constant_array
 from sparsepass.layer import Array, Layer
 from sparsepass.passes import QuantizeWeights
 from sparsepass.pipeline.stages import Studied
-from sparsepass.sparsity import Patches, Stats
+from sparsepass.quantization import Coded, CodedRows, code
 
 __all__ = ["quantize"]
 
 MOST_BITS: Bits = 8
 
 Doubles = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
 
 def quantize(studied: Studied, model: ir.Model, bits: Bits, finer: float = 0.0) -> None:
@@ -33,26 +30,26 @@ def quantize(studied: Studied, model: ir.Model, bits: Bits, finer: float = 0.0) 
     8, as long as these hold at most the share ``finer`` of all weights; depthwise ones always do.
     """
     nodes = {node.name: node for node in model.graph}
-    found = {
-        layer.name: held_of(model.graph, nodes.get(layer.name), layer) for layer in studied.layers
-    }
-    coded = {
-        layer.name: code(layer, found[layer.name], bits, studied.stats[layer.name])
-        for layer in studied.layers
-        if found[layer.name]
-    }
+    found: dict[str, list[Held]] = {}
+    coded: dict[str, Coded] = {}
+    for layer in studied.layers:
+        held = held_of(model.graph, nodes.get(layer.name), layer)
+        if held:
+            found[layer.name] = held
+            own: Bits = MOST_BITS if layer.is_depthwise else bits
+            coded[layer.name] = code(rows_of(held), own, studied.stats[layer.name])
     for name in finer_layers(found, coded, finer) if bits < MOST_BITS else ():
-        layer = next(layer for layer in studied.layers if layer.name == name)
-        coded[name] = code(layer, found[name], MOST_BITS, studied.stats[name])
+        coded[name] = code(rows_of(found[name]), MOST_BITS, studied.stats[name])
+    weights: dict[str, CodedWeight] = {}
     for name, each in coded.items():
         shift_bias(model.graph, found[name][-1].bias, each.shift)
-    QuantizeWeights(
-        {
-            part.name: part.coded(*levels)
-            for name, each in coded.items()
-            for part, levels in zip(found[name], each.levels, strict=True)
-        }
-    )(model)
+        parts = zip(found[name], each.weights, strict=True)
+        weights |= {part.name: part.coded(rows) for part, rows in parts}
+    QuantizeWeights(weights)(model)
+
+
+def rows_of(held: Sequence["Held"]) -> list[Array]:
+    return [part.rows for part in held]
 
 
 def finer_layers(
@@ -67,49 +64,6 @@ def finer_layers(
             chosen.append(name)
             left -= sizes[name]
     return chosen
-
-
-@dataclass(frozen=True)
-class Coded:
-    """The weights of a layer as codes, what the means of its outputs lose, and the share of their
-    mean square that is ``lost``."""
-
-    levels: tuple[tuple[Levels, Codes], ...]
-    shift: Doubles | None
-    lost: float
-
-
-def code(layer: Layer, held: Sequence["Held"], bits: Bits, stats: Stats) -> Coded:
-    """Round the weights of a layer; once for the same weights."""
-    own: Bits = MOST_BITS if layer.is_depthwise else bits
-    rows = [part.rows for part in held]
-    digest = hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()
-    return stats.once(("coded", own, digest), lambda: coded_layer(rows, own, stats.patches))
-
-
-def coded_layer(rows: Sequence[Array], bits: Bits, patches: Patches | None) -> Coded:
-    levels, values = coded_chain(rows, bits, patches)
-    if patches is None:
-        lost = max(share_of(part - one, one) for part, one in zip(values, rows, strict=True))
-        return Coded(tuple(levels), None, lost)
-    groups, taps = patches.mean.shape
-    exact, changed = whole(rows, groups, taps), whole(values, groups, taps)
-    change = changed - exact
-    shift = -np.einsum("gft,gt->gf", change, patches.mean).reshape(-1)
-    weights = patches.covariance.astype(np.float64)
-    lost, kept = (float(np.sum((part @ weights) * part)) for part in (change, exact))
-    return Coded(tuple(levels), shift, lost / kept if kept > 0 else 0.0)
-
-
-def share_of(change: Doubles, exact: Array) -> float:
-    kept = float(np.sum(np.square(exact, dtype=np.float64)))
-    return float(np.sum(change**2)) / kept if kept > 0 else 0.0
-
-
-def whole(weights: Sequence[Doubles | Array], groups: int, taps: int) -> Doubles:
-    """The weight that a chain computes with, (groups, filters, taps)."""
-    one = weights[0] if len(weights) == 1 else merged(weights, taps)
-    return one.reshape(groups, -1, taps).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -128,19 +82,15 @@ class Held:
     places: NDArray[Any] | None = None
     flipped: bool = False
 
-    def coded(self, levels: Levels, codes: Codes) -> CodedWeight:
+    def coded(self, found: CodedRows) -> CodedWeight:
         """The weight as the file holds it."""
-        table = levels.levels.astype(np.float32) if len(levels.levels) <= 16 else None
-        stored: NDArray[Any]
-        stored = codes.astype(np.uint8) if table is not None else (codes - 127).astype(np.int8)
-        scales = levels.scales.astype(np.float32)
         if self.places is not None:
-            flat = stored.reshape(-1)[self.places]
-            return CodedWeight(flat, scales, table, self.indices, codes.shape[1])
+            flat = found.stored.reshape(-1)[self.places]
+            return CodedWeight(flat, found.scales, found.table, self.indices, self.rows.shape[1])
         if self.flipped:
-            return CodedWeight(np.ascontiguousarray(stored.T), scales, table)
-        column = scales.reshape(-1, *[1] * (len(self.shape) - 1))
-        return CodedWeight(stored.reshape(self.shape), column, table)
+            return CodedWeight(np.ascontiguousarray(found.stored.T), found.scales, found.table)
+        column = found.scales.reshape(-1, *[1] * (len(self.shape) - 1))
+        return CodedWeight(found.stored.reshape(self.shape), column, found.table)
 
 
 def held_of(graph: ir.Graph, node: ir.Node | None, layer: Layer) -> list[Held]:
@@ -184,58 +134,6 @@ def dense_held(name: str, weight: Array, bias: str) -> Held:
 
 def array_of(graph: ir.Graph, name: str) -> NDArray[Any] | None:
     return constant_array(graph.initializers[name]) if name in graph.initializers else None
-
-
-def coded_chain(
-    weights: Sequence[Array], bits: Bits, patches: Patches | None
-) -> tuple[list[tuple[Levels, Codes]], list[Doubles]]:
-    """Levels and codes of each weight of a chain, and what they stand for."""
-    found: list[tuple[Levels, Codes]] = []
-    values: list[Doubles] = []
-    for weight in weights:
-        moments = None if patches is None else moments_of(weight, values, patches)
-        levels, codes = coded_rows(weight, bits, moments)
-        found.append((levels, codes))
-        values.append(np.where(weight != 0, levels.values(codes), 0.0))
-    return found, values
-
-
-def coded_rows(weight: Array, bits: Bits, moments: Doubles | None) -> tuple[Levels, Codes]:
-    """One weight; ``moments`` are (groups, taps, taps)."""
-    if moments is None:
-        levels = find_levels(weight, bits, np.ones((1, weight.shape[1])))
-        return levels, levels.codes(weight)
-    groups = len(moments)
-    diagonals = np.repeat(np.diagonal(moments, axis1=1, axis2=2), len(weight) // groups, axis=0)
-    levels = find_levels(weight, bits, diagonals)
-    parts = [
-        rounded(Levels(scales, levels.levels), rows, covariance)
-        for scales, rows, covariance in zip(
-            np.split(levels.scales, groups), np.split(weight, groups), moments, strict=True
-        )
-    ]
-    scales = np.concatenate([part.scales for part, _ in parts])
-    return Levels(scales, levels.levels), np.concatenate([codes for _, codes in parts])
-
-
-def moments_of(weight: Array, before: Sequence[Doubles], patches: Patches) -> Doubles:
-    """Second moments of what a weight reads, behind the weights before it in its chain."""
-    if not before and weight.shape[1] == patches.covariance.shape[1]:
-        return patches.covariance.astype(np.float64)
-    features = merged(before, patches.covariance.shape[1])
-    moments = features @ patches.covariance[0].astype(np.float64) @ features.T
-    inputs = weight.shape[1]
-    slices = len(moments) // inputs
-    by_slice = moments.reshape(inputs, slices, inputs, slices)
-    return np.einsum("isjs->ij", by_slice)[None] / slices
-
-
-def merged(weights: Sequence[Doubles | Array], taps: int) -> Doubles:
-    """What the first weights of a chain make of a patch: each acts on all slices left to it."""
-    features = np.eye(taps)
-    for weight in weights:
-        features = repeated(weight, len(features) // weight.shape[1]) @ features
-    return features
 
 
 def shift_bias(graph: ir.Graph, name: str, shift: Doubles | None) -> None:
