@@ -32,7 +32,7 @@ class CodedWeight:
     whose ``indices`` are the constant of this name, one for each filter of ``taps`` weights.
     """
 
-    codes: NDArray[np.int8] | NDArray[np.uint8]
+    codes: NDArray[np.int8 | np.uint8]
     scales: Array
     levels: Array | None = None
     indices: str = ""

@@ -36,7 +36,7 @@ class CodedRows:
         return self.levels.levels.astype(np.float32) if self.is_small else None
 
     @property
-    def stored(self) -> NDArray[np.int8] | NDArray[np.uint8]:
+    def stored(self) -> NDArray[np.int8 | np.uint8]:
         """Codes as a file holds them."""
         if self.is_small:
             return self.codes.astype(np.uint8)

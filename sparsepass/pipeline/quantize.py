@@ -15,9 +15,10 @@ from sparsepass.passes import QuantizeWeights
 from sparsepass.pipeline.stages import Studied
 from sparsepass.quantization import Coded, CodedRows, code
 
-__all__ = ["quantize"]
+__all__ = ["coded_bytes", "quantize"]
 
 MOST_BITS: Bits = 8
+MOST_FACTORS = 3
 
 Doubles = NDArray[np.float64]
 
@@ -46,6 +47,20 @@ def quantize(studied: Studied, model: ir.Model, bits: Bits, finer: float = 0.0) 
         parts = zip(found[name], each.weights, strict=True)
         weights |= {part.name: part.coded(rows) for part, rows in parts}
     QuantizeWeights(weights)(model)
+
+
+def coded_bytes(studied: Studied, model: ir.Model, layer: Layer) -> int:
+    """Bytes that a model whose weights were quantized holds of the weight of a layer."""
+    own = next(node for node in studied.prepared.model.graph if node.name == layer.name)
+    dense = own.inputs[1].name if own.inputs[1] is not None else ""
+    op = (f"{layer.name}.{part}" for part in ("values", "indices", "weight"))
+    stems = (dense or "", *op, *(f"{layer.name}/factor{i}.weight" for i in range(MOST_FACTORS)))
+    return sum(
+        value.const_value.nbytes
+        for graph in model.graphs()
+        for name, value in graph.initializers.items()
+        if value.const_value and any(name == stem or name.startswith(f"{stem}.") for stem in stems)
+    )
 
 
 def rows_of(held: Sequence["Held"]) -> list[Array]:

@@ -66,11 +66,9 @@ def main() -> None:
         right, kept = before == labels, after == labels
         lost, won = np.sum(right & ~kept), np.sum(kept & ~right)
         points, spread = (100 * x / len(labels) for x in (lost - won, math.sqrt(lost + won)))
-        print(
-            f"{error:>6} {saved:>10.1%} {work(layers, ranks):>13.2f} {np.mean(before == after):>9.1%}"
-            f" {points:>7.2f} ± {spread:.2f}",
-            flush=True,
-        )
+        same = np.mean(before == after)
+        row = f"{error:>6} {saved:>10.1%} {work(layers, ranks):>13.2f} {same:>9.1%}"
+        print(f"{row} {points:>7.2f} ± {spread:.2f}", flush=True)
 
 
 def with_open_layers(model, layers: list[Layer]) -> tuple[Run, dict[str, str]]:

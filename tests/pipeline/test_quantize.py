@@ -125,6 +125,8 @@ def test_the_run_writes_a_smaller_file_within_the_budget(bits):
     assert report.budget.measured <= 0.3
     if not any("the file is the original" in warning for warning in report.warnings):
         assert result.plan.weight_bits == bits
+        held = sum(layer.packed_bytes for layer in report.layers)
+        assert held < 0.3 * sum(layer.dense_bytes for layer in report.layers)
         assert report.model.after_bytes < 0.6 * report.model.before_bytes
 
 
