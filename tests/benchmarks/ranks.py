@@ -2,8 +2,8 @@
 
     python tests/benchmarks/ranks.py --error 0.1 0.15 0.2
 
-Every convolution of SqueezeNet 1.1 gets the smallest rank whose expected error, of its own output, is
-at most ``--error``.  Its factors are fitted to the outputs of the original network with the inputs
+Every convolution of SqueezeNet 1.1 gets the smallest rank whose expected error, of its own output,
+is at most ``--error``.  Its factors are fitted to the outputs of the original network with inputs
 that the layers before it leave, themselves of low rank: reduced-rank regression, layer by layer
 (the asymmetric form of arXiv 1505.06798, without its nonlinearity).  Photos at even positions are
 fitted to, those at odd ones judged.  Printed are the mean of 1 - rank / min(filters, taps) over the
@@ -54,9 +54,7 @@ def main() -> None:
     exact = {key: value for layer in layers for key, value in weights_of(layer).items()}
     targets = [positions(run({**feed, **exact}), names, i) for i, feed in enumerate(fitted)]
     before = answers(run, judged, exact)
-    print(
-        f"{'error':>6} {'rank saved':>10} {'multiply-adds':>13} {'agreement':>9} {'points lost':>12}"
-    )
+    print(" error rank saved multiply-adds agreement  points lost")
     for error in asked.error:
         ranks, found = approximate(run, layers, names, fitted, targets, exact, error)
         after = answers(run, judged, found)
