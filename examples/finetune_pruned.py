@@ -77,9 +77,10 @@ def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> 
 
 def masks_of(pruned: sparsepass.Pruned, network: nn.Module) -> dict[str, torch.Tensor]:
     """Ones where weights of ``network`` stay, by the names that file and module share."""
-    stored = pruned.model.graph.initializers
+    values = pruned.model.graph.initializers.values()
+    stored = {v.name: v.const_value.numpy() for v in values if v.const_value is not None}
     return {
-        name: torch.from_numpy(stored[name].const_value.numpy() != 0).float()
+        name: torch.from_numpy(stored[name] != 0).float()
         for name, value in network.named_parameters()
         if name in stored and value.ndim > 1
     }

@@ -191,10 +191,10 @@ def parameters_of(node: ir.Node) -> tuple[Array, Array] | None:
         return None
     weight = constant_array(node.inputs[1])
     has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
-    bias = constant_array(node.inputs[2]) if has_bias else np.zeros(1, np.float32)
-    if weight is None or bias is None or weight.dtype != np.float32:
+    if weight is None or weight.dtype != np.float32 or weight.ndim < 3:
         return None
-    return weight, np.broadcast_to(bias, len(weight))
+    bias = constant_array(node.inputs[2]) if has_bias else np.zeros(len(weight), np.float32)
+    return None if bias is None or bias.shape != (len(weight),) else (weight, bias)
 
 
 def groups_of(node: ir.Node) -> int:

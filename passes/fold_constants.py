@@ -33,6 +33,8 @@ RANDOM = {
     "Multinomial",
     "Bernoulli",
 }
+# Operators that the evaluator knows under their later name, and the opset of that.
+RENAMED = {"Scatter": ("ScatterElements", 11)}
 MOST_ELEMENTS = 1 << 26
 
 
@@ -108,11 +110,13 @@ def shape_output(node: ir.Node, shapes: dict[str, ir.Shape]) -> list[NDArray[Any
 def evaluate(
     node: ir.Node, inputs: dict[str, NDArray[Any]], opsets: dict[str, int]
 ) -> list[NDArray[Any]] | None:
-    proto = ir.to_proto(node)
+    proto, version = ir.to_proto(node), opsets.get("", onnx.defs.onnx_opset_version())
+    if proto.op_type in RENAMED:
+        proto.op_type, version = RENAMED[proto.op_type]
     types = [typed(name, array) for name, array in inputs.items()]
     results = [onnx.helper.make_empty_tensor_value_info(name) for name in proto.output if name]
     graph = onnx.helper.make_graph([proto], "constant", types, results)
-    opset = onnx.helper.make_opsetid("", opsets.get("", onnx.defs.onnx_opset_version()))
+    opset = onnx.helper.make_opsetid("", version)
     try:
         evaluator = cast(Any, ReferenceEvaluator)(
             onnx.helper.make_model(graph, opset_imports=[opset])

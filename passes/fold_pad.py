@@ -57,10 +57,12 @@ def match(conv: ir.Node) -> Match | str:
     added = zero_pads(pad, rank)
     if isinstance(added, str):
         return added
+    own = conv.attributes.get_ints("pads", (0,) * 2 * (rank - 2))
+    if len(added) != 2 * rank or len(own) != 2 * (rank - 2):
+        return "the Pad has another rank than the Conv"
     begins, ends = added[:rank], added[rank:]
     if any(begins[:2]) or any(ends[:2]) or min(added) < 0:
         return "the Pad touches batch or channels, or crops"
-    own = conv.attributes.get_ints("pads", (0,) * 2 * (rank - 2))
     pads = tuple(a + b for a, b in zip((*begins[2:], *ends[2:]), own, strict=True))
     return Match(conv, pad, pads)
 

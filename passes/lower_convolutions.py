@@ -68,13 +68,19 @@ class LowerConvolutions(ir.passes.InPlacePass):
         found = fusions(model, waiting, self.shapes)
         for name, fusion in found.items():
             replacement = self.replacements[name]
-            rewrite(model.graph, fusion, replacement)
+            rewrite(model.graph, fusion, replacement, self.may_be_empty(fusion.nodes[0]))
             model.opset_imports[replacement.domain] = self.version
             logger.info("%s became %s", name, replacement.op_type)
         return ir.passes.PassResult(model, modified=bool(found))
 
+    def may_be_empty(self, conv: ir.Node) -> bool:
+        """Whether the input of a layer has a size that is known at run time only."""
+        source = conv.inputs[0]
+        shape = None if source is None else (self.shapes or {}).get(source.name or "", source.shape)
+        return shape is None or not shape.is_static()
 
-def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement) -> None:
+
+def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement, may_be_empty: bool) -> None:
     conv, last = fusion.nodes[0], fusion.nodes[-1]
     source = conv.inputs[0]
     if source is None:
@@ -83,7 +89,7 @@ def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement) -> None:
         new_initializer(graph, f"{conv.name}.{name}", array)
         for name, array in replacement.constants
     ]
-    around = Adapter(graph, conv.name or "", replacement.rank)
+    around = Adapter(graph, conv.name or "", replacement.rank, may_be_empty)
     maps = [around.widen(source, replacement.channels)]
     if fusion.residual is not None:
         # Read it from the Add: an earlier replacement may have changed what makes it.

@@ -1,27 +1,28 @@
 """Measure what counted work costs on this machine: small convolutions inside small networks.
 
-Each sample is timed as a node of a network of many (see ``sample_networks``).  Prices are fitted by
-nonnegative least squares on relative errors.
+Each sample is timed as a node of a network of many (see ``sample_networks``); ``fitting`` makes
+prices of the times.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
-from numpy.typing import NDArray
-from scipy import optimize
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, Work
-from sparsepass.cost import FEATURES, features, kind
+from sparsepass.algorithms import ALGORITHMS, DENSE, Packed
+from sparsepass.cost import kind
+from sparsepass.errors import UsageError
 from sparsepass.layer import Array
-from sparsepass.profile import MachineProfile, Rates, Transfer, cpu_name
+from sparsepass.profile import MachineProfile, Transfer, cpu_name
 from sparsepass.run import Steps
+from sparsepass.runtime.fitting import Sample, corrected, fit_kinds, fit_transfer
 from sparsepass.runtime.library import target as target_of
-from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
+from sparsepass.runtime.sample_layers import TABLES, Shape, sample_layers, sample_shapes
 from sparsepass.runtime.sample_networks import (
     SampleNode,
     ended,
@@ -35,9 +36,8 @@ from sparsepass.runtime.sample_networks import (
 from sparsepass.sparsity import ActivationStats, Stats, weight_stats
 from sparsepass.target import Target
 
-__all__ = ["fit", "measure_profile"]
+__all__ = ["correct_profile", "measure_profile"]
 
-_optimize = cast(Any, optimize)  # its types are partial
 _ort: Any = onnxruntime  # ships no types
 
 # Layers of one network: enough that their weights do not stay in the second-level cache.
@@ -46,10 +46,8 @@ NETWORK_LAYERS = 16
 SPARSITIES = 3
 # Shares of zeros in the inputs, in turn.
 INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
-# ONNX Runtime's profile counts whole microseconds.
-RESOLUTION = 1.0
-# Errors up to this one count by their squares; the rounds in which a fit finds out which do.
-USUAL_ERROR, FIT_ROUNDS = 0.05, 10
+# Shapes of each table that a quick correction times.
+PROBES = 3
 # Operators that ONNX Runtime runs in either layout, at different speeds, and the feature maps to
 # time them on: channels and size.
 OPERATORS = ("GlobalAveragePool", "GlobalMaxPool", "Resize")
@@ -57,8 +55,6 @@ OPERATOR_MAPS = {
     "m0": (64, 56), "m1": (128, 28), "m2": (256, 14), "m3": (512, 7), "m4": (32, 48),
     "m5": (64, 12),
 }  # fmt: skip
-# A kind of layer with fewer samples gets no prices of its own.
-FEWEST_SAMPLES = 6
 
 
 def measure_profile(
@@ -70,27 +66,12 @@ def measure_profile(
 ) -> MachineProfile:
     """Measure every algorithm that has prices of its own, with ``threads`` threads.
 
-    ``isa`` is the instruction set of our kernels, see ``session``.  It takes about a minute;
+    ``isa`` is the instruction set of our kernels, see ``session``.  It takes about two minutes;
     ``progress`` gets the number of networks done and of all.
     """
-    target, rng = target_of(isa), np.random.default_rng(0)
-    # Layers of a network are of similar size: small ones find their data in the caches.
-    shapes = sorted(sample_shapes(), key=lambda shape: shape.map_size)
-    firsts = range(0, len(shapes), NETWORK_LAYERS)
-    found: list[tuple[SampleNode, float]] = []
-    changes: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for done, first in enumerate(firsts):
-        progress(done, len(firsts) + 1)
-        numbered = range(first, min(first + NETWORK_LAYERS, len(shapes)))
-        batch = [c for index in numbered for c in sample_nodes(index, shapes[index], target, rng)]
-        timed = time_sample_nodes(batch, threads, rng, isa)
-        found += [(c, timed.nodes[c.node]) for c in batch if c.node in timed.nodes]
-        for operator, pairs in timed.passes.items():
-            changes[operator] += pairs
-    progress(len(firsts), len(firsts) + 1)
-    unblocked = time_operators(threads, rng)
-    progress(len(firsts) + 1, len(firsts) + 1)
-    rates, errors = fit_all(found, target.block)
+    timed = time_shapes([*sample_shapes()], SPARSITIES, threads, isa, progress)
+    rates, errors = fit_kinds(timed.samples)
+    target = target_of(isa)
     return MachineProfile(
         cpu=cpu_name(),
         isa=target.isa,
@@ -99,24 +80,126 @@ def measure_profile(
         onnxruntime=_ort.__version__,
         date=date.today().isoformat(),
         command=command,
-        samples=len(found),
+        samples=len(timed.samples),
         median_error=float(np.median(errors)),
         worst_error=float(np.max(errors)),
-        peak_gflops=max(2e-3 * (c.work.macs + c.work.idle_macs) / t for c, t in found),
-        to_blocked=fit_transfer(changes["ReorderInput"]),
-        from_blocked=fit_transfer(changes["ReorderOutput"]),
-        pass_over=fit_transfer([(2 * size, time) for size, time in changes["ThresholdedRelu"]]),
-        unblocked=unblocked,
+        peak_gflops=timed.peak_gflops,
+        to_blocked=fit_transfer(timed.passes["ReorderInput"]),
+        from_blocked=fit_transfer(timed.passes["ReorderOutput"]),
+        pass_over=fit_transfer(
+            [(2 * size, time) for size, time in timed.passes["ThresholdedRelu"]]
+        ),
+        unblocked=time_operators(threads, np.random.default_rng(0)),
         rates=rates,
     )
 
 
+def correct_profile(
+    known: MachineProfile,
+    threads: int,
+    *,
+    isa: str | None = None,
+    progress: Steps = lambda done, total: None,
+    command: str = "sparsepass calibrate --quick",
+) -> MachineProfile:
+    """The profile of another machine, its prices scaled to what a few layers take on this one.
+
+    It takes some seconds.  What a layer of a kind costs against another of that kind stays what it
+    was there.  Raises UsageError where that one is of another instruction set: its prices are of
+    other work.
+    """
+    here = target_of(isa)
+    if known.target != here:
+        raise UsageError(
+            f"no profile of {here} to correct, only of {known.target}; run sparsepass calibrate "
+            "without --quick"
+        )
+    shapes = [table[i * len(table) // PROBES] for table in TABLES for i in range(PROBES)]
+    timed = time_shapes(shapes, 1, threads, isa, progress)
+    rates, errors = corrected(known.rates, timed.samples)
+    passes = {
+        "to_blocked": scaled_transfer(known.to_blocked, timed.passes["ReorderInput"]),
+        "from_blocked": scaled_transfer(known.from_blocked, timed.passes["ReorderOutput"]),
+    }
+    return known.model_copy(
+        update={
+            "cpu": cpu_name(),
+            "threads": threads,
+            "onnxruntime": _ort.__version__,
+            "date": date.today().isoformat(),
+            "command": f"{command}, from {known.cpu} of {known.date}",
+            "samples": len(timed.samples),
+            "median_error": float(np.median(errors)),
+            "worst_error": float(np.max(errors)),
+            "peak_gflops": timed.peak_gflops,
+            "rates": rates,
+        }
+        | passes
+    )
+
+
+def scaled_transfer(known: Transfer, found: Sequence[tuple[float, float]]) -> Transfer:
+    """``known`` times the median of measured over predicted."""
+    ratios = [time / (known.fixed + known.bytes * size / 1e6) for size, time in found]
+    factor = float(np.median(ratios)) if ratios else 1.0
+    return Transfer(fixed=factor * known.fixed, bytes=factor * known.bytes)
+
+
+@dataclass(frozen=True)
+class TimedShapes:
+    """What layers took, what passes over memory took by their bytes, and the highest rate."""
+
+    samples: Sequence[Sample]
+    passes: Mapping[str, Sequence[tuple[float, float]]]
+    peak_gflops: float
+
+
+def time_shapes(
+    wanted: Sequence[Shape], sparsities: int, threads: int, isa: str | None, progress: Steps
+) -> TimedShapes:
+    """Time every algorithm for layers of every shape, with ``sparsities`` weights each."""
+    target, rng = target_of(isa), np.random.default_rng(0)
+    # Layers of a network are of similar size: small ones find their data in the caches.
+    shapes = sorted(wanted, key=lambda shape: shape.map_size)
+    firsts = range(0, len(shapes), NETWORK_LAYERS)
+    samples: list[Sample] = []
+    passes: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for done, first in enumerate(firsts):
+        progress(done, len(firsts))
+        numbered = range(first, min(first + NETWORK_LAYERS, len(shapes)))
+        batch = [
+            node
+            for index in numbered
+            for node in sample_nodes(index, shapes[index], target, rng, sparsities)
+        ]
+        timed = time_sample_nodes(batch, threads, rng, isa)
+        samples += [
+            Sample(
+                (c.row.name, kind(c.row, c.layer, target.block)),
+                c.layer.shape_text,
+                c.work,
+                timed.nodes[c.node],
+            )
+            for c in batch
+            if c.node in timed.nodes
+        ]
+        for operator, pairs in timed.passes.items():
+            passes[operator] += pairs
+    progress(len(firsts), len(firsts))
+    peak = max(2e-3 * (s.work.macs + s.work.idle_macs) / s.microseconds for s in samples)
+    return TimedShapes(samples, passes, peak)
+
+
 def sample_nodes(
-    index: int, shape: Shape, target: Target, rng: np.random.Generator
+    index: int,
+    shape: Shape,
+    target: Target,
+    rng: np.random.Generator,
+    sparsities: int = SPARSITIES,
 ) -> Iterator[SampleNode]:
     """What to time for one shape: the dense layer once, every other algorithm for each weight."""
     zeros = INPUT_ZEROS[index % len(INPUT_ZEROS)]
-    for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, SPARSITIES)):
+    for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, sparsities)):
         stats = Stats(weight_stats(layer), random_zeros(zeros))
         for row in ALGORITHMS:
             if row.prices or (row is DENSE and which > 0):
@@ -190,59 +273,3 @@ def extra(times: Mapping[str, float], name: str) -> float:
 def moved(operator: str, channels: int, size: int) -> float:
     outputs = 4 * size * size if operator == "Resize" else 1
     return 4.0 * channels * (size * size + outputs)
-
-
-def fit_all(
-    found: Sequence[tuple[SampleNode, float]], block: int
-) -> tuple[dict[str, dict[str, Rates]], list[float]]:
-    """Prices by algorithm and kind, and the errors of all samples."""
-    by_kind: dict[tuple[str, str], list[tuple[Work, float]]] = defaultdict(list)
-    for sample, time in found:
-        key = sample.row.name, kind(sample.row, sample.layer, block)
-        by_kind[key].append((sample.work, time))
-    rates: dict[str, dict[str, Rates]] = {}
-    errors: list[float] = []
-    for (name, which), samples in sorted(by_kind.items()):
-        if len(samples) < FEWEST_SAMPLES:
-            continue
-        prices, off = fit([features(work) for work, _ in samples], [time for _, time in samples])
-        rates.setdefault(name, {})[which] = Rates(
-            **dict(zip(FEATURES, prices, strict=True)),
-            samples=len(samples),
-            median_error=float(np.median(off)),
-            worst_error=float(np.max(off)),
-        )
-        errors += list(off)
-    return rates, errors
-
-
-def fit(
-    counts: Sequence[Sequence[float]], times: Sequence[float]
-) -> tuple[list[float], NDArray[np.float64]]:
-    """Prices of the columns of ``counts``, and the error of each row as a share of its time.
-
-    Minimises the squares of the relative errors, and the magnitude of those beyond ``USUAL_ERROR``
-    so that a disturbed timing does not count for more, with no price below zero.
-    """
-    matrix, measured = np.array(counts, np.float64), np.array(times, np.float64)
-    # Columns of one size keep the solver exact; an empty one costs nothing.
-    scale = np.maximum(np.abs(matrix).max(axis=0), 1e-30)
-    relative = 1 / (measured + RESOLUTION)
-    weights = relative
-    prices = errors = np.zeros(0)
-    for _ in range(FIT_ROUNDS):
-        solution: NDArray[np.float64] = _optimize.nnls(
-            matrix / scale * weights[:, None], measured * weights
-        )[0]
-        prices = solution / scale
-        errors = np.abs(matrix @ prices - measured) * relative
-        weights = relative / np.sqrt(np.maximum(errors / USUAL_ERROR, 1.0))
-    return [float(p) for p in prices], errors
-
-
-def fit_transfer(found: Sequence[tuple[float, float]]) -> Transfer:
-    """Price of a pass over memory by its bytes; free where none was seen."""
-    if not found:
-        return Transfer(fixed=0.0, bytes=0.0)
-    prices, _ = fit([(1.0, size / 1e6) for size, _ in found], [time for _, time in found])
-    return Transfer(fixed=prices[0], bytes=prices[1])

@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsepass.layer import Array, Epilogue, Layer
 
-__all__ = ["Shape", "sample_layers", "sample_shapes"]
+__all__ = ["TABLES", "Shape", "sample_layers", "sample_shapes"]
 
 # Shares of zeros that weights get in turn.
 SPARSITIES = (0.05, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)

@@ -29,7 +29,7 @@ __all__ = [
     "ended",
     "graph_input",
     "into_blocked",
-    "medians",
+    "low_times",
     "model_of",
     "relu",
     "time_nodes",
@@ -38,7 +38,9 @@ __all__ = [
 
 OPSET = 17
 # Runs of each network, without those before caches and generated code are warm.
-RUNS, WARM_RUNS = 25, 2
+RUNS, WARM_RUNS = 15, 2
+# Neighbours on a machine only ever add time: the times up to which this share of the runs reaches.
+LOW = 0.25
 # Operators that move memory and do little else.
 PASSES = ("ReorderInput", "ReorderOutput", "ThresholdedRelu")
 # The end of a branch: it reads a tensor and leaves one number.
@@ -59,7 +61,7 @@ class SampleNode:
 
 @dataclass(frozen=True)
 class Timed:
-    """Median microseconds by node, and by operator of ``PASSES`` with the bytes it reads."""
+    """Low microseconds by node, and by operator of ``PASSES`` with the bytes it reads."""
 
     nodes: Mapping[str, float]
     passes: Mapping[str, Sequence[tuple[float, float]]]
@@ -91,7 +93,7 @@ def time_nodes(
         run = runner(opened)
         for _ in range(WARM_RUNS + RUNS):
             run(feeds)
-        return medians(end_profile(opened))
+        return low_times(end_profile(opened))
 
 
 def input_shape(layer: Layer) -> tuple[int, ...]:
@@ -198,8 +200,8 @@ def ended(nodes: Sequence[ir.Node], named: ir.Node, name: str = "") -> list[ir.N
     return [*nodes, end]
 
 
-def medians(runs: Iterable[NodeRun]) -> Timed:
-    """Medians over the runs of each node, without the warm ones."""
+def low_times(runs: Iterable[NodeRun]) -> Timed:
+    """The lower quartile over the runs of each node, without the warm ones."""
     times: dict[str, list[float]] = defaultdict(list)
     passes: dict[tuple[str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str], float] = {}
@@ -211,12 +213,12 @@ def medians(runs: Iterable[NodeRun]) -> Timed:
             sizes[key] = bytes_of(run.arguments["input_type_shape"])
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for key, durations in passes.items():
-        found[key[0]].append((sizes[key], median(durations)))
-    return Timed({name: median(values) for name, values in times.items()}, found)
+        found[key[0]].append((sizes[key], low(durations)))
+    return Timed({name: low(values) for name, values in times.items()}, found)
 
 
-def median(durations: Sequence[float]) -> float:
-    return float(np.median(durations[WARM_RUNS:]))
+def low(durations: Sequence[float]) -> float:
+    return float(np.quantile(durations[WARM_RUNS:], LOW, method="lower"))
 
 
 def bytes_of(shapes: Sequence[Mapping[str, Sequence[int]]]) -> float:

@@ -1,26 +1,13 @@
 """A weight as a file holds it in few bits: codes, the levels that they stand for, and scales."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsepass.errors import UsageError
 from sparsepass.layer import Array
 
-__all__ = ["Bits", "CodedWeight", "read_bits"]
-
-Bits = Literal[4, 8]
-
-
-def read_bits(bits: int | None) -> Bits | None:
-    """The bits of weights that were asked for; raises UsageError for others than 4 and 8."""
-    match bits:
-        case None | 4 | 8:
-            return bits
-        case _:
-            raise UsageError(f"weights of {bits} bits are not known; give 8 or 4")
+__all__ = ["CodedWeight"]
 
 
 @dataclass(frozen=True)

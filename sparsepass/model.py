@@ -1,12 +1,9 @@
 """Reading a model from whatever the caller has, and writing one without leaving half a file."""
 
 import copy
+import errno
 import logging
-import os
-import shutil
-import tempfile
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,25 +12,27 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 
+from sparsepass import torch_export
 from sparsepass.checks import check_convolutions, check_proto
 from sparsepass.densify import make_dense
-from sparsepass.errors import ModelError, UsageError
-from sparsepass.shapes import input_shapes
+from sparsepass.errors import ModelError
+from sparsepass.files import read_bytes, staged
+from sparsepass.limits import MOST_BYTES
+from sparsepass.shapes import check_shapes
+from sparsepass.spelling import spell_alike
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MOST_BYTES", "load", "save", "to_bytes"]
+__all__ = ["load", "save", "to_bytes"]
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 16 << 30
 LARGEST_PROTOBUF = (1 << 31) - 1
 # What a file of the largest size still needs for everything that is not weight data.
 STRUCTURE_ROOM = 64 << 20
 SMALL_BYTES = 1 << 16
 FUNCTIONS_IR = 8
-NODE_METADATA_IR = 10
 # What onnx_ir and protobuf raise on a proto that is well formed and makes no sense.
 IR_ERRORS = (ir.serde.SerdeError, ir.passes.PassError, ValueError)
 
@@ -49,7 +48,8 @@ def load(
 
     ``shapes`` maps inputs to the sizes the plan is made for: they are checked here, and the model
     keeps its open sizes.  ``example_inputs`` go with a ``torch.nn.Module``.  Sparse initializers
-    are made dense.  IR version and opset stay those of the source.
+    are made dense, and other spellings become one, see ``spelling``.  IR version and opset stay
+    those of the source.
 
     Raises ModelError for a file that cannot be used and UsageError for wrong arguments.
     """
@@ -58,18 +58,19 @@ def load(
     proto = to_proto(source, label, example_inputs, max_bytes)
     try:
         check_proto(proto, label, folder, max_bytes)
+        spell_alike(proto)
         make_dense(proto, label, folder, max_bytes)
         model = ir.serde.from_proto(proto)
         cast(Any, ir.external_data).set_base_dir(model.graph, folder or "")
         take_in_small_tensors(model)
         TopologicalSortPass()(model)
-        CheckerPass()(model)
+        CheckerPass()(declared(model))
         check_convolutions(model.graph, label)
     except UnicodeDecodeError as error:
         raise ModelError(f"{label}: a name is not UTF-8; export the model again") from error
     except (*IR_ERRORS, onnx.checker.ValidationError) as error:
         raise ModelError(f"{label}: {first_line(error)}; export the model again") from error
-    input_shapes(model, shapes)
+    check_shapes(model, shapes)
     return model
 
 
@@ -125,21 +126,15 @@ def to_proto(
         return copy.deepcopy(source)
     if isinstance(source, ir.Model):
         return self_contained(source)
-    return export_torch(source, label, example_inputs)
+    return torch_export.export(source, label, example_inputs)
 
 
 def read(path: Path, label: str, max_bytes: int) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > min(max_bytes, LARGEST_PROTOBUF):
-            raise ModelError(
-                f"{label}: larger than {min(max_bytes, LARGEST_PROTOBUF)} bytes; use external data"
-            )
-        return path.read_bytes()
+        return read_bytes(path, min(max_bytes, LARGEST_PROTOBUF))
     except OSError as error:
-        raise ModelError(
-            f"{label}: cannot be read ({error.strerror}); give an .onnx file"
-        ) from error
+        remedy = "use external data" if error.errno == errno.EFBIG else "give an .onnx file"
+        raise ModelError(f"{label}: cannot be read ({error.strerror}); {remedy}") from error
     except ValueError as error:
         raise ModelError(f"{label!r}: no file can have this name; give an .onnx file") from error
 
@@ -160,30 +155,27 @@ def parse(content: bytes, label: str) -> onnx.ModelProto:
 def self_contained(model: ir.Model) -> onnx.ModelProto:
     """Serialize a copy of ``model`` with external data taken in."""
     inside = model.clone()
+    for graph in inside.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor):
+                # Still mapped, and by others as well: onnx_ir would close the file under them.
+                value.const_value = ir.tensor(tensor.numpy(), tensor.dtype, tensor.name)
     ir.external_data.load_to_model(inside)
     return ir.to_proto(inside)
 
 
-def export_torch(
-    module: object, label: str, example_inputs: tuple[Any, ...] | None
-) -> onnx.ModelProto:
-    try:
-        import torch
-    except ImportError as error:
-        raise UsageError(
-            f"{label}: PyTorch is not installed; pip install 'sparsepass[torch]'"
-        ) from error
-    if not isinstance(module, torch.nn.Module):
-        raise UsageError(
-            f"{type(module).__name__} is no model; give a path, bytes, ONNX model or torch module"
-        )
-    if example_inputs is None:
-        raise UsageError(f"{label}: give example_inputs=(tensor, ...), one per argument of forward")
-    # Exported from a copy in evaluation mode: the caller's module keeps its mode.
-    program = cast(Any, torch.onnx).export(
-        copy.deepcopy(module).eval(), example_inputs, dynamo=True, verbose=False
-    )
-    return cast(onnx.ModelProto, program.model_proto)
+def declared(model: ir.Model) -> ir.Model:
+    """A copy that declares what the checker of onnx asks for and ONNX Runtime infers.
+
+    That is a name of the graph, and types and sizes of its inputs and outputs.
+    """
+    copy = model.clone()
+    copy.graph.name = copy.graph.name or "graph"
+    for value in (*copy.graph.inputs, *copy.graph.outputs):
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        value.shape = value.shape or ir.Shape(())
+    return copy
 
 
 def take_in_small_tensors(model: ir.Model) -> None:
@@ -209,16 +201,15 @@ def first_line(error: BaseException) -> str:
 
 
 def with_ir_version(model: ir.Model) -> ir.Model:
-    """Return ``model`` with an IR version that knows what it uses: functions, node metadata."""
-    needed = [model.ir_version]
-    if model.functions:
-        needed.append(FUNCTIONS_IR)
-    if any(node.metadata_props for node in model.graph.all_nodes()):
-        needed.append(NODE_METADATA_IR)
-    if max(needed) == model.ir_version:
+    """Return ``model`` with an IR version that knows functions, where it has some.
+
+    Metadata of nodes came with IR 10, which ONNX Runtime 1.17 refuses; whoever does not know the
+    metadata passes over it.
+    """
+    if not model.functions or model.ir_version >= FUNCTIONS_IR:
         return model
     raised = model.clone()
-    raised.ir_version = max(needed)
+    raised.ir_version = FUNCTIONS_IR
     return raised
 
 
@@ -229,27 +220,3 @@ def weight_bytes(model: ir.Model) -> int:
         for value in graph.initializers.values()
         if value.const_value is not None
     )
-
-
-@contextmanager
-def staged(path: Path) -> Generator[Path]:
-    """Give a folder beside ``path`` to write in; move its files to ``path``'s folder on success."""
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; give a file name")
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder"
-        ) from error
-    try:
-        yield folder
-        # The data file goes first: a model that is in place has its data in place.
-        for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):
-            os.replace(part, path.parent / part.name)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); free space or choose another folder"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -5,20 +5,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from sparsepass.errors import ModelError
+from sparsepass.errors import ModelError, UsageError
+from sparsepass.limits import MOST_THREADS
 
 __all__ = ["Run", "open_session", "plain_session", "runner", "session_options"]
 
-Run = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
-"""A network as a function from feeds, of which it takes what it needs, to named outputs."""
+Run = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, Any]]
+"""A network as a function from feeds, of which it takes what it needs, to named outputs.
+
+An output is an array, of strings as objects, or a list, a dict or None that holds such arrays.
+"""
 
 _ort: Any = onnxruntime  # ships no types
 _state = _ort.capi.onnxruntime_pybind11_state
-_NUMBERS = "fiub"
+# Element types that NumPy has none for: such outputs can be handed on, but not looked at.
+_UNREADABLE = re.compile(r"tensor\(((u?int[24])|bfloat16|float4\w*|float8\w*|complex\w+)\)")
 
 # ONNX Runtime's exceptions share no base but Exception.
 _ERRORS: tuple[type[Exception], ...] = (
@@ -31,6 +35,7 @@ _ERRORS: tuple[type[Exception], ...] = (
     _state.NoSuchFile,
     _state.NotImplemented,
     _state.RuntimeException,
+    RuntimeError,
 )
 
 
@@ -46,7 +51,12 @@ def plain_session(
 
 
 def session_options(threads: int, profile: Path | None) -> Any:
-    """What all sessions have in common, as ``onnxruntime.SessionOptions``."""
+    """What all sessions have in common, as ``onnxruntime.SessionOptions``.
+
+    Raises UsageError for a number of threads that makes no sense.
+    """
+    if not 0 <= threads <= MOST_THREADS:
+        raise UsageError(f"{threads} threads were asked for; give at most {MOST_THREADS}")
     options = _ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -72,22 +82,20 @@ def open_session(model: str | Path | bytes, options: Any) -> onnxruntime.Inferen
 def runner(opened: onnxruntime.InferenceSession) -> Run:
     """The function that a session computes.
 
-    It raises ModelError where ONNX Runtime cannot run the model and where an output is no tensor of
-    numbers.
+    Outputs of types that NumPy does not have are left out.  It raises ModelError where ONNX Runtime
+    cannot run the model.
     """
     inference: Any = opened
-    names: list[str] = [value.name for value in inference.get_outputs()]
+    outputs = [value for value in inference.get_outputs() if not _UNREADABLE.search(value.type)]
+    names: list[str] = [value.name for value in outputs]
     fed: set[str] = {value.name for value in inference.get_inputs()}
 
-    def run(feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(feed: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         taken = {name: value for name, value in feed.items() if name in fed}
         try:
-            found = cast(list[NDArray[Any]], inference.run(names, taken))
+            found = cast(list[Any], inference.run(names, taken)) if names else []
         except (*_ERRORS, ValueError) as error:
             raise ModelError(f"ONNX Runtime cannot run the model: {reason(error)}") from error
-        for name, value in zip(names, found, strict=True):
-            if getattr(value, "dtype", np.dtype(object)).kind not in _NUMBERS:
-                raise ModelError(f"output '{name}' is no tensor of numbers; remove it")
         return dict(zip(names, found, strict=True))
 
     return run

@@ -1,6 +1,8 @@
 """From pictures to a network's input: resize, crop, order of channels, mean and deviation."""
 
 import re
+import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +13,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparsepass.errors import UsageError
+from sparsepass.limits import MOST_PIXELS
 
 __all__ = ["SUFFIXES", "ImageTransform"]
 
 Order = Literal["rgb", "bgr", "gray"]
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# What readers of pictures raise on files that make no sense.
+ERRORS = (
+    ArithmeticError,
+    EOFError,
+    Image.DecompressionBombError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -63,9 +80,12 @@ class ImageTransform:
     def read(self, path: Path, height: int, width: int) -> NDArray[np.float32]:
         """Decode a file to (channels, height, width); raises UsageError if it is no picture."""
         try:
-            with Image.open(path) as picture:
-                pixels = np.asarray(self.crop(picture, height, width), np.float32)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            with warnings.catch_warnings():
+                # Pillow warns of what it still decodes, in lines that are none of a user's.
+                warnings.simplefilter("ignore")
+                with Image.open(path) as picture:
+                    pixels = np.asarray(self.crop(picture, height, width), np.float32)
+        except ERRORS as error:
             reason = str(error).splitlines()[0] if str(error) else "damaged"
             raise UsageError(f"{path}: not a picture ({reason}); remove it") from error
         return self.normalized(pixels)
@@ -81,11 +101,13 @@ class ImageTransform:
 
     def crop(self, picture: Image.Image, height: int, width: int) -> Image.Image:
         """The middle of the resized picture, in RGB or gray."""
-        converted = picture.convert("L" if self.order == "gray" else "RGB")
-        across, down = converted.size
+        across, down = picture.size
         cover = max(width / across, height / down)
         ratio = cover if self.size is None else max(cover, self.size / min(across, down))
         across, down = max(round(across * ratio), width), max(round(down * ratio), height)
+        if across * down > max(MOST_PIXELS, 4 * width * height):
+            raise ValueError(f"{across:,} x {down:,} pixels when it is resized")
+        converted = picture.convert("L" if self.order == "gray" else "RGB")
         left, top = (across - width) // 2, (down - height) // 2
         resized = converted.resize((across, down), Image.Resampling.BILINEAR)
         return resized.crop((left, top, left + width, top + height))

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
+from sparsepass.files import read_document, write_text
 
 __all__ = ["PLAN_KEY", "Answer", "Choice", "Offer", "Plan", "Refusal", "Tiling"]
 
@@ -93,24 +94,20 @@ class Plan(_Value):
         return next((c for c in self.choices if c.layer == layer), None)
 
     def save(self, path: Path) -> None:
-        """Write the plan as JSON."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write the plan as JSON; raises UsageError where ``path`` cannot be written."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
         """Read a plan; raises PlanError where the file is absent or is not a plan."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_document(path))
         except OSError as error:
             raise PlanError(
                 f"{path}: cannot be read ({error.strerror}); give a plan file"
             ) from error
-        except (ValidationError, UnicodeDecodeError) as error:
-            first = (
-                error.errors()[0]
-                if isinstance(error, ValidationError)
-                else {"loc": (), "msg": "not text"}
-            )
+        except ValidationError as error:
+            first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise PlanError(
                 f"{path}: not a sparsepass plan ({where}: {first['msg']}); "

@@ -15,10 +15,20 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
+from sparsepass.files import make_folder, read_document, write_text
 from sparsepass.target import Target, block_of
 from sparsepass.tuning import InstructionSet
 
-__all__ = ["MachineProfile", "Rates", "Transfer", "cached_path", "cpu_name", "doubt", "find"]
+__all__ = [
+    "MachineProfile",
+    "Rates",
+    "Transfer",
+    "cached_path",
+    "cpu_name",
+    "doubt",
+    "find",
+    "nearest",
+]
 
 
 class _Value(BaseModel):
@@ -28,7 +38,7 @@ class _Value(BaseModel):
 class Rates(_Value):
     """Prices of one algorithm for one kind of layer, and how well they fit the ``samples``.
 
-    Errors are shares of the measured time.
+    Errors are shares of the measured time, of layers whose shapes were left out of the fit.
     """
 
     nodes: float = Field(ge=0)
@@ -86,20 +96,23 @@ class MachineProfile(_Value):
         return Target(self.isa, self.block or block_of(self.isa))
 
     def save(self, path: Path) -> None:
-        """Write the profile as JSON, and the folders above it where they are missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write the profile as JSON, and the folders above it where they are missing.
+
+        Raises UsageError where ``path`` cannot be written.
+        """
+        make_folder(path.parent)
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "MachineProfile":
         """Read a profile; raises PlanError where the file is absent or is not one."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_document(path))
         except OSError as error:
             raise PlanError(
                 f"{path}: cannot be read ({error.strerror}); run sparsepass calibrate"
             ) from error
-        except (ValidationError, UnicodeDecodeError) as error:
+        except ValidationError as error:
             raise PlanError(
                 f"{path}: not a machine profile of this version; run sparsepass calibrate"
             ) from error
@@ -116,10 +129,16 @@ def find(threads: int, target: Target) -> tuple[MachineProfile, str | None]:
     own = cached_path(cpu, target.isa, threads)
     if own.exists():
         return MachineProfile.load(own), None
-    nearest = min(
-        shipped(), key=lambda p: (p.cpu != cpu, p.target != target, abs(p.threads - threads))
+    found = nearest(threads, target)
+    return found, doubt(found, threads, target)
+
+
+def nearest(threads: int, target: Target) -> MachineProfile:
+    """The profile that ships with the package and comes closest to this machine."""
+    cpu = cpu_name()
+    return min(
+        shipped(), key=lambda p: (p.target != target, p.cpu != cpu, abs(p.threads - threads))
     )
-    return nearest, doubt(nearest, threads, target)
 
 
 def doubt(profile: MachineProfile, threads: int, target: Target) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsepass.approximation import Levels, find_levels, repeated, rounded
-from sparsepass.coded import Bits
+from sparsepass.bits import Bits
 from sparsepass.layer import Array
 from sparsepass.sparsity import Patches, Stats
 

@@ -178,11 +178,21 @@ def sums_over(old: Stream, new: Stream, layer: Layer, options: RunOptions) -> "C
     run = old.runner([written])
     sums = CrossMoments(layer, options.seed)
     for before, after in zip(old.values, new.values, strict=True):
-        wanted = run(before)[written]
-        if beside and before[beside].shape == wanted.shape:
-            wanted = wanted + before[beside] - after[beside]
-        sums.add(after[read], wanted)
+        output = run(before)[written]
+        sums.add(after[read], output, change_of(output, before, after, beside))
     return sums
+
+
+def change_of(
+    output: NDArray[Any],
+    before: Mapping[str, NDArray[Any]],
+    after: Mapping[str, NDArray[Any]],
+    beside: str | None,
+) -> NDArray[Any] | float:
+    """What the output has to make up for."""
+    if beside is None or before[beside].shape != output.shape:
+        return 0.0
+    return before[beside] - after[beside]
 
 
 def added_to(node: ir.Node, known: Mapping[str, NDArray[Any]]) -> str | None:
@@ -197,7 +207,8 @@ def added_to(node: ir.Node, known: Mapping[str, NDArray[Any]]) -> str | None:
 class CrossMoments:
     """Moments of new input patches x, and of these with the output y that is wanted.
 
-    It holds 8 (taps + filters) taps bytes.
+    ``output`` is y of the original, from which the wanted one may differ.  It holds
+    8 (taps + filters) taps bytes.
     """
 
     def __init__(self, layer: Layer, seed: int) -> None:
@@ -208,56 +219,63 @@ class CrossMoments:
         self.read, self.wanted = np.zeros((groups, taps)), np.zeros((groups, filters))
         self.moments = np.zeros((groups, taps, taps))
         self.products = np.zeros((groups, filters, taps))
-        self.squares = np.zeros((groups, filters))
+        self.output, self.squares = np.zeros((groups, filters)), np.zeros((groups, filters))
 
-    def add(self, values: NDArray[Any], wanted: NDArray[Any]) -> None:
-        """Add the patches of a batch and the outputs at the same positions."""
-        outputs = wanted.reshape(len(wanted), *self.wanted.shape, -1)
-        for (x, chosen), image in zip(
-            columns_of(values, self.layer, self.rng), outputs, strict=True
+    def add(
+        self, values: NDArray[Any], output: NDArray[Any], change: NDArray[Any] | float = 0.0
+    ) -> None:
+        """Add the patches of a batch and outputs at the same positions; ``change`` is wanted."""
+        shape = (len(output), *self.output.shape, -1)
+        pairs = zip(output.reshape(shape), (output + change).reshape(shape), strict=True)
+        for (x, chosen), (old, wanted) in zip(
+            columns_of(values, self.layer, self.rng), pairs, strict=True
         ):
-            y = np.ascontiguousarray(image[..., chosen])
+            y, z = old[..., chosen], np.ascontiguousarray(wanted[..., chosen])
             self.positions += x.shape[-1]
             self.read += x.sum(axis=-1, dtype=np.float64)
-            self.wanted += y.sum(axis=-1, dtype=np.float64)
             self.moments += x @ x.swapaxes(-1, -2)
-            self.products += y @ x.swapaxes(-1, -2)
+            self.wanted += z.sum(axis=-1, dtype=np.float64)
+            self.products += z @ x.swapaxes(-1, -2)
+            self.output += y.sum(axis=-1, dtype=np.float64)
             self.squares += np.square(y).sum(axis=-1, dtype=np.float64)
 
     def fit(self, weight: Array) -> tuple[Array, Array]:
         """Weight and bias of least squares, with the zeros of ``weight``."""
         found = np.zeros(self.products.shape)
+        read, wanted = self.read / self.positions, self.wanted / self.positions
         for group, start in enumerate(weight.reshape(found.shape)):
-            covariance = self.covariance(group)
-            products = self.products[group] / self.positions - np.outer(
-                self.wanted[group] / self.positions, self.read[group] / self.positions
-            )
+            covariance = covariance_of(self, group)
+            products = self.products[group] / self.positions - np.outer(wanted[group], read[group])
             # A little as in damped moments: where inputs say nothing, weights stay.
             ridge = DAMPING * float(np.trace(covariance)) / len(covariance)
             covariance[np.diag_indices_from(covariance)] += ridge
             found[group] = refit(start, start != 0, covariance, products + ridge * start)
-        return self.with_bias(found, weight)
+        return with_bias(found, read, wanted, weight)
 
-    def repair(self, weight: Array, share: float = 1.0) -> tuple[Array, Array]:
-        """The weight scaled, and the bias, so that every filter has the wanted mean and variance."""
-        variances = self.squares / self.positions - (self.wanted / self.positions) ** 2
-        rows = weight.reshape(self.products.shape)
+    def repair(self, weight: Array) -> tuple[Array, Array]:
+        """The weight scaled, and the bias: filters have their mean and variance of the original."""
+        read, output = self.read / self.positions, self.output / self.positions
+        variances = self.squares / self.positions - output**2
         found = [
-            repaired(start, self.covariance(group), variances[group], share)
-            for group, start in enumerate(rows)
+            repaired(start, covariance_of(self, group), variances[group])
+            for group, start in enumerate(weight.reshape(self.products.shape))
         ]
-        return self.with_bias(np.stack(found), weight)
+        return with_bias(np.stack(found), read, output, weight)
 
-    def covariance(self, group: int) -> NDArray[np.float64]:
-        mean = self.read[group] / self.positions
-        return self.moments[group] / self.positions - np.outer(mean, mean)
 
-    def with_bias(self, found: NDArray[np.float64], weight: Array) -> tuple[Array, Array]:
-        shift = self.wanted - np.einsum("gft,gt->gf", found, self.read)
-        return (
-            found.reshape(weight.shape).astype(np.float32),
-            (shift / self.positions).reshape(-1).astype(np.float32),
-        )
+def covariance_of(sums: CrossMoments, group: int) -> NDArray[np.float64]:
+    mean = sums.read[group] / sums.positions
+    return sums.moments[group] / sums.positions - np.outer(mean, mean)
+
+
+def with_bias(
+    found: NDArray[np.float64],
+    read: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+    weight: Array,
+) -> tuple[Array, Array]:
+    shift = wanted - np.einsum("gft,gt->gf", found, read)
+    return found.reshape(weight.shape).astype(np.float32), shift.reshape(-1).astype(np.float32)
 
 
 Method = Callable[[CrossMoments, Array], tuple[Array, Array]]

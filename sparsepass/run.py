@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sparsepass.coded import Bits, read_bits
+from sparsepass.bits import Bits, read_bits
 from sparsepass.errors import UsageError
-from sparsepass.labels import LabelSource
-from sparsepass.model import MOST_BYTES
-from sparsepass.pictures import ImageTransform
-from sparsepass.samples import SampleSource
+from sparsepass.limits import MOST_BYTES, MOST_THREADS
+
+if TYPE_CHECKING:
+    from sparsepass.labels import LabelSource
+    from sparsepass.pictures import ImageTransform
+    from sparsepass.samples import SampleSource
 
 __all__ = ["DEFAULTS", "Progress", "RunOptions", "Steps", "silent"]
 
@@ -46,9 +48,9 @@ class RunOptions:
     isa: str | None = None
     seed: int = 0
     progress: Progress = silent
-    samples: SampleSource | None = None
-    labels: LabelSource | None = None
-    image_transform: ImageTransform | None = None
+    samples: "SampleSource | None" = None
+    labels: "LabelSource | None" = None
+    image_transform: "ImageTransform | None" = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     max_error: float = 0.0
     max_drop: float | None = None
@@ -58,11 +60,14 @@ class RunOptions:
     max_memory: int | None = None
     max_bytes: int = MOST_BYTES
     measure: bool = True
+    measure_seconds: float = 20.0
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads were asked for; at least 1 is needed")
+        if self.threads > MOST_THREADS:
+            raise UsageError(f"{self.threads} threads were asked for; at most {MOST_THREADS} run")
         if not 0 <= self.max_error < 1:
             raise UsageError(
                 f"a maximal error of {self.max_error} makes no sense; give one from 0 to below 1"
@@ -70,6 +75,10 @@ class RunOptions:
         if self.max_drop is not None and not 0 <= self.max_drop < 100:
             raise UsageError(
                 f"a drop of {self.max_drop} points makes no sense; give one from 0 to below 100"
+            )
+        if not self.measure_seconds > 0:
+            raise UsageError(
+                f"{self.measure_seconds} seconds of measuring make no sense; give more than 0"
             )
         if self.lossy and self.samples is None:
             asked = "a maximal error" if self.max_error > 0 else "a maximal drop"

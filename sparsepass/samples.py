@@ -4,20 +4,23 @@ A sample is one feed of the network, a dict from input name to array.  Images ar
 sample is asked for, arrays on disk are mapped, so a set of samples takes no memory of its own.
 """
 
-import zipfile
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sparsepass.arrays import load_archive, load_array
+from sparsepass.consumers import Values, values_for
 from sparsepass.errors import UsageError
 from sparsepass.labels import LabelSource, folder_labels, read_labels
+from sparsepass.limits import memory_bytes
 from sparsepass.pictures import SUFFIXES, ImageTransform
-from sparsepass.shapes import input_shapes
+from sparsepass.shapes import input_shapes, open_sizes
 
 __all__ = [
     "Feed",
@@ -27,6 +30,7 @@ __all__ = [
     "inputs_of",
     "load_samples",
     "random_samples",
+    "refuse_input",
 ]
 
 AnyArray = NDArray[Any]
@@ -37,11 +41,15 @@ SampleSource = str | Path | AnyArray | Mapping[str, AnyArray]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input of a network, with the sizes that the plan is made for."""
+    """One input of a network, with the sizes that the plan is made for.
+
+    ``values`` is what noise for it is drawn from; None where any number will do.
+    """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    values: Values | None = None
 
     @property
     def batch(self) -> int:
@@ -61,11 +69,28 @@ def inputs_of(
     return tuple(input_spec(value, settled.get(value.name or "")) for value in fed)
 
 
+def refuse_input(value: ir.Value) -> str | None:
+    """Why nothing can be made up for an input, or None; its sizes may be open."""
+    dtype = value.dtype if isinstance(value.type, ir.TensorType) else None
+    numbers = None if dtype in (None, ir.DataType.STRING) else np.dtype(dtype.numpy())
+    # Types that other packages add to NumPy, such as bfloat16, cannot be handed to ONNX Runtime.
+    if numbers is None or numbers.kind not in "fiub" or numbers.isbuiltin != 1:
+        return f"input '{value.name}' is no tensor of numbers that NumPy has"
+    return None
+
+
 def input_spec(value: ir.Value, shape: tuple[int, ...] | None) -> InputSpec:
-    dtype = None if value.dtype is None else np.dtype(value.dtype.numpy())
-    if dtype is None or shape is None or dtype.kind not in "fiub":
-        raise UsageError(f"input '{value.name}' is no tensor of numbers of known type and sizes")
-    return InputSpec(value.name or "", dtype, shape)
+    reason = refuse_input(value)
+    if reason or value.dtype is None or shape is None:
+        raise UsageError(reason or open_sizes(value))
+    dtype = np.dtype(value.dtype.numpy())
+    taken, memory = math.prod(shape) * dtype.itemsize, memory_bytes()
+    if memory is not None and taken > memory:
+        raise UsageError(
+            f"input '{value.name}' of {shape_text(shape)} takes {taken:,} bytes, and this machine "
+            f"has {memory:,}; give smaller sizes with --shape"
+        )
+    return InputSpec(value.name or "", dtype, shape, values_for(value))
 
 
 @dataclass(frozen=True)
@@ -159,7 +184,10 @@ def load_samples(
 
 
 def random_samples(inputs: Sequence[InputSpec], *, seed: int = 0, count: int = 8) -> Samples:
-    """``count`` samples of noise: standard normal floats, all byte values, else zeros and ones."""
+    """``count`` samples of noise: standard normal floats, all byte values, else zeros and ones.
+
+    What an operator takes no other numbers for (indices, sizes, axes) is drawn from those.
+    """
 
     def read(index: int) -> Feed:
         rng = np.random.default_rng((seed, index))
@@ -169,12 +197,20 @@ def random_samples(inputs: Sequence[InputSpec], *, seed: int = 0, count: int = 8
 
 
 def noise(spec: InputSpec, rng: np.random.Generator) -> AnyArray:
+    if spec.values is not None and spec.dtype.kind != "b":
+        return np.asarray(drawn(spec.values, spec.shape, rng), spec.dtype)
     if spec.dtype.kind == "f":
-        return rng.standard_normal(spec.shape).astype(spec.dtype)
+        return np.asarray(rng.standard_normal(spec.shape), spec.dtype)
     if spec.dtype.kind == "b":
-        return rng.random(spec.shape) < 0.5
+        return np.asarray(rng.random(spec.shape) < 0.5)
     high = min(np.iinfo(spec.dtype).max, 255) if spec.dtype.itemsize == 1 else 1
-    return rng.integers(0, high, spec.shape, endpoint=True).astype(spec.dtype)
+    return np.asarray(rng.integers(0, high, spec.shape, endpoint=True), spec.dtype)
+
+
+def drawn(values: Values, shape: tuple[int, ...], rng: np.random.Generator) -> AnyArray:
+    if values.counting:
+        return np.arange(math.prod(shape)).reshape(shape)
+    return rng.integers(values.low, values.high, shape, endpoint=True)
 
 
 def open_source(
@@ -191,24 +227,12 @@ def open_source(
         return from_folder(path, inputs, transform)
     if path.suffix not in (".npy", ".npz"):
         raise UsageError(f"{path}: not samples; give a folder of pictures, an .npy or an .npz file")
-    loaded = load_numpy(path)
+    loaded = load_array(path) if path.suffix == ".npy" else load_archive(path)
     if not isinstance(loaded, np.ndarray) and len(inputs) == len(loaded) == 1:
         (loaded,) = loaded.values()
     if isinstance(loaded, np.ndarray):
         loaded = {only(inputs, str(path)).name: loaded}
     return from_arrays(str(path), loaded, inputs)
-
-
-def load_numpy(path: Path) -> AnyArray | dict[str, AnyArray]:
-    """An .npy file is mapped, not read."""
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
-        raise UsageError(f"{path}: cannot be read ({reason}); write it with numpy") from error
 
 
 def only(inputs: Sequence[InputSpec], source: str) -> InputSpec:
@@ -319,7 +343,7 @@ def array_file_reader(spec: InputSpec) -> Callable[[Path], AnyArray]:
     one = replace(spec, shape=(1, *spec.shape[1:]))
 
     def read(path: Path) -> AnyArray:
-        array = cast(AnyArray, load_numpy(path))
+        array = load_array(path)
         batched = array[None] if array.ndim == len(one.shape) - 1 else array
         return checked(str(path), batched, one)
 

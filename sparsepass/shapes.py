@@ -5,6 +5,7 @@ made for one set of sizes, found by shape inference on a copy with fixed inputs.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,12 +15,16 @@ from sparsepass.errors import UsageError
 
 __all__ = [
     "Inferred",
+    "check_shapes",
     "concrete_shapes",
     "infer",
     "input_shapes",
+    "open_inputs",
     "open_shapes",
+    "open_sizes",
     "open_values",
     "parse_shape",
+    "real_inputs",
 ]
 
 Dims = tuple[int, ...]
@@ -45,21 +50,56 @@ def input_shapes(
 ) -> dict[str, Dims]:
     """Return the sizes of every tensor input: its own, those given, and 1 for an open batch.
 
-    Raises UsageError for a name that is no input, sizes that contradict the model, and open sizes
-    besides the batch that ``shapes`` does not give.
+    Raises UsageError for what ``check_shapes`` refuses, and open sizes besides the batch that
+    ``shapes`` does not give.
     """
-    shapes = shapes or {}
-    inputs = {value.name or "": value for value in real_inputs(model.graph)}
-    for name in shapes:
+    for value in open_inputs(model, shapes):
+        if value.shape is not None:
+            raise UsageError(open_sizes(value))
+    return settled_shapes(model, shapes)
+
+
+def open_inputs(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
+) -> list[ir.Value]:
+    """Return the inputs of which a size besides the batch is neither declared nor given."""
+    found = settled_shapes(model, shapes)
+    return [value for value in real_inputs(model.graph) if value.name not in found]
+
+
+def open_sizes(value: ir.Value) -> str:
+    """What a user should do about one of ``open_inputs``."""
+    sizes = "no declared sizes" if value.shape is None else f"open sizes {value.shape}"
+    return f"input {value.name!r} has {sizes}; give --shape {value.name}:1,3,224,224"
+
+
+def check_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> None:
+    """Raise UsageError for a name that is no input and sizes that contradict the model."""
+    inputs = {value.name or "": value.shape for value in real_inputs(model.graph)}
+    for name, given in (shapes or {}).items():
         if name not in inputs:
             raise UsageError(
                 f"--shape {name}: no such input; the model has {', '.join(inputs) or 'none'}"
             )
-    return {
-        name: fixed(name, value.shape, shapes.get(name))
-        for name, value in inputs.items()
-        if value.shape is not None or name in shapes
+        if contradicts(inputs[name], given):
+            sizes = ",".join(map(str, given))
+            raise UsageError(
+                f"--shape {name}:{sizes} contradicts the model's {inputs[name]}; "
+                "change the open sizes only"
+            )
+
+
+def settled_shapes(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, Dims]:
+    """Return what ``input_shapes`` does, without the inputs whose sizes are open."""
+    check_shapes(model, shapes)
+    given = shapes or {}
+    found = {
+        value.name or "": settled(value.shape, given.get(value.name or ""))
+        for value in real_inputs(model.graph)
     }
+    return {name: dims for name, dims in found.items() if dims is not None}
 
 
 @dataclass(frozen=True)
@@ -76,8 +116,8 @@ class Inferred:
 
 
 def infer(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None = None) -> Inferred:
-    """Return all of it at once; ``shapes`` settles open inputs, see ``input_shapes``."""
-    inputs = {name: ir.Shape(dims) for name, dims in input_shapes(model, shapes).items()}
+    """Return all of it at once; ``shapes`` settles open inputs, others stay open."""
+    inputs = {name: ir.Shape(dims) for name, dims in settled_shapes(model, shapes).items()}
     left_open = settled = inferred(model, {})
     if any(value.shape != inputs.get(value.name or "") for value in real_inputs(model.graph)):
         settled = inferred(model, inputs)
@@ -114,28 +154,22 @@ def real_inputs(graph: ir.Graph) -> list[ir.Value]:
     return [value for value in graph.inputs if value.name not in graph.initializers]
 
 
-def fixed(name: str, declared: ir.Shape | None, given: Sequence[int] | None) -> Dims:
-    if given is None:
-        assert declared is not None
-        dims = tuple(
-            dim if isinstance(dim, int) else 1 if axis == 0 else None
-            for axis, dim in enumerate(declared)
-        )
-        if None in dims:
-            raise UsageError(
-                f"input {name!r} has open sizes {declared}; give --shape {name}:1,3,224,224"
-            )
-        return tuple(dim for dim in dims if dim is not None)
-    clash = declared is not None and (
+def settled(declared: ir.Shape | None, given: Sequence[int] | None) -> Dims | None:
+    """The sizes given, else those declared, 1 for an open batch; None where others are open."""
+    if given is not None:
+        return tuple(given)
+    if declared is None:
+        return None
+    sizes = [1 if axis == 0 and not isinstance(d, int) else d for axis, d in enumerate(declared)]
+    dims = tuple(size for size in sizes if isinstance(size, int))
+    return dims if len(dims) == len(sizes) else None
+
+
+def contradicts(declared: ir.Shape | None, given: Sequence[int]) -> bool:
+    return declared is not None and (
         len(declared) != len(given)
         or any(isinstance(d, int) and d != g for d, g in zip(declared, given, strict=True))
     )
-    if clash:
-        sizes = ",".join(map(str, given))
-        raise UsageError(
-            f"--shape {name}:{sizes} contradicts the model's {declared}; change the open sizes only"
-        )
-    return tuple(given)
 
 
 def inferred(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> ir.Model:
@@ -154,7 +188,9 @@ def inferred(model: ir.Model, inputs: Mapping[str, ir.Shape]) -> ir.Model:
 
 
 def run_inference(model: ir.Model, *, data_prop: bool) -> None:
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)(model)
+    # Where a type is inferred that onnx_ir does not read, a map, sizes stay unknown.
+    with suppress(ir.serde.SerdeError):
+        ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)(model)
 
 
 def has_long_vector(graph: ir.Graph) -> bool:

@@ -1,9 +1,9 @@
 """Comparing the outputs of two networks, and how far apart rounding alone may bring them."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,12 @@ class Comparison:
         floats = (d.relative for d in self.outputs.values() if not d.discrete)
         return max(floats, default=0.0)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether nothing differs but the last roundings."""
+        last = LAST_ROUNDINGS * EPSILON
+        return all(found.excess(last) <= 1 for found in self.outputs.values())
+
     def exact(self, tolerances: Mapping[str, float]) -> Verification:
         """Verify that outputs differ by rounding at most, see ``rounding_tolerances``.
 
@@ -170,7 +176,7 @@ def compare(
                 f"output '{min(missing)}' is in one of the models only; give two models that agree"
             )
         for name, reference in references.items():
-            tallies.setdefault(name, Tally()).add(reference, found[name])
+            tallies.setdefault(name, Tally()).add_all(leaves(reference), leaves(found[name]))
         if not samples.is_repeat(done - 1):
             answers.add(references, found, samples.labels_of(done - 1))
         progress(done, len(samples))
@@ -230,19 +236,30 @@ class AnswerTally:
 
 @dataclass
 class Tally:
-    """Running sums and maxima of one output."""
+    """Running sums and maxima of one output; it is ``discrete`` where all parts of it are."""
 
     absolute: float = 0.0
     magnitude: float = 0.0
     change: float = 0.0
     energy: float = 0.0
-    discrete: bool = False
+    discrete: bool = True
     finite: bool = True
     agreements: list[float] = field(default_factory=list[float])
 
+    def add_all(self, references: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> None:
+        """Add one sample of an output that may have several parts, or none."""
+        if len(references) != len(found):
+            self.absolute = self.change = math.inf
+            return
+        for one, other in zip(references, found, strict=True):
+            self.add(one, other)
+
     def add(self, reference: NDArray[Any], found: NDArray[Any]) -> None:
         """Add one sample; a value that is NaN or infinite on both sides alike is no difference."""
-        self.discrete = reference.dtype.kind != "f"
+        self.discrete = self.discrete and reference.dtype.kind != "f"
+        if reference.dtype.kind in "OUS":
+            self.absolute = max(self.absolute, float(not np.array_equal(reference, found)))
+            return
         if reference.shape != found.shape or reference.dtype != found.dtype:
             self.absolute = self.change = math.inf
             return
@@ -268,6 +285,20 @@ class Tally:
         if self.energy > 0:
             relative = math.sqrt(self.change / self.energy)
         return Difference(self.absolute, self.magnitude, relative, self.discrete, self.finite)
+
+
+def leaves(value: Any) -> list[NDArray[Any]]:
+    """The arrays in an output: its own, those of a sequence or a map in order, none if empty."""
+    match value:
+        case None:
+            return []
+        case dict():
+            entries = cast(dict[Any, Any], value)
+            return [np.asarray(list(entries)), *leaves(list(entries.values()))]
+        case list() | tuple():
+            return [leaf for entry in cast(Sequence[Any], value) for leaf in leaves(entry)]
+        case _:
+            return [np.asarray(value)]
 
 
 def differences(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Whatever a file holds, the answer is a model or an error of one line that says what to do."""
 
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from refusals import CONV, W, assert_refused
 from sparsepass.errors import ModelError, SparsepassError
 from sparsepass.graph import layers, layout_graph
 from sparsepass.model import load
-from sparsepass.passes import FoldBatchNorm, FoldConstants, FoldPad, NameNodes
+from sparsepass.passes import FoldBatchNorm, FoldConstants, FoldPad, InlineFunctions, NameNodes
 from sparsepass.shapes import infer
 
 # --- files ---------------------------------------------------------------------------------------
@@ -69,6 +70,50 @@ def length_delimited(field: int, content: bytes) -> bytes:
         length.append(size & 0x7F | 0x80)
         size >>= 7
     return bytes([field << 3 | 2, *length, size]) + content
+
+
+# --- functions -----------------------------------------------------------------------------------
+
+
+def nested_functions(depth: int, calls: int) -> onnx.ModelProto:
+    """Functions of which each calls the one before ``calls`` times."""
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("local", 1)]
+
+    def function(index: int, operator: str, times: int, domain: str) -> onnx.FunctionProto:
+        names = ["x", *(f"t{i}" for i in range(times - 1)), "y"]
+        nodes = [
+            onnx.helper.make_node(operator, [a], [b], domain=domain) for a, b in pairwise(names)
+        ]
+        return onnx.helper.make_function("local", f"f{index}", ["x"], ["y"], nodes, opsets)
+
+    proto = proto_of("g (float[1, 4] x) => (float[1, 4] y) { y = Relu(x) }")
+    proto.functions.append(function(0, "Relu", 1, ""))
+    proto.functions.extend(function(i, f"f{i - 1}", calls, "local") for i in range(1, depth))
+    proto.opset_import.append(opsets[1])
+    proto.graph.node[0].op_type, proto.graph.node[0].domain = f"f{depth - 1}", "local"
+    return proto
+
+
+@pytest.mark.parametrize(("depth", "calls"), [(30, 2), (14, 2), (4, 30), (2000, 3), (500, 1)])
+def test_functions_that_grow_without_bound_are_refused(depth, calls):
+    assert_refused(nested_functions(depth, calls), "unction")
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_the_function_that_grows_is_named_with_the_remedy(called):
+    proto = nested_functions(30, 2)
+    if not called:
+        proto.graph.node[0].op_type, proto.graph.node[0].domain = "Relu", ""
+
+    assert_refused(proto, "grow to", "calls", "'f0'", "call fewer functions")
+
+
+def test_functions_that_call_functions_in_reason_are_read():
+    model = load(nested_functions(8, 2))
+
+    InlineFunctions()(model)
+
+    assert [node.op_type for node in model.graph] == ["Relu"] * 128
 
 
 # --- anything at all -----------------------------------------------------------------------------

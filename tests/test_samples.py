@@ -1,5 +1,8 @@
 """Samples from arrays, files and pictures, and what is said about bad ones."""
 
+import struct
+import zlib
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -272,3 +275,37 @@ def test_random_samples_are_the_same_for_a_seed():
     assert not np.array_equal(first[0]["x"], first[1]["x"])
     assert not np.array_equal(first[1]["x"], other[1]["x"])
     assert first[0]["n"].dtype == np.int64
+
+
+def claimed_picture(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds a few bytes."""
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    for kind, data in ((b"IHDR", size), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        parts.append(struct.pack(">I", len(data)) + kind + data + check)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(60_000, 60_000), (12_000, 9_000), (50_000_000, 1), (1, 80_000_000)]
+)
+def test_a_picture_made_to_fill_memory_is_refused_in_one_line(width, height, tmp_path, recwarn):
+    (tmp_path / "bomb.png").write_bytes(claimed_picture(width, height))
+    spec = InputSpec("x", np.dtype(np.float32), (1, 3, 8, 8))
+
+    with pytest.raises(UsageError, match=r"bomb\.png: not a picture") as caught:
+        load_samples(tmp_path, [spec])[0]
+
+    assert "\n" not in str(caught.value)
+    assert list(recwarn) == []
+
+
+def test_an_input_larger_than_memory_is_refused():
+    model = ir.from_onnx_text("""
+        <ir_version: 8, opset_import: ["": 17]>
+        g (float[1, 3, H, W] x) => (float[1, 3, H, W] y) { y = Relu(x) }
+    """)
+
+    with pytest.raises(UsageError, match="give smaller sizes with --shape"):
+        inputs_of(model, {"x": (1, 3, 10**6, 10**6)})

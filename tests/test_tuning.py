@@ -32,7 +32,7 @@ NATIVE_NUMBERS = {
     "encodings of instructions": {
         "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",
     },
-    "limits": {"kMost", "kMostFloats", "kMostPrograms", "most"},
+    "limits": {"kMost", "kMostFloats", "kMostSizes", "most"},
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
 }  # fmt: skip
 COUNTED_NUMBERS = {

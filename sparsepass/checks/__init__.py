@@ -9,14 +9,22 @@ from pathlib import Path
 
 import onnx
 
+from sparsepass.checks.attributes import check_attributes
 from sparsepass.checks.convolutions import check_convolutions
 from sparsepass.checks.names import check_functions, check_scope
 from sparsepass.checks.tensors import check_tensor, element_count
-from sparsepass.checks.versions import check_foreign, check_versions
-from sparsepass.checks.walk import all_graphs, all_tensors
+from sparsepass.checks.versions import OPSET_OF_NOTHING, check_foreign, check_versions
+from sparsepass.checks.walk import all_graphs, all_nodes, all_tensors
 from sparsepass.errors import ModelError
 
-__all__ = ["all_graphs", "check_convolutions", "check_proto", "element_count"]
+__all__ = [
+    "OPSET_OF_NOTHING",
+    "all_graphs",
+    "all_nodes",
+    "check_convolutions",
+    "check_proto",
+    "element_count",
+]
 
 
 def check_proto(proto: onnx.ModelProto, label: str, folder: Path | None, max_bytes: int) -> None:
@@ -33,4 +41,5 @@ def check_proto(proto: onnx.ModelProto, label: str, folder: Path | None, max_byt
         room -= check_tensor(tensor, label, folder, room)
     check_scope(proto.graph.node, proto.graph, label, set())
     check_functions(proto, label)
+    check_attributes(proto, label)
     check_foreign(proto, label, folder)

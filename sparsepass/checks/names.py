@@ -1,13 +1,15 @@
 """The names of a model file: who makes each value, who reads it, and whether that ends."""
 
 import graphlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 from onnx import GraphProto, NodeProto
 
 from sparsepass.checks.walk import flat, subgraphs, title
 from sparsepass.errors import ModelError
+from sparsepass.limits import MOST_CALLS, MOST_NODES
 
 __all__ = ["check_functions", "check_scope"]
 
@@ -29,7 +31,7 @@ def check_scope(nodes: Sequence[NodeProto], graph: GraphProto, label: str, outer
 
 
 def check_functions(proto: onnx.ModelProto, label: str) -> None:
-    """Check the names in every function body, and that no function calls itself."""
+    """Check the names in every function body, that none calls itself, and what calls grow to."""
     for function in proto.functions:
         check_body(function, label)
     functions = {(f.domain, f.name): f for f in proto.functions}
@@ -38,11 +40,34 @@ def check_functions(proto: onnx.ModelProto, label: str) -> None:
         for key, f in functions.items()
     }
     try:
-        graphlib.TopologicalSorter(calls).prepare()
+        callees_first = list(graphlib.TopologicalSorter(calls).static_order())
     except graphlib.CycleError as error:
         raise ModelError(
             f"{label}: function {error.args[1][0][1]!r} calls itself; remove the call"
         ) from None
+    # How often each is called when all calls are inlined; those that nobody calls are as well.
+    times = Counter((n.domain, n.op_type) for n in flat(proto.graph.node))
+    for key in reversed(callees_first):
+        times[key] = max(times[key], 1)
+        for callee in calls[key]:
+            times[callee] += times[key]
+    check_growth({key: (times[key], functions[key]) for key in functions}, label)
+
+
+def check_growth(
+    called: Mapping[tuple[str, str], tuple[int, onnx.FunctionProto]], label: str
+) -> None:
+    """Refuse functions that call functions so often that inlining them would not end."""
+    calls = sum(times for times, _ in called.values())
+    nodes = sum(times * len(function.node) for times, function in called.values())
+    for what, count, most in (("calls", calls, MOST_CALLS), ("nodes", nodes, MOST_NODES)):
+        if count > max(most, len(called)):
+            grown = f"{count:,}" if count < 1 << 63 else "over 2^63"
+            _, worst = max(called.values(), key=lambda pair: pair[0])
+            raise ModelError(
+                f"{label}: functions grow to {grown} {what} when they are inlined, most of "
+                f"{worst.name!r}, and {most:,} are taken; call fewer functions from functions"
+            )
 
 
 def check_body(function: onnx.FunctionProto, label: str) -> None:

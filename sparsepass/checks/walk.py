@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
 
-__all__ = ["all_graphs", "all_tensors", "flat", "subgraphs", "title"]
+__all__ = ["all_graphs", "all_nodes", "all_tensors", "flat", "subgraphs", "title"]
 
 
 def all_tensors(proto: onnx.ModelProto) -> Iterator[TensorProto]:
@@ -14,8 +14,9 @@ def all_tensors(proto: onnx.ModelProto) -> Iterator[TensorProto]:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from sparse_parts(sparse)
-    nodes = [*flat(proto.graph.node), *(n for f in proto.functions for n in flat(f.node))]
-    for attribute in (attribute for node in nodes for attribute in node.attribute):
+    for attribute in (attribute for node in all_nodes(proto) for attribute in node.attribute):
+        if attribute.ref_attr_name:
+            continue
         if attribute.type == AttributeProto.TENSOR:
             yield attribute.t
         elif attribute.type == AttributeProto.SPARSE_TENSOR:
@@ -31,9 +32,15 @@ def sparse_parts(sparse: SparseTensorProto) -> Iterator[TensorProto]:
 def all_graphs(proto: onnx.ModelProto) -> Iterator[GraphProto]:
     """Yield the main graph and every graph inside a node, of functions too."""
     yield proto.graph
-    nodes = [*flat(proto.graph.node), *(n for f in proto.functions for n in flat(f.node))]
-    for node in nodes:
+    for node in all_nodes(proto):
         yield from subgraphs(node)
+
+
+def all_nodes(proto: onnx.ModelProto) -> Iterator[NodeProto]:
+    """Yield every node of the main graph, of functions, and of the graphs inside nodes."""
+    yield from flat(proto.graph.node)
+    for function in proto.functions:
+        yield from flat(function.node)
 
 
 def flat(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from sparsepass.cli.compare import bench, verify
+from sparsepass.cli.console import output
 from sparsepass.cli.inspect import analyze, explain, info
 from sparsepass.cli.optimize import inline, optimize
 from sparsepass.cli.profile import calibrate
 from sparsepass.cli.prune import prune
-from sparsepass.pipeline.assemble import tool_name
+from sparsepass.tool import tool_name
 
 __all__ = ["app"]
 
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(tool_name())
+        output.print(tool_name(), highlight=False)
         raise typer.Exit
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -22,17 +21,12 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
-from sparsepass.pipeline.bench import Row, compare_engines
-from sparsepass.pipeline.verification import verify_files
-from sparsepass.report.facts import answers_fact
-from sparsepass.report.markdown import table
-from sparsepass.report.schema import write_text
-from sparsepass.report.units import printable
+from sparsepass.files import check_targets
 from sparsepass.run import RunOptions
+from sparsepass.text import printable
 
 __all__ = ["bench", "verify"]
 
@@ -67,6 +61,8 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Verify that OPTIMIZED gives the outputs of MODEL, with and without the op library."""
+    from sparsepass.cli import work
+
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,
@@ -79,7 +75,7 @@ def verify(
             shapes=read_shapes(shape),
             max_drop=max_drop,
         )
-        verified = verify_files(model, optimized, options, max_error=max_error)
+        verified = work.verify_files(model, optimized, options, max_error=max_error)
     for name, found in verified.items():
         agreement = (
             "" if found.top1_agreement is None else f", top-1 agreement {found.top1_agreement:.1%}"
@@ -91,7 +87,7 @@ def verify(
             soft_wrap=True,
         )
         if found.answers is not None and (labels is not None or max_drop is not None):
-            output.print(answers_fact(found.answers), highlight=False, soft_wrap=True)
+            output.print(work.answers_fact(found.answers), highlight=False, soft_wrap=True)
 
 
 def bench(
@@ -115,8 +111,10 @@ def bench(
 
     All run in this process, in turn. Without OPTIMIZED, MODEL is taken for an optimized file.
     """
+    from sparsepass.cli import work
+
     if json:
-        check_target(json, source=model)
+        check_targets([json], source=model)
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,
@@ -127,17 +125,18 @@ def bench(
             image_transform=read_transform(image_transform),
             shapes=read_shapes(shape),
         )
-        rows = compare_engines(model, optimized or model, options, seconds=seconds)
+        rows = work.compare_engines(model, optimized or model, options, seconds=seconds)
     if json:
-        write_text(json, TypeAdapter(list[Row]).dump_json(rows, indent=2).decode() + "\n")
-    print_rows([row.cells() for row in rows])
+        work.save_rows(json, rows)
+    cells = [row.cells() for row in rows]
+    if output.is_terminal:
+        print_rows(cells)
+    else:
+        output.print(Text(work.table(cells)), soft_wrap=True, end="")
 
 
 def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
-    """A table on a terminal, Markdown where the output goes to a file."""
-    if not output.is_terminal:
-        output.print(Text(table(rows)), soft_wrap=True, end="")
-        return
+    """A table on a terminal."""
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
     for name in rows[0]:
         drawn.add_column(name, justify="right" if name.endswith(("ms", "up")) else "left")

@@ -1,8 +1,11 @@
 """Where text goes, and the progress bars of long work."""
 
+import os
+import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.progress import (
@@ -16,20 +19,43 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sparsepass.report.units import printable
 from sparsepass.run import Progress as Report
 from sparsepass.run import silent
+from sparsepass.text import printable
 
-__all__ = ["errors", "output", "print_error", "print_path", "progress_bars"]
+__all__ = ["errors", "output", "print_error", "print_path", "progress_bars", "silence"]
 
-output = Console()
-errors = Console(stderr=True)
+# What a shell says of a process that SIGPIPE ended.
+BROKEN_PIPE = 128 + 13
+
+
+class Stream(Console):
+    """A console that ends the process in silence where its reader went away."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich inside the handler of the exception."""
+        silence(self.file)
+        raise SystemExit(BROKEN_PIPE)
+
+
+output = Stream()
+errors = Stream(stderr=True)
 
 
 def print_error(message: str) -> None:
     """Say on standard error, in one line, what went wrong."""
     text = printable(" ".join(message.split()))
-    errors.print(Text(f"error: {text}", style="red"), soft_wrap=True)
+    try:
+        errors.print(Text(f"error: {text}", style="red"), soft_wrap=True)
+    except OSError:
+        # Nobody can be told; the exit code tells.
+        silence(sys.stderr)
+
+
+def silence(stream: IO[str]) -> None:
+    """Send what ``stream`` still holds, and all that follows, nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_path(what: str, path: Path) -> None:

@@ -4,12 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import onnx
-import onnxruntime
 import typer
 from rich.text import Text
 
-from sparsepass.algorithms import ALGORITHMS
 from sparsepass.cli.console import output, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
@@ -22,17 +19,11 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
-from sparsepass.pipeline import analyze as run_analyze
-from sparsepass.pipeline import optimize as run_optimize
-from sparsepass.pipeline.assemble import tool_name
-from sparsepass.profile import MachineProfile, cpu_name, find
-from sparsepass.report import Report, print_analysis, print_explanation
-from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
-from sparsepass.runtime.ops import DOMAIN
+from sparsepass.files import check_targets
+from sparsepass.tool import tool_name
 
 __all__ = ["analyze", "explain", "info"]
 
@@ -48,10 +39,12 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Show where MODEL is sparse, layer by layer."""
+    from sparsepass.cli import work
+
     if json:
-        check_target(json, source=model)
+        check_targets([json], source=model)
     with progress_bars(quiet) as progress:
-        analysis = run_analyze(
+        analysis = work.analyze(
             model,
             samples=samples,
             image_transform=read_transform(image_transform),
@@ -62,7 +55,7 @@ def analyze(
         )
     if json:
         analysis.save(json)
-    print_analysis(output, analysis)
+    work.print_analysis(output, analysis, quiet=quiet)
 
 
 def explain(
@@ -81,38 +74,45 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Show every offer and every refusal for one LAYER."""
+    from sparsepass.cli import work
+
     if model.suffix == ".json":
-        print_explanation(output, Report.load(model), layer)
+        work.print_explanation(output, work.Report.load(model), layer)
         return
     with progress_bars(quiet) as progress:
-        result = run_optimize(
+        result = work.optimize(
             model,
             samples=samples,
             image_transform=read_transform(image_transform),
             threads=threads,
             shapes=read_shapes(shape),
-            profile=None if profile is None else MachineProfile.load(profile),
+            profile=None if profile is None else work.MachineProfile.load(profile),
             max_error=max_error,
             dry_run=True,
             seed=seed,
             progress=progress,
         )
-    print_explanation(output, result.report, layer)
+    work.print_explanation(output, result.report, layer)
 
 
 def info(threads: Threads = 1) -> None:
     """Show the machine, the versions, the op library and the machine profile in use."""
-    profile, warning = find(threads, target())
+    import onnx
+    import onnxruntime
+
+    from sparsepass.cli import work
+
+    profile, warning = work.find(threads, work.target())
     for name, value in (
         ("sparsepass", tool_name().removeprefix("sparsepass ")),
-        ("CPU", cpu_name()),
-        ("instruction set", instruction_set()),
+        ("CPU", work.cpu_name()),
+        ("instruction set", work.instruction_set()),
         ("cores", str(os.cpu_count())),
         ("onnxruntime", f"{onnxruntime.__version__} (with the library: 1.17 or newer)"),
         ("onnx", onnx.__version__),
-        ("op library", str(library_path())),
-        ("ops", f"{len(registered_ops())} in domain {DOMAIN}"),
-        ("algorithms", ", ".join(row.name for row in ALGORITHMS)),
+        ("op library", str(work.library_path())),
+        ("ops", f"{len(work.registered_ops())} in domain {work.DOMAIN}"),
+        ("algorithms", ", ".join(row.name for row in work.ALGORITHMS)),
         ("machine profile", warning or f"{profile.cpu}, {profile.threads} threads, {profile.date}"),
     ):
         # Whole lines: paths are there to be copied.

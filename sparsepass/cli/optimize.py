@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sparsepass.bits import read_bits
 from sparsepass.cli.console import output, print_path, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
@@ -20,23 +21,12 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
-from sparsepass.coded import read_bits
-from sparsepass.model import MOST_BYTES, load, save
-from sparsepass.pipeline import optimize as run_optimize
-from sparsepass.pipeline.prepare import prepare
-from sparsepass.plan import Plan
-from sparsepass.profile import MachineProfile
-from sparsepass.report import (
-    check_format,
-    check_pareto,
-    print_report,
-    write,
-    write_pareto,
-)
+from sparsepass.errors import ModelError
+from sparsepass.files import check_targets
+from sparsepass.limits import MOST_BYTES
 
 __all__ = ["inline", "optimize"]
 
@@ -99,6 +89,10 @@ def optimize(
         bool,
         typer.Option(help="Time the algorithms that could win, or trust the machine profile."),
     ] = True,
+    measure_seconds: Annotated[
+        float,
+        typer.Option(help="About how long to time them; what was timed before counts for nothing."),
+    ] = 20.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Choose and report, but write no model.")
     ] = False,
@@ -110,15 +104,17 @@ def optimize(
     quiet: Quiet = False,
 ) -> None:
     """Rewrite MODEL so that it runs faster, verify it, and write it with a report."""
+    from sparsepass.cli import work
+
     target = out or model.with_suffix(".sparse.onnx")
-    for path in filter(None, (None if dry_run else target, report, json, pareto, save_plan)):
-        check_target(path, source=model)
+    outputs = (None if dry_run else target, report, json, pareto, save_plan)
+    check_targets([path for path in outputs if path], source=model)
     if report:
-        check_format(report)
+        work.check_format(report)
     if pareto:
-        check_pareto(pareto)
+        work.check_pareto(pareto)
     with progress_bars(quiet) as progress:
-        result = run_optimize(
+        result = work.optimize(
             model,
             samples=samples,
             labels=labels,
@@ -130,9 +126,10 @@ def optimize(
             weight_bits=read_bits(weight_bits),
             max_memory=max_memory,
             shapes=read_shapes(shape),
-            plan=None if plan is None else Plan.load(plan),
-            profile=None if profile is None else MachineProfile.load(profile),
+            plan=None if plan is None else work.Plan.load(plan),
+            profile=None if profile is None else work.MachineProfile.load(profile),
             measure=measure,
+            measure_seconds=measure_seconds,
             dry_run=dry_run,
             isa=isa,
             seed=seed,
@@ -142,16 +139,15 @@ def optimize(
     if not dry_run:
         result.save(target)
     if report:
-        write(result.report, report)
+        work.write(result.report, report)
     if json:
         result.report.save(json)
     if pareto:
-        write_pareto(result.report.pareto, pareto)
+        work.write_pareto(result.report.pareto, pareto)
     if save_plan:
         result.plan.save(save_plan)
-    print_report(output, result.report, quiet=quiet)
-    written = (("model", None if dry_run else target), ("report", report), ("JSON", json))
-    for what, path in (*written, ("pareto", pareto), ("plan", save_plan)):
+    work.print_report(output, result.report, quiet=quiet)
+    for what, path in zip(("model", "report", "JSON", "pareto", "plan"), outputs, strict=True):
         if path:
             print_path(what, path)
 
@@ -163,8 +159,16 @@ def inline(
     ],
 ) -> None:
     """Write MODEL with standard operators only, for tools that cannot read functions."""
-    check_target(out, source=model)
-    loaded = load(model)
-    prepare(loaded)
-    save(loaded, out)
+    from sparsepass.cli import work
+
+    check_targets([out], source=model)
+    loaded = work.load(model)
+    work.prepare(loaded)
+    if loaded.functions:
+        domain, name, _ = next(iter(loaded.functions))
+        raise ModelError(
+            f"{model}: the body of function {name!r} of {domain!r} is of another opset or takes a "
+            "graph; it stays a call: export without functions"
+        )
+    work.save(loaded, out)
     print_path("model", out)

@@ -1,21 +1,18 @@
 """Arguments and options that several commands share, declared once."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsepass.errors import UsageError
-from sparsepass.pictures import ImageTransform
-from sparsepass.runtime.library import instruction_set
-from sparsepass.shapes import parse_shape
+if TYPE_CHECKING:
+    from sparsepass.pictures import ImageTransform
 
 __all__ = [
     "ImageTransformText", "Isa", "JsonFile", "LabelsFile", "MaxDrop", "MaxError",
     "ModelPath", "ProfileFile", "Quiet", "SamplesPath", "Seed", "Shapes", "Threads",
-    "check_target", "read_shapes", "read_transform",
+    "read_shapes", "read_transform",
 ]  # fmt: skip
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX model.", show_default=False)]
@@ -90,7 +87,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the headline o
 
 def check_isa(isa: str | None) -> str | None:
     """Raise UsageError where this machine does not run ``isa``."""
-    return None if isa is None else instruction_set(isa)
+    if isa is None:
+        return None
+    from sparsepass.cli import work
+
+    return work.instruction_set(isa)
 
 
 Isa = Annotated[
@@ -107,24 +108,13 @@ Isa = Annotated[
 
 def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     """Read the values of ``--shape``."""
-    return dict(parse_shape(text) for text in texts or ())
+    from sparsepass.cli import work
+
+    return dict(work.parse_shape(text) for text in texts or ())
 
 
-def check_target(target: Path, source: Path | None = None) -> None:
-    """Find out before the work that ``target`` cannot be written; raises UsageError.
-
-    ``source`` is a file that it must not replace.
-    """
-    if source is not None and target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the input itself; give another path")
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; give the path of a file")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: its folder does not exist; make it or give another path")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{target}: its folder cannot be written; give another path")
-
-
-def read_transform(text: str | None) -> ImageTransform | None:
+def read_transform(text: str | None) -> "ImageTransform | None":
     """Read the value of ``--image-transform``."""
-    return None if text is None else ImageTransform.parse(text)
+    from sparsepass.cli import work
+
+    return None if text is None else work.ImageTransform.parse(text)

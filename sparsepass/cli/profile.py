@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 
 from sparsepass.cli.console import print_path, progress_bars
-from sparsepass.cli.options import Isa, Quiet, Threads, check_target
-from sparsepass.profile import cached_path, cpu_name
+from sparsepass.cli.options import Isa, Quiet, Threads
+from sparsepass.files import check_targets, make_folder
 from sparsepass.run import RunOptions
-from sparsepass.runtime.library import instruction_set
-from sparsepass.runtime.microbench import measure_profile
 
 __all__ = ["calibrate"]
 
@@ -24,14 +22,25 @@ def calibrate(
             "-o", "--output", help="Where to write. Default: the user's cache.", show_default=False
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Some seconds: correct the nearest profile by a few probes."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure this machine (some minutes), so that predictions are its own."""
-    if out:
-        check_target(out)
-    target = out or cached_path(cpu_name(), instruction_set(isa), threads)
+    """Measure this machine (two minutes), so that predictions are its own."""
+    from sparsepass.cli import work
+
+    target = out or work.cached_path(work.cpu_name(), work.instruction_set(isa), threads)
+    if out is None:
+        make_folder(target.parent)
+    check_targets([target])
     with progress_bars(quiet) as progress:
         done = RunOptions(threads=threads, progress=progress).step("measuring machine")
-        profile = measure_profile(threads, isa=isa, progress=done)
+        if quick:
+            known = work.nearest(threads, work.target(isa))
+            profile = work.correct_profile(known, threads, isa=isa, progress=done)
+        else:
+            profile = work.measure_profile(threads, isa=isa, progress=done)
     profile.save(target)
     print_path("profile", target)

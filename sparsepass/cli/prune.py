@@ -17,14 +17,11 @@ from sparsepass.cli.options import (
     Seed,
     Shapes,
     Threads,
-    check_target,
     read_shapes,
     read_transform,
 )
 from sparsepass.errors import UsageError
-from sparsepass.pipeline import prune as run_prune
-from sparsepass.profile import MachineProfile
-from sparsepass.report import print_pruning
+from sparsepass.files import check_targets
 
 __all__ = ["prune"]
 
@@ -65,13 +62,14 @@ def prune(
 
     For those who fine-tune: give the result to 'optimize' afterwards.
     """
+    from sparsepass.cli import work
+
     target = out or model.with_suffix(".pruned.onnx")
-    for path in filter(None, (target, json)):
-        check_target(path, source=model)
+    check_targets([path for path in (target, json) if path], source=model)
     if samples is None:
         raise UsageError("pruning needs samples to be measured on; give --samples as well")
     with progress_bars(quiet) as progress:
-        result = run_prune(
+        result = work.prune(
             model,
             samples=samples,
             sparsity=sparsity,
@@ -81,14 +79,14 @@ def prune(
             image_transform=read_transform(image_transform),
             threads=threads,
             shapes=read_shapes(shape),
-            profile=None if profile is None else MachineProfile.load(profile),
+            profile=None if profile is None else work.MachineProfile.load(profile),
             seed=seed,
             progress=progress,
         )
     result.save(target)
     if json:
         result.report.save(json)
-    print_pruning(output, result.report, quiet=quiet)
+    work.print_pruning(output, result.report, quiet=quiet)
     for what, path in (("model", target), ("JSON", json)):
         if path:
             print_path(what, path)

@@ -2,12 +2,13 @@
 
 from sparsepass.graph.batch import Batch, batch_of, nodes_before
 from sparsepass.graph.fusions import Fusion, fusions
-from sparsepass.graph.layers import Layers, Skipped, layers
+from sparsepass.graph.layers import UNKNOWN_SHAPE, Layers, Skipped, layers
 from sparsepass.graph.layout import blocked_nodes, layout_graph
 from sparsepass.graph.pools import Windows, float_image, max_pool_windows
 from sparsepass.graph.values import bodies, clip_bounds, constant_array, is_read_once, is_standard
 
 __all__ = [
+    "UNKNOWN_SHAPE",
     "Batch",
     "Fusion",
     "Layers",

@@ -58,6 +58,8 @@ def batch_of(model: ir.Model) -> Batch | str:
         shapes = concrete_shapes(model)
     except UsageError:
         return "an input has open sizes besides the batch"
+    if any(0 in dims for dims in shapes.values()):
+        return "an axis is empty"
     batched: set[ir.Value | None] = set(model.graph.inputs)
     reasons: dict[str, str] = {}
     literals: list[ir.Value] = []

@@ -1,5 +1,6 @@
 """Find the layers of a graph: every Conv, Gemm and MatMul with a constant float weight."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,10 @@ from sparsepass.graph.values import constant_array, is_standard
 from sparsepass.layer import Array, Layer
 from sparsepass.shapes import Inferred, infer
 
-__all__ = ["Layers", "Skipped", "layers"]
+__all__ = ["UNKNOWN_SHAPE", "Layers", "Skipped", "layers"]
 
 Dims = tuple[int, ...]
+UNKNOWN_SHAPE = "the shape of its input is not known"
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 # Convolutions and products that are reported although no algorithm of ours takes them.
 OTHERS = {
@@ -23,6 +25,10 @@ OTHERS = {
     "MatMulInteger": "quantized",
     "QLinearMatMul": "quantized",
 }
+# What ONNX Runtime leaves in the files that it saves of optimized models, by operator.
+FUSED = ("Conv", "FusedConv", "FusedGemm", "FusedMatMul", "NhwcFusedConv", "TransposeMatMul")
+FUSED_DOMAINS = ("com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
+BY_ONNX_RUNTIME = "fused by ONNX Runtime, which saved this file: optimize the original"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,17 @@ class Layers:
     layers: tuple[Layer, ...]
     skipped: tuple[Skipped, ...]
 
+    @property
+    def absence(self) -> str | None:
+        """Why there is no layer, or None where there is one."""
+        if self.layers:
+            return None
+        if not self.skipped:
+            return "it has no convolution or product"
+        reasons = Counter(node.reason for node in self.skipped)
+        listed = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
+        return f"its convolutions and products stay as they are: {listed}"
+
 
 def layers(model: ir.Model, known: Inferred | None = None) -> Layers:
     """Return the layers of the main graph of ``model``, which must be sorted and named.
@@ -53,6 +70,8 @@ def layers(model: ir.Model, known: Inferred | None = None) -> Layers:
     found: list[Layer] = []
     skipped: list[Skipped] = []
     for node in model.graph.all_nodes():
+        if node.domain in FUSED_DOMAINS and node.op_type in FUSED:
+            skipped.append(Skipped(node.name or "", node.op_type, BY_ONNX_RUNTIME))
         if not is_standard(node, *PRODUCTS, *OTHERS):
             continue
         result = read_layer(node, model.graph, known)
@@ -74,17 +93,31 @@ def read_layer(node: ir.Node, graph: ir.Graph, known: Inferred) -> Layer | str:
     source, weight_value = node.inputs[:2]
     if source is None or weight_value is None:
         return "an input is absent"
+    if is_quantized(weight_value):
+        return "quantized weights"
+    if constant_array(weight_value) is None and constant_array(source) is not None:
+        return "its constant is the left operand"
     weight = float_constant(weight_value)
     if isinstance(weight, str):
         return f"weight {weight}"
     shape = known.sizes.get(source.name or "")
     if shape is None:
-        return "the shape of its input is not known"
+        return UNKNOWN_SHAPE
     if 0 in shape or 0 in weight.shape:
         return "empty tensor"
     if node.op_type == "Conv":
         return read_conv(node, weight, shape, known.shapes.get(source.name or ""))
     return read_product(node, weight, shape)
+
+
+def is_quantized(value: ir.Value) -> bool:
+    """Tell whether ``value`` is a constant that is stored in fewer bits."""
+    producer = value.producer()
+    return (
+        producer is not None
+        and is_standard(producer, "DequantizeLinear")
+        and constant_array(producer.inputs[0]) is not None
+    )
 
 
 def float_constant(value: ir.Value) -> Array | str:
@@ -112,7 +145,11 @@ def read_conv(
     kernel, size = weight.shape[2:], shape[2:]
     strides = tuple(node.attributes.get_ints("strides", (1,) * rank))
     dilations = tuple(node.attributes.get_ints("dilations", (1,) * rank))
+    if not len(strides) == len(dilations) == rank or min(*strides, *dilations) < 1:
+        return "its strides or dilations do not fit its weight"
     pads = resolve_pads(node, size, kernel, strides, dilations)
+    if len(pads) != 2 * rank or weight.shape[0] % groups:
+        return "its pads or group do not fit its weight"
     if any(pad < 0 for pad in pads):
         return "negative padding"
     moving = auto_pad(node).startswith("SAME") and any(stride > 1 for stride in strides)

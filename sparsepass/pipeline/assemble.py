@@ -4,17 +4,17 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 import onnxruntime
 
 from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_bytes
 from sparsepass.layer import Epilogue, Layer
+from sparsepass.pipeline.first_answer import first_answers_ms
 from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.quantize import coded_bytes
 from sparsepass.pipeline.search import Outcome
-from sparsepass.pipeline.stages import Prepared, Studied
+from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.pipeline.trials import is_lossy
 from sparsepass.plan import Answer, Choice, Offer, Plan
 from sparsepass.profile import cpu_name
@@ -41,15 +41,11 @@ from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
 from sparsepass.select import quality
-from sparsepass.sparsity import Stats
+from sparsepass.sparsity import Stats, with_spectrum
 from sparsepass.target import Target
+from sparsepass.tool import tool_name
 
-__all__ = ["analysis_of", "latency", "machine_of", "report_of", "tool_name"]
-
-
-def tool_name() -> str:
-    """Name and version of this tool, as files carry it."""
-    return f"sparsepass {version('sparsepass')}"
+__all__ = ["analysis_of", "latency", "machine_of", "report_of"]
 
 
 def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:
@@ -64,15 +60,52 @@ def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:
 
 
 def analysis_of(studied: Studied, options: RunOptions) -> Analysis:
-    """The report of ``sparsepass analyze``."""
+    """The report of ``sparsepass analyze``; the spectra of the weights take most of its time."""
+    done = options.step("decomposing weights")
+    layers: list[LayerAnalysis] = []
+    for layer in studied.layers:
+        found = layer_analysis(studied, layer)
+        weight = with_spectrum(found.weight, layer)
+        layers.append(found.model_copy(update={"weight": weight}))
+        done(len(layers), len(studied.layers))
     return Analysis(
         tool=tool_name(),
         model=model_file(studied.prepared),
         machine=machine_of(cpu_name(), options.threads, options.isa),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
-        skipped=skipped_of(studied),
-        layers=tuple(layer_analysis(studied, layer) for layer in studied.layers),
+        skipped=skipped_of(studied.prepared),
+        layers=tuple(layers),
+    )
+
+
+def unproven_analysis(unproven: Unproven, options: RunOptions) -> Analysis:
+    """The report of ``sparsepass analyze`` about a network whose layers stay as they are."""
+    prepared = unproven.prepared
+    return Analysis(
+        tool=tool_name(),
+        model=model_file(prepared),
+        machine=machine_of(cpu_name(), options.threads, options.isa),
+        passes=prepared.passes,
+        skipped=skipped_of(prepared),
+        layers=(),
+    )
+
+
+def unproven_report(
+    unproven: Unproven, plan: Plan, options: RunOptions, warnings: tuple[str, ...]
+) -> Report:
+    """The report of ``sparsepass optimize`` about such a network."""
+    prepared = unproven.prepared
+    return Report(
+        tool=tool_name(),
+        model=model_file(prepared, len(prepared.clean_content)),
+        machine=machine_of(plan.machine, plan.threads, options.isa),
+        passes=prepared.passes,
+        skipped=skipped_of(prepared),
+        warnings=warnings,
+        layers=(),
+        plan=plan,
     )
 
 
@@ -92,7 +125,7 @@ def report_of(
         machine=machine_of(plan.machine, plan.threads, options.isa),
         samples=samples_of(studied, options),
         passes=studied.prepared.passes,
-        skipped=skipped_of(studied),
+        skipped=skipped_of(studied.prepared),
         warnings=warnings,
         layers=tuple(
             layer_report(offers, layer, plan, fates.get(layer.name, ""), outcome)
@@ -100,7 +133,7 @@ def report_of(
         ),
         plan=plan,
         budget=budget_of(offers, plan, outcome),
-        network=network_time(studied.prepared, outcome, options) if outcome else None,
+        network=network_time(studied, outcome, options) if outcome else None,
         verification=outcome.verified.verification if outcome else None,
         selector=selector_of(offers) if options.measured else None,
         pareto=pareto,
@@ -132,8 +165,8 @@ def samples_of(studied: Studied, options: RunOptions) -> Samples | None:
     )
 
 
-def skipped_of(studied: Studied) -> tuple[SkippedNode, ...]:
-    skipped = studied.prepared.found.skipped
+def skipped_of(prepared: Prepared) -> tuple[SkippedNode, ...]:
+    skipped = prepared.found.skipped
     return tuple(SkippedNode(name=s.node, op_type=s.op_type, reason=s.reason) for s in skipped)
 
 
@@ -150,12 +183,16 @@ def budget_of(offers: Offers, plan: Plan, outcome: Outcome | None) -> ErrorBudge
     )
 
 
-def network_time(prepared: Prepared, outcome: Outcome, options: RunOptions) -> NetworkTime:
+def network_time(studied: Studied, outcome: Outcome, options: RunOptions) -> NetworkTime:
+    inputs = studied.prepared.inputs
+    first_before_ms, first_after_ms = first_answers_ms(studied, outcome.candidate, options)
     return NetworkTime(
         before=latency(outcome.before),
         after=latency(outcome.after),
+        first_before_ms=first_before_ms,
+        first_after_ms=first_after_ms,
         threads=options.threads,
-        batch=prepared.inputs[0].batch if prepared.inputs else 1,
+        batch=inputs[0].batch if inputs else 1,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from sparsepass.files import write_text
 from sparsepass.model import load
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.pipeline.assemble import latency
@@ -21,7 +22,7 @@ from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import interleave
 from sparsepass.samples import inputs_of
 
-__all__ = ["OURS", "PLAIN", "Row", "compare_engines"]
+__all__ = ["OURS", "PLAIN", "Row", "compare_engines", "save_rows"]
 
 PLAIN, OURS = "ONNX Runtime", "sparsepass"
 
@@ -93,6 +94,11 @@ def compare_engines(
         Row(engine=Engine(name=name, version=versions[name], absent=reason))
         for name, reason in absent.items()
     ]
+
+
+def save_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write ``rows`` as JSON; raises UsageError where ``path`` cannot be written."""
+    write_text(path, TypeAdapter(Sequence[Row]).dump_json(rows, indent=2).decode() + "\n")
 
 
 def bound_run(run: Run, feed: Mapping[str, NDArray[Any]]) -> Callable[[], object]:

@@ -1,14 +1,18 @@
 """Measured times for the offers that could win, taken inside the network."""
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import numpy as np
 
 from sparsepass.algorithms import DENSE, algorithm
+from sparsepass.cost import CostModel
+from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
+from sparsepass.pipeline.measurements import Measurements
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Key, Turns, key_of, low
@@ -20,15 +24,16 @@ __all__ = ["measure"]
 
 Answers = Mapping[str, tuple[Answer, ...]]
 
-# An offer is measured where its prediction, which may be off by this factor, could still win.
-DOUBT = 2.0
-# Prices of another machine may be off by any factor.  The offers that they speak against are
-# measured for so long, cheapest first: all of them in networks of up to about 200 ms.
-DOUBTED_SECONDS = 20.0
+# An offer is measured where it could win: a prediction may be off by so many times its median
+# error, and by this factor at least.
+MEDIANS = 3.0
+LEAST_DOUBT = 1.25
 # Networks that are timed in the same turns: as many as have weights of so many bytes in all.
 HELD_BYTES = 500_000_000
-# The best two offers of a layer are timed against each other once more where they are this close.
+# The best two offers of a layer are timed against each other again where they are this close, this
+# often at most.
 CLOSE = 1.15
+MOST_ROUNDS = 3
 
 UNMEASURED = "not measured in time, and without a price of this machine: run sparsepass calibrate"
 
@@ -37,37 +42,48 @@ def measure(
     studied: Studied,
     answers: Answers,
     options: RunOptions,
+    costs: CostModel,
+    memory: Measurements,
     *,
-    trusted: bool,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[dict[str, tuple[Answer, ...]], Turns]:
     """Return ``answers`` with ``measured`` filled in for the dense offers and those that could win.
 
     Networks measure one offer of every layer each, in turn with the clean dense one: the first has
-    the cheapest offers, the next those that come second, and so on.  ``trusted`` says that prices
-    are of this machine.  Otherwise every offer of a custom op could win, and what there is no time
-    to measure is refused, since its price says nothing here.  Of the settings of one algorithm a
-    few are measured, and the times of the others lie between.
+    the cheapest offers, the next those that come second, and so on, for about as long as
+    ``options`` say.  What is in ``memory`` is not measured again; what is new is added to it.
+    Offers that trusted prices leave no chance are not measured.  Prices that are not trusted rule
+    nothing out, and what there is no time to measure then is refused.
+    Of the settings of one algorithm a few are measured, and the times of the others lie between.
     """
-    hopeful, doubted = ranked(answers)
     prepared = studied.prepared
     names = names_of_layers(prepared.model, studied.layers, prepared.known.shapes)
-    race = Race(studied, options, names)
+    known = memory.known(studied, answers)
+    race = Race(studied, options, names, dense_times(known))
+    wanted = [hopeful(layer, answers[layer.name], costs, known) for layer in studied.layers]
+    deadline = Deadline(clock, options.measure_seconds)
     progress = options.step("measuring layers")
-    networks = by_rank(hopeful)
+    networks = by_rank(wanted)
+    if not networks and len(race.pace) < len(answers):
+        networks = [()]
     at_once = max(1, HELD_BYTES // (1 + len(prepared.clean_content)))
-    for first in range(0, len(networks) or 1, at_once):
+    for first in range(0, len(networks), at_once):
+        if deadline.passes():
+            break
         race.run(*networks[first : first + at_once])
-        progress(first + 1, 1 + len(networks))
-    if not trusted:
-        race.run_within(DOUBTED_SECONDS, by_rank(doubted), clock)
-    turns = Turns(race.times)
-    if close := by_rank(close_calls(name, answers[name], turns) for name in answers):
+        progress(min(first + at_once, len(networks)), 1 + len(networks))
+    for _ in range(MOST_ROUNDS):
+        turns = Turns({**known, **race.times})
+        close = by_rank(close_calls(name, answers[name], turns, race.times) for name in answers)
+        if not close or deadline.passes():
+            break
         race.run(*close)
     progress(1, 1)
+    memory.add(studied, race.times)
+    turns = Turns(memory.known(studied, answers))
     return {
         name: tuple(
-            with_time(answer, time_of(name, answer, layer_answers, turns), trusted=trusted)
+            with_time(answer, time_of(name, answer, layer_answers, turns), trusted=costs.trusted)
             for answer in layer_answers
         )
         for name, layer_answers in answers.items()
@@ -75,18 +91,38 @@ def measure(
 
 
 @dataclass
+class Deadline:
+    """Tells whether there is no time for another step like the last."""
+
+    clock: Callable[[], float]
+    seconds: float
+
+    def __post_init__(self) -> None:
+        self.started = self.last = self.clock()
+        self.steps = 0
+
+    def passes(self) -> bool:
+        """Called before each step; the first may always be done."""
+        now = self.clock()
+        taken, self.last = now - self.last, now
+        self.steps += 1
+        return self.steps > 1 and now + taken > self.started + self.seconds
+
+
+@dataclass
 class Race:
     """The clean network and rewritten ones in turn, and the ``times`` of what layers had there.
 
     The speed of a machine drifts from one run to the next: all times are scaled so that the dense
-    layers take as long as in the first.
+    layers take as long as in the first.  ``pace`` has what each took there, in an earlier run if
+    one measured it.
     """
 
     studied: Studied
     options: RunOptions
     names: Mapping[str, str]
+    pace: dict[str, float]
     times: dict[Key, list[float]] = field(default_factory=dict[Key, list[float]])
-    pace: float = 0.0
 
     def run(self, *networks: Sequence[Choice]) -> None:
         """Time what each of ``networks`` chooses, and all layers dense."""
@@ -98,9 +134,7 @@ class Race:
             threads=self.options.threads,
             isa=self.options.isa,
         )
-        taken = sum(map(low, dense.values()))
-        self.pace = self.pace or taken
-        scale = self.pace / taken if taken else 1.0
+        scale = self.scale({name: low(times) for name, times in dense.items()})
         self.add([Choice(layer=name, algorithm=DENSE.name) for name in dense], dense, scale)
         for choices, times in zip(networks, found, strict=True):
             self.add(choices, times, scale)
@@ -114,35 +148,38 @@ class Race:
             if times:
                 self.times.setdefault(key_of(choice.layer, choice), []).extend(times)
 
-    def run_within(
-        self, seconds: float, networks: Sequence[Sequence[Choice]], clock: Callable[[], float]
-    ) -> None:
-        """Run one network after the other while there is time for one like the last."""
-        started, last = clock(), 0.0
-        for choices in networks:
-            begun = clock()
-            if begun + last > started + seconds:
-                return
-            self.run(choices)
-            last = clock() - begun
+    def scale(self, dense: Mapping[str, float]) -> float:
+        """What times of a run have to be multiplied by whose dense layers took ``dense``."""
+        common = [name for name in dense if name in self.pace]
+        taken = sum(dense[name] for name in common)
+        scale = sum(self.pace[name] for name in common) / taken if taken else 1.0
+        self.pace = {name: scale * us for name, us in dense.items()} | self.pace
+        return scale
 
 
-def ranked(answers: Answers) -> tuple[list[list[Choice]], list[list[Choice]]]:
-    """The custom ops of each layer that its prices let win, and those that they do not.
+def dense_times(known: Mapping[Key, Sequence[float]]) -> dict[str, float]:
+    """The times of the dense layers among ``known``."""
+    return {key[0]: low(times) for key, times in known.items() if key[1] == DENSE.name}
 
-    Cheapest first.
-    """
-    hopeful: list[list[Choice]] = []
-    doubted: list[list[Choice]] = []
-    for name, layer_answers in answers.items():
-        offers = [answer for answer in layer_answers if isinstance(answer, Offer)]
-        dense = next(offer.predicted for offer in offers if offer.algorithm == DENSE.name)
-        custom = sorted(filter(is_custom, offers), key=lambda offer: offer.predicted)
-        likely = [offer for offer in custom if offer.predicted < DOUBT * dense]
-        rest = [offer for offer in custom if offer.predicted >= DOUBT * dense]
-        hopeful.append([choice(name, offer) for offer in with_few_settings(likely)])
-        doubted.append([choice(name, offer) for offer in with_few_settings(rest)])
-    return hopeful, doubted
+
+def hopeful(
+    layer: Layer, answers: Sequence[Answer], costs: CostModel, known: Container[Key]
+) -> list[Choice]:
+    """The custom ops that could win and whose time is not ``known``, cheapest prediction first."""
+    offers = [answer for answer in answers if isinstance(answer, Offer)]
+    doubts = [doubt_of(layer, offer, costs) for offer in offers]
+    longest = min(d * offer.predicted for d, offer in zip(doubts, offers, strict=True))
+    custom = [
+        offer
+        for d, offer in zip(doubts, offers, strict=True)
+        if is_custom(offer) and offer.predicted <= d * longest
+    ]
+    ranked = sorted(custom, key=lambda offer: offer.predicted)
+    return [
+        choice(layer.name, offer)
+        for offer in with_few_settings(ranked)
+        if key_of(layer.name, offer) not in known
+    ]
 
 
 def with_few_settings(ranked: Sequence[Offer]) -> list[Offer]:
@@ -157,8 +194,18 @@ def with_few_settings(ranked: Sequence[Offer]) -> list[Offer]:
     return [offer for offer in ranked if offer in few[offer.algorithm]]
 
 
-def close_calls(name: str, answers: Sequence[Answer], turns: Turns) -> list[Choice]:
-    """The custom ops among the best two offers of a layer, where these are close."""
+def doubt_of(layer: Layer, offer: Offer, costs: CostModel) -> float:
+    """The factor by which the prediction of an offer may be off, either way."""
+    row = algorithm(offer.algorithm)
+    if not costs.trusted or row is None:
+        return math.inf
+    return max(LEAST_DOUBT, 1 + MEDIANS * costs.error(row.priced_as, layer))
+
+
+def close_calls(
+    name: str, answers: Sequence[Answer], turns: Turns, new: Container[Key]
+) -> list[Choice]:
+    """The custom ops among the best two offers of a layer, where these are close and one is new."""
     measured = [
         (us, offer)
         for offer in answers
@@ -166,6 +213,8 @@ def close_calls(name: str, answers: Sequence[Answer], turns: Turns) -> list[Choi
     ]
     best = sorted(measured, key=lambda entry: entry[0])[:2]
     if len(best) < 2 or best[1][0] > CLOSE * best[0][0]:
+        return []
+    if not any(key_of(name, offer) in new for _, offer in best):
         return []
     return [choice(name, offer) for _, offer in best if is_custom(offer)]
 

@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sparsepass.algorithms import held_bytes
 from sparsepass.cost import CostModel
+from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
 from sparsepass.pipeline.measure import measure
+from sparsepass.pipeline.measurements import Measurements, measurements_path
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Turns
 from sparsepass.plan import Answer, Choice, Offer
+from sparsepass.profile import cpu_name
 from sparsepass.run import RunOptions
 from sparsepass.runtime.replacements import refuse_opset
 from sparsepass.select import Limits, ask, choose
@@ -92,7 +96,12 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
         progress(len(answers), len(studied.layers))
     turns = NO_TURNS
     if options.measured and answers:
-        answers, turns = measure(studied, answers, options, trusted=costs.trusted)
+        path = measurements_path(cpu_name(), studied.target.isa, options.threads)
+        memory = Measurements.load(path)
+        answers, turns = measure(studied, answers, options, costs, memory)
+        # Without a place to keep times the next run measures again, and that is all.
+        with suppress(UsageError):
+            memory.save(path)
     found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
 

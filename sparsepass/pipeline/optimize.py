@@ -9,19 +9,26 @@ import onnx
 import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
-from sparsepass.coded import Bits
+from sparsepass.bits import Bits
 from sparsepass.cost import CostModel
+from sparsepass.errors import PlanError
 from sparsepass.labels import LabelSource
-from sparsepass.model import MOST_BYTES, save
+from sparsepass.limits import MOST_BYTES
+from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
-from sparsepass.pipeline.assemble import analysis_of, report_of, tool_name
+from sparsepass.pipeline.assemble import (
+    analysis_of,
+    report_of,
+    unproven_analysis,
+    unproven_report,
+)
 from sparsepass.pipeline.judging import too_few
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.pareto import pareto_points
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, search
-from sparsepass.pipeline.stages import Studied
-from sparsepass.pipeline.study import naming, study
+from sparsepass.pipeline.stages import Prepared, Studied, Unproven
+from sparsepass.pipeline.study import naming, proven, study
 from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
@@ -30,11 +37,16 @@ from sparsepass.report.schema import Analysis, ParetoPoint, Report
 from sparsepass.run import Progress, RunOptions, silent
 from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
+from sparsepass.tool import tool_name
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Result", "analyze", "optimize"]
+__all__ = ["NOTHING", "Result", "analyze", "optimize"]
+
+# How the report begins to say why a network runs as before.
+NOTHING = "nothing to optimize: "
+AGAIN = "sparsepass wrote this file: its plan was made anew from the layers that it came from"
 
 # Errors on other samples than those of a fit are within about this factor.
 SLACK = 1.2
@@ -72,6 +84,7 @@ def optimize(
     plan: Plan | None = None,
     profile: MachineProfile | None = None,
     measure: bool = True,
+    measure_seconds: float = 20.0,
     dry_run: bool = False,
     isa: str | None = None,
     seed: int = 0,
@@ -87,13 +100,13 @@ def optimize(
     else the class folders of the samples, else the original.  ``pareto`` adds plans for a ladder of
     error budgets to the report, from the same calibration.  ``weight_bits``, 8 or 4, holds weights
     in so many bits in the file, within the same limits; they are computed with in float32.
-    ``max_memory`` limits the bytes that
-    the weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
-    input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
-    brings its error budget.  ``measure`` times the offers that could win inside the network;
-    without it predictions of ``profile`` decide.  Prices of another machine are not trusted to rule
-    an offer out.  A dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned
-    dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
+    ``max_memory`` limits the bytes that the weights of all layers take in memory; without it only
+    time counts.  ``shapes`` settles open input sizes for the plan.  ``plan`` replays an earlier one
+    instead of choosing; a lossy one brings its error budget.  ``measure`` times the offers that
+    could win inside the network, for about ``measure_seconds``; without it predictions of
+    ``profile`` decide.  Times are kept in the user's cache, and not measured again.  Prices of
+    another machine are not trusted to rule an offer out.  A dry run chooses and neither rewrites
+    nor verifies: its ``model`` is the cleaned dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
     ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
@@ -119,6 +132,7 @@ def optimize(
         max_memory=max_memory,
         max_bytes=max_bytes,
         measure=measure,
+        measure_seconds=measure_seconds,
         dry_run=dry_run,
     )
     here = target(isa)
@@ -128,18 +142,13 @@ def optimize(
         studied = study(model, options, example_inputs)
         if plan is not None:
             check_plan(studied, plan)
+        if isinstance(studied, Studied) and not dry_run:
+            studied = proven(studied, options)
+        if isinstance(studied, Unproven):
+            return kept(studied, options)
         offers = collect_offers(studied, costs, options)
         made = carry_out(offers, plan)
-    final = Plan(
-        tool=tool_name(),
-        machine=cpu_name(),
-        threads=threads,
-        max_error=error_of(made, options),
-        max_drop=max_drop,
-        weight_bits=made.weight_bits,
-        tiling=made.tiling,
-        choices=made.choices,
-    )
+    final = plan_of(options, made, error_of(made, options))
     warnings = tuple(filter(None, [warning, *studied.warnings, *made.warnings]))
     report = report_of(offers, final, made.outcome, warnings, made.pareto)
     return Result(signed(made.model, final), final, report)
@@ -169,6 +178,8 @@ def analyze(
     )
     with naming(model):
         studied = study(model, options, example_inputs)
+    if isinstance(studied, Unproven):
+        return unproven_analysis(studied, options)
     return analysis_of(studied, options)
 
 
@@ -185,8 +196,35 @@ class Made:
     weight_bits: Bits | None = None
 
 
-def check_plan(studied: Studied, plan: Plan) -> None:
+def kept(unproven: Unproven, options: RunOptions) -> Result:
+    """The result for a network whose layers stay as they are: only exact passes ran."""
+    plan = plan_of(options)
+    prepared = unproven.prepared
+    warnings = (NOTHING + unproven.reason, *constants_now(prepared))
+    report = unproven_report(unproven, plan, options, warnings)
+    return Result(signed(prepared.model, plan), plan, report)
+
+
+def plan_of(options: RunOptions, made: Made | None = None, max_error: float = 0.0) -> Plan:
+    """The plan of a run on this machine."""
+    return Plan(
+        tool=tool_name(),
+        machine=cpu_name(),
+        threads=options.threads,
+        max_error=max_error,
+        max_drop=options.max_drop,
+        weight_bits=made.weight_bits if made else None,
+        tiling=made.tiling if made else None,
+        choices=made.choices if made else (),
+    )
+
+
+def check_plan(studied: Studied | Unproven, plan: Plan) -> None:
     """Raise PlanError where a plan cannot be carried out."""
+    if isinstance(studied, Unproven):
+        if plan.choices:
+            raise PlanError(f"plan: {studied.reason}; optimize without a plan")
+        return
     check_choices(studied, plan.choices)
     if plan.tiling:
         check_tiling(studied, plan.tiling)
@@ -262,9 +300,16 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
         for name, output in trials.noise.outputs.items()
         if not output.finite
     ]
+    studied = trials.studied
+    if PLAN_KEY in studied.prepared.original.metadata_props:
+        warnings.append(AGAIN)
     warnings += lossy_warnings(trials, outcome)
     if outcome.untouched:
         warnings.append("nothing was as fast as the original network: the file is the original")
+    else:
+        warnings += constants_now(studied.prepared)
+    if not outcome.candidate.choices:
+        warnings.append(NOTHING + nothing_because(studied))
     if plan is not None and outcome.fates:
         listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
         warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
@@ -272,6 +317,22 @@ def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[st
         groups = plan.tiling.micro_batch
         warnings.append(f"groups of {groups} images were not faster: given up")
     return tuple(warnings)
+
+
+def nothing_because(studied: Studied) -> str:
+    """Why no layer runs by another algorithm."""
+    absence = studied.prepared.found.absence
+    return absence or f"dense is fastest for all of its {len(studied.layers)} layers"
+
+
+def constants_now(prepared: Prepared) -> tuple[str, ...]:
+    """Which initializers callers could give other values for, and can no longer."""
+    graph, left = prepared.original.graph, {value.name for value in prepared.model.graph.inputs}
+    lost = [v.name or "" for v in graph.inputs if v.name in graph.initializers]
+    lost = [name for name in lost if name not in left]
+    return (
+        (f"initializers that were inputs too are constants now: {', '.join(lost)}",) if lost else ()
+    )
 
 
 def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:

@@ -17,7 +17,7 @@ from sparsepass.passes import (
 )
 from sparsepass.report.schema import PassRun
 
-__all__ = ["prepare", "weight_names"]
+__all__ = ["prepare", "prepare_exactly", "weight_names"]
 
 
 NAMING = (UntileBatch(), InlineFunctions(), ConstantInputs(), NameNodes())
@@ -41,6 +41,12 @@ def prepare(model: ir.Model, *, keep_layers: bool = False) -> tuple[PassRun, ...
     )
     keeping = (*NAMING, RemoveUnused(), FoldConstants(), FoldBatchNorm(), RemoveUnused())
     sequence = keeping if keep_layers else cleaning
+    return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)
+
+
+def prepare_exactly(model: ir.Model) -> tuple[PassRun, ...]:
+    """Clean ``model`` in place by what cannot change outputs, nor which inputs it takes."""
+    sequence = (UntileBatch(), InlineFunctions(), NameNodes(), RemoveUnused())
     return tuple(PassRun(name=step.name, modified=step(model).modified) for step in sequence)
 
 

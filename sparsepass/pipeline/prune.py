@@ -21,6 +21,7 @@ from sparsepass.pipeline.budget import fit
 from sparsepass.pipeline.densities import fastest_reaching, sparsest
 from sparsepass.pipeline.offers import collect_offers
 from sparsepass.pipeline.pruning import Pruning
+from sparsepass.pipeline.stages import Unproven
 from sparsepass.pipeline.study import naming, study
 from sparsepass.plan import Choice
 from sparsepass.profile import MachineProfile, doubt, find
@@ -95,6 +96,8 @@ def prune(
     found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
     with naming(model):
         studied = study(model, options, example_inputs)
+        if isinstance(studied, Unproven):
+            raise UsageError(f"nothing to prune: {studied.reason}")
         pruning = Pruning.of(collect_offers(studied, CostModel(found), options))
         if sparsity is not None:
             choices = sparsest(pruning.offers, sparsity)

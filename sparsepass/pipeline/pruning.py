@@ -89,7 +89,7 @@ class Pruning:
             machine=machine_of(cpu_name(), options.threads, options.isa),
             samples=samples_of(studied, options),
             passes=studied.prepared.passes,
-            skipped=skipped_of(studied),
+            skipped=skipped_of(studied.prepared),
             warnings=tuple(filter(None, [warning, *studied.warnings])),
             layers=tuple(
                 pruned_layer(offers, layer, choice, weights[layer.name])

@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sparsepass.coded import Bits, CodedWeight
+from sparsepass.bits import Bits
+from sparsepass.coded import CodedWeight
 from sparsepass.graph import constant_array
 from sparsepass.layer import Array, Layer
 from sparsepass.passes import QuantizeWeights

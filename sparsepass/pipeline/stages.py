@@ -20,7 +20,7 @@ from sparsepass.target import Target
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Prepared", "Studied"]
+__all__ = ["Prepared", "Studied", "Unproven"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Prepared:
     """A network that was read and cleaned, and all that is known of it without running it.
 
     ``content`` is the file of ``original``, ``model`` what ``passes`` made of it, the clean dense
-    network.  ``known`` and ``found`` belong to ``model``.
+    network.  ``known`` and ``found`` belong to ``model``.  There are no ``inputs`` where no input
+    can be made up.
     """
 
     name: str
@@ -59,6 +60,17 @@ class Prepared:
     def batch(self) -> Batch | str:
         """What the network does to the images of a batch, or why it does not keep them apart."""
         return batch_of(self.model)
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """A network that no outputs can be compared for, and the ``reason``.
+
+    Only passes that are exact by construction made ``prepared``.
+    """
+
+    prepared: Prepared
+    reason: str
 
 
 @dataclass(frozen=True)

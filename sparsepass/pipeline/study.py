@@ -1,31 +1,46 @@
 """The first half of every run: import, prepare, calibrate, analyze."""
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
-from sparsepass.calibration import calibrate
+from sparsepass.calibration import calibrate, expose
 from sparsepass.errors import ModelError
-from sparsepass.graph import layers
+from sparsepass.graph import UNKNOWN_SHAPE, Layers, Skipped, layers
 from sparsepass.layer import Layer
 from sparsepass.model import load, to_bytes
+from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import judged
-from sparsepass.pipeline.prepare import prepare
-from sparsepass.pipeline.stages import Prepared, Studied
+from sparsepass.pipeline.prepare import prepare, prepare_exactly
+from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.run import RunOptions
 from sparsepass.runtime.library import target
-from sparsepass.samples import InputSpec, Samples, inputs_of, load_samples, random_samples
-from sparsepass.shapes import infer
+from sparsepass.samples import (
+    InputSpec,
+    Samples,
+    inputs_of,
+    load_samples,
+    random_samples,
+    refuse_input,
+)
+from sparsepass.shapes import Inferred, infer, open_inputs, open_sizes, real_inputs
 from sparsepass.sparsity import Stats, weight_stats
+from sparsepass.verify import compare
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["naming", "read", "samples_for", "study"]
+__all__ = ["naming", "proven", "read", "samples_for", "study"]
+
+# Older opsets are not what ONNX Runtime promises to run.
+OLDEST_OPSET = 7
 
 # Of the samples given, this share is for statistics, the rest for verification.
 CALIBRATION_SHARE = 0.5
@@ -41,9 +56,11 @@ def study(
     source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
-) -> Studied:
-    """Read a network and measure where it is sparse."""
+) -> Studied | Unproven:
+    """Read a network and measure where it is sparse, or say why nothing can be measured."""
     prepared, here = read(source, options, example_inputs), target(options.isa)
+    if isinstance(prepared, Unproven):
+        return prepared
     found = prepared.found.layers
     most, rest = most_samples(found, options)
     given = samples_for(prepared.inputs, options, most + rest)
@@ -77,21 +94,106 @@ def read(
     source: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
     options: RunOptions,
     example_inputs: tuple[Any, ...] | None = None,
-) -> Prepared:
-    """Read a network and clean it, see ``prepare``; ``example_inputs`` go with a torch module."""
+) -> Prepared | Unproven:
+    """Read a network and clean it, see ``prepare``; ``example_inputs`` go with a torch module.
+
+    Unproven is one that nothing can be fed to, for open sizes too.
+    """
     done = options.step("reading")
     original = load(
         source, shapes=options.shapes, example_inputs=example_inputs, max_bytes=options.max_bytes
     )
-    content = content_of(original)
+    name, content = name_of(source, original), content_of(original)
+    reason = unfed(original, options)
+    if reason is not None:
+        # What ONNX Runtime does not load is broken, not only unproven.
+        plain_session(content, threads=options.threads)
+        done(1, 1)
+        return unproven(name, original, content, reason)
     model = original.clone()
     passes = prepare(model, keep_layers=options.pruning)
     known = infer(model, options.shapes)
     found = layers(model, known)
-    inputs = inputs_of(original, options.shapes)
     done(1, 1)
-    name = name_of(source, original)
+    inputs = inputs_of(original, options.shapes)
+    if any(node.reason == UNKNOWN_SHAPE for node in found.skipped):
+        known = seen(model, known, samples_for(inputs, options, RANDOM_SAMPLES), options)
+        found = layers(model, known)
     return Prepared(name, original, content, model, passes, inputs, known, found)
+
+
+def unfed(model: ir.Model, options: RunOptions) -> str | None:
+    """Why a network is left as it is before anything else is known of it, or None."""
+    opset = model.opset_imports[""]
+    if opset < OLDEST_OPSET:
+        return f"opset {opset} is older than {OLDEST_OPSET}; convert it to opset 17 to gain more"
+    reasons = [*map(refuse_input, real_inputs(model.graph))]
+    reasons += map(open_sizes, open_inputs(model, options.shapes))
+    return next(filter(None, reasons), None)
+
+
+def seen(model: ir.Model, known: Inferred, samples: Samples, options: RunOptions) -> Inferred:
+    """``known``, with the largest sizes that values of unknown ones have in a run of samples.
+
+    Nothing is added where the network does not run on them.
+    """
+    run = expose(model, unsized_values(model, known), options.threads)
+    sizes: dict[str, tuple[int, ...]] = {}
+    try:
+        for feed in samples:
+            for name, value in run(feed).items():
+                sizes[name] = max(sizes.get(name, ()), np.shape(value), key=math.prod)
+    except ModelError:
+        return known
+    return replace(known, sizes={**sizes, **known.sizes})
+
+
+def unsized_values(model: ir.Model, known: Inferred) -> list[str]:
+    """The tensors of the main graph whose sizes depend on more than those of the inputs."""
+    made = [value for node in model.graph for value in node.outputs if value.name]
+    names = [v.name or "" for v in made if v.name not in known.sizes]
+    return [n for n in names if n in known.values and is_tensor(known.values[n])]
+
+
+def is_tensor(value: ir.Value) -> bool:
+    return isinstance(value.type, ir.TensorType)
+
+
+def unproven(name: str, original: ir.Model, content: bytes, reason: str) -> Unproven:
+    """The network after passes that are exact by construction; its layers stay as they are.
+
+    Where it has no convolution and no product at all, that is the reason.
+    """
+    model = original.clone()
+    passes = prepare_exactly(model)
+    known = infer(model)
+    found = layers(model, known)
+    kept = (*found.skipped, *(Skipped(x.name, x.op_type, reason) for x in found.layers))
+    prepared = Prepared(name, original, content, model, passes, (), known, Layers((), kept))
+    return Unproven(prepared, reason if kept else found.absence or reason)
+
+
+def proven(studied: Studied, options: RunOptions) -> Studied | Unproven:
+    """What was studied, unless outputs cannot be compared.
+
+    The original does not run on the noise that stands for samples, or gives nothing that can be
+    compared.  Raises ModelError where it does not run on the samples that were given.
+    """
+    prepared = studied.prepared
+    run = runner(plain_session(prepared.content, threads=options.threads))
+    first = studied.held_out.take(1)
+    try:
+        # Noise may fit the network in one draw and not in another.
+        found = compare(run, run, studied.held_out if options.samples is None else first)
+    except ModelError as error:
+        if options.samples is not None:
+            raise
+        reason = f"it does not run on random numbers, give --samples ({error})"
+    else:
+        if found.outputs and found.repeats:
+            return studied
+        reason = "its outputs are other ones each time" if found.outputs else "it has no outputs"
+    return unproven(prepared.name, prepared.original, prepared.content, reason)
 
 
 def samples_for(

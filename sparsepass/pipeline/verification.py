@@ -1,5 +1,6 @@
 """Verification of two files: does the optimized model give the outputs of the original?"""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.noise import rounding_noise
+from sparsepass.pipeline.stages import Prepared, Unproven
 from sparsepass.pipeline.study import naming, read, samples_for
 from sparsepass.pipeline.trials import is_lossy, open_batches, with_other_batches
 from sparsepass.plan import PLAN_KEY, Plan
 from sparsepass.report.schema import Verification
 from sparsepass.run import RunOptions
 from sparsepass.runtime.session import session
+from sparsepass.samples import inputs_of
 from sparsepass.verify import compare, rounding_tolerances
 
 __all__ = ["plan_in", "verify_files"]
@@ -44,7 +47,7 @@ def verify_files(
     of ``options`` is held by files of lossy plans besides.
     """
     with naming(original):
-        prepared = read(original, options)
+        prepared = fed(read(original, options), options)
         given = samples_for(prepared.inputs, options)
         if options.samples is not None:
             given, _ = judged(prepared, given, options)
@@ -85,6 +88,13 @@ def verify_files(
                 f"are {found.tolerance:.3g} ({found.derivation}); optimize {original} again"
             )
     return verified
+
+
+def fed(found: Prepared | Unproven, options: RunOptions) -> Prepared:
+    """A network with its inputs; raises UsageError where nothing can be made up for one."""
+    if isinstance(found, Prepared):
+        return found
+    return replace(found.prepared, inputs=inputs_of(found.prepared.original, options.shapes))
 
 
 def budget_in(model: ir.Model) -> float:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from sparsepass.errors import UsageError
+from sparsepass.files import write_text
 from sparsepass.report.html import render_html
 from sparsepass.report.pareto import check_pareto, write_pareto
-from sparsepass.report.schema import Analysis, Report, json_schema, write_text
+from sparsepass.report.schema import Analysis, Report, json_schema
 from sparsepass.report.terminal import (
     print_analysis,
     print_explanation,

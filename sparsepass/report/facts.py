@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 from sparsepass.plan import Tiling
 from sparsepass.report import units
-from sparsepass.report.schema import Bought, ErrorBudget, LossyOption, PairedAnswers
+from sparsepass.report.schema import (
+    Bought,
+    ErrorBudget,
+    LossyOption,
+    NetworkTime,
+    PairedAnswers,
+)
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "bought_facts",
     "budget_fact",
     "certainty_fact",
+    "first_answer_fact",
     "input_facts",
     "weight_facts",
     "workspace_facts",
@@ -70,6 +77,14 @@ def batch_fact(tiling: Tiling | None) -> str:
 def certainty_fact(share: float) -> str:
     """How sure it is that the chosen offer is the fastest."""
     return f"in {units.percent(share)} of the turns faster than the best other offer"
+
+
+def first_answer_fact(network: NetworkTime) -> str:
+    """How long a new session takes until its first outputs; empty where that was not measured."""
+    if network.first_before_ms is None or network.first_after_ms is None:
+        return ""
+    before, after = map(units.milliseconds, (network.first_before_ms, network.first_after_ms))
+    return f"first answer of a new session {before} -> {after}"
 
 
 def answers_fact(answers: PairedAnswers) -> str:

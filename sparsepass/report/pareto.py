@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from sparsepass.errors import UsageError
+from sparsepass.files import write_text
 from sparsepass.report import units
-from sparsepass.report.schema import ParetoPoint, write_text
+from sparsepass.report.schema import ParetoPoint
 
 __all__ = ["check_pareto", "pareto_rows", "write_pareto"]
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
+from sparsepass.files import read_document, write_text
 from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
 from sparsepass.sparsity import ActivationStats, WeightStats
 
@@ -21,7 +22,6 @@ __all__ = [
     "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile", "NetworkTime",
     "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer", "RefusalTotal",
     "Report", "Samples", "Selector", "SkippedNode", "Tensor", "Verification", "json_schema",
-    "write_text",
 ]  # fmt: skip
 
 
@@ -219,10 +219,16 @@ class Engine(_Value):
 
 
 class NetworkTime(_Value):
-    """The whole network before and after, interleaved in one process by ``command``."""
+    """The whole network before and after, interleaved in one process by ``command``.
+
+    ``first_before_ms`` and ``first_after_ms`` are the times to the first answer, which a session is
+    made for.
+    """
 
     before: Latency
     after: Latency
+    first_before_ms: float | None = None
+    first_after_ms: float | None = None
     threads: int
     batch: int
     command: str
@@ -381,7 +387,7 @@ class _Document(_Value):
         """Read a document; raises UsageError where the file is absent or is something else."""
         kind = cls.__name__.lower()
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_document(path))
         except OSError as error:
             raise UsageError(
                 f"{path}: cannot be read ({error.strerror}); give a JSON {kind}"
@@ -490,16 +496,6 @@ class Report(_Document):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a report file."""
     return Report.model_json_schema()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text``; raises UsageError where ``path`` cannot be written."""
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); give another path"
-        ) from error
 
 
 def _total(name: str, layers: list[LayerReport]) -> AlgorithmTotal:

@@ -15,6 +15,7 @@ from sparsepass.report.facts import (
     bought_facts,
     budget_fact,
     certainty_fact,
+    first_answer_fact,
     input_facts,
     weight_facts,
     workspace_facts,
@@ -79,14 +80,21 @@ def print_explanation(console: Console, report: Report, name: str) -> None:
         console.print(Text(units.printable(layer.fate), style="yellow"))
 
 
-def print_analysis(console: Console, analysis: Analysis) -> None:
-    """Where a network is sparse, layer by layer."""
+def print_analysis(console: Console, analysis: Analysis, *, quiet: bool = False) -> None:
+    """Where a network is sparse, layer by layer; only headline and warnings if ``quiet``."""
     macs = sum(layer.macs for layer in analysis.layers)
     title = Text(units.printable(analysis.model.name), style="bold")
     title.append(
         f"  {len(analysis.layers)} layers, {units.count(macs)} multiply-adds", style="not bold"
     )
     console.print(title)
+    if not quiet:
+        console.print(_analyzed(console, analysis))
+        _print_skipped(console, analysis)
+    _print_warnings(console, analysis.warnings)
+
+
+def _analyzed(console: Console, analysis: Analysis) -> Table:
     table = _table()
     _add_layer_columns(table, console)
     for header in ANALYSIS_COLUMNS:
@@ -102,9 +110,7 @@ def print_analysis(console: Console, analysis: Analysis) -> None:
             f"{layer.weight.row_balance:.2f}",
             units.percent(dead),
         )
-    console.print(table)
-    _print_skipped(console, analysis)
-    _print_warnings(console, analysis.warnings)
+    return table
 
 
 def print_pruning(console: Console, report: PruneReport, *, quiet: bool = False) -> None:
@@ -182,6 +188,8 @@ def _context(report: Report) -> Text:
     ]
     if report.plan.tiling is not None:
         parts.append(batch_fact(report.plan.tiling))
+    if report.network is not None and (fact := first_answer_fact(report.network)):
+        parts.append(fact)
     if report.model.after_bytes is not None:
         sizes = report.model.before_bytes, report.model.after_bytes
         parts.append(" -> ".join(units.size(value) for value in sizes))

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from sparsepass.text import printable
+
 __all__ = [
     "count", "error", "factor", "microseconds", "milliseconds", "parameters", "percent", "points",
     "printable", "size",
@@ -63,8 +65,3 @@ def size(value_bytes: float) -> str:
 def parameters(values: Mapping[str, int]) -> str:
     """An algorithm's settings: ``rank 24, tile 4``."""
     return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def printable(text: str) -> str:
-    """``text`` without control characters, which could steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -57,6 +57,11 @@ KERNELS_LINK = """
 
 Each algorithm without ONNX Runtime: [kernels](benchmarks/kernels.md).
 """
+SIZES_LINK = """
+## Sizes that change
+
+Another size in every run, and the time to the first answer: [sizes](benchmarks/sizes.md).
+"""
 
 RowT = TypeVar("RowT", bound=Row)
 Tables = Callable[[str, Sequence[RowT]], str]
@@ -80,7 +85,8 @@ def write_pages(results: Path = FOLDER, docs: Path = DOCS) -> None:
     text = INTRODUCTION
     text += with_machines(PEERS, old.get(title_of(PEERS), ""), 3, peers, peer_table)
     text += with_machines(NETWORKS, old.get(title_of(NETWORKS), ""), 3, networks, plotted)
-    write(page, text + KERNELS_LINK * listed.exists())
+    text += KERNELS_LINK * listed.exists() + SIZES_LINK * (folder / "sizes.md").exists()
+    write(page, text)
 
 
 def by_place(file: Path, row: type[RowT]) -> dict[str, list[RowT]]:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 from rows import Row, place_of
 
+from sparsepass.files import make_folder, write_bytes
 from sparsepass.pipeline.assemble import machine_of
 from sparsepass.profile import cpu_name
 from sparsepass.report.schema import Machine
@@ -34,10 +35,8 @@ class Results(Generic[RowT]):
         """The row of ``key``, measured and written where the file has none."""
         if key not in self.rows:
             self.rows[key] = measure()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            written = self.path.with_suffix(".part")
-            written.write_bytes(self.adapter.dump_json(self.rows, indent=1))
-            written.replace(self.path)
+            make_folder(self.path.parent)
+            write_bytes(self.path, self.adapter.dump_json(self.rows, indent=1))
         return self.rows[key]
 
 

@@ -93,3 +93,35 @@ class KernelRow(Row):
     dense_gflops: float
     gflops: float
     peak_gflops: float
+
+
+class OfferRow(BaseModel):
+    """An offer for a layer: microseconds inside the network, predicted and measured."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layer: str
+    shape: str
+    kind: str
+    algorithm: str
+    parameters: dict[str, int]
+    predicted_us: float
+    measured_us: float
+
+
+class PlanRow(BaseModel):
+    """A plan of a network by the way it was chosen, timed in turn with all others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: str
+    median_ms: float
+    p10_ms: float
+
+
+class SelectorRow(Row):
+    """A network: every offer of every layer, and the plans that were chosen from them."""
+
+    network: str
+    offers: tuple[OfferRow, ...]
+    plans: tuple[PlanRow, ...]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sparsepass.files import write_text
 from sparsepass.report.markdown import table
 
 __all__ = ["MEASURED", "lines_of", "merged", "merged_table", "text_of", "under", "write"]
@@ -24,7 +25,7 @@ def text_of(page: Path) -> str:
 def write(page: Path, text: str) -> None:
     """Write a page, if there is anything to write."""
     if text:
-        page.write_text(text, encoding="utf-8", newline="\n")
+        write_text(page, text)
 
 
 def under(text: str, level: int) -> dict[str, str]:

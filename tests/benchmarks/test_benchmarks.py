@@ -11,8 +11,10 @@ from cases import cases, write_stack
 from choices import write_page
 from pages import write_pages
 from results import ROOT, Results, file_here, slug, this_machine
-from rows import NetworkRow, PeerRow, Row
+from rows import NetworkRow, OfferRow, PeerRow, PlanRow, Row, SelectorRow
 from sections import lines_of, merged_table, under
+from selection import Picks, picks
+from selector_page import write_page as write_selector_page
 from sweep import Case, measure
 from tables import peer_table
 
@@ -132,6 +134,50 @@ def test_a_choice_is_written_into_the_section_of_its_machine(row, tmp_path):
 
     sections = under(page.read_text(encoding="utf-8"), 2)
     assert [[*under(text, 3)] for text in sections.values()] == [[row.place]] * 2
+
+
+def test_the_page_of_the_selector_has_the_regret_of_every_plan(tmp_path):
+    offers = [
+        OfferRow(
+            layer="a",
+            shape="",
+            kind="spatial",
+            algorithm=name,
+            parameters={},
+            predicted_us=p,
+            measured_us=m,
+        )
+        for name, p, m in (("dense", 20, 30), ("spmm", 10, 11), ("cpo", 12, 10))
+    ]
+    plans = [PlanRow(method=name, median_ms=ms, p10_ms=ms) for name, ms in (("one", 2), ("two", 3))]
+    row = SelectorRow(machine=this_machine(1), network="net", offers=offers, plans=plans)
+
+    write_selector_page([row], tmp_path)
+
+    page = (tmp_path / "selector.md").read_text(encoding="utf-8")
+    assert lines_of(under(page, 3)["Regret of plans"]) == [
+        {"network": "net", "one": "0%", "two": "50%"},
+        {"network": "mean", "one": "0%", "two": "50%"},
+    ]
+    assert ElementTree.parse(next((tmp_path / "benchmarks").glob("*.svg"))) is not None
+
+
+def test_a_pick_is_judged_by_what_was_measured():
+    def offer(layer, name, predicted, measured):
+        return OfferRow(layer=layer, shape="", kind="spatial", algorithm=name, parameters={},
+                        predicted_us=predicted, measured_us=measured)  # fmt: skip
+
+    offers = [
+        offer("right", "dense", 20, 30), offer("right", "spmm", 10, 10),
+        offer("close", "dense", 10, 104), offer("close", "spmm", 11, 100),
+        offer("wrong", "dense", 10, 300), offer("wrong", "spmm", 30, 100),
+        offer("wrong", "cpo", 20, 200), offer("alone", "dense", 1, 1),
+    ]  # fmt: skip
+    row = SelectorRow(machine=this_machine(1), network="net", offers=offers, plans=())
+
+    found = picks([row])
+
+    assert found == Picks(layers=3, best=1 / 3, close=2 / 3, correlation=-1.0)
 
 
 def kept(folder: Path, name: str, row: Row) -> Path:

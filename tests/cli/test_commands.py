@@ -11,7 +11,7 @@ import pytest
 
 from models_in_text import normal, proto_of
 from sparsepass import profile
-from sparsepass.cli import profile as cli_profile
+from sparsepass.cli import work
 from sparsepass.network import plain_session
 from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
@@ -134,6 +134,12 @@ def test_analyze_shows_layers_and_writes_json(net, run):
     assert len(Analysis.load(found).layers) == 2
 
 
+def test_quiet_analysis_prints_the_headline_only(net, run):
+    _, said, _ = run("analyze", net, "--quiet")
+
+    assert re.fullmatch(r"net.onnx  2 layers, \S+ multiply-adds\n", said)
+
+
 def test_explain_reads_a_model_or_a_report(net, run):
     found = net.with_name("r.json")
     run("optimize", net, "--dry-run", "--json", found)
@@ -236,7 +242,7 @@ def test_a_profile_is_kept_for_the_instruction_set_it_was_measured_with(run, mon
         asked.append(isa)
         return profile.find(threads, target("baseline"))[0]
 
-    monkeypatch.setattr(cli_profile, "measure_profile", measured)
+    monkeypatch.setattr(work, "measure_profile", measured)
 
     code, said, _ = run("calibrate", "--isa", "baseline")
 

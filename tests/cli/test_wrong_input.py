@@ -86,6 +86,18 @@ def option(*arguments: str):
     return make
 
 
+def pipe(name: str):
+    """An output that is a named pipe, from which nobody reads."""
+
+    def make(folder: Path) -> list[object]:
+        path = folder / ("pipe.html" if name == "--report" else "pipe")
+        os.mkfifo(path)
+        return [model(folder), name, path]
+
+    make.__name__ = f"{name} a pipe"
+    return make
+
+
 CASES = {
     truncated: "m.onnx",
     cyclic: "m.onnx",
@@ -105,6 +117,17 @@ CASES = {
     option("-o", "m.onnx"): "is the input itself",
     option("-o", "m.onnx/o.onnx"): "m.onnx/o.onnx",
     option("-o", "."): "is a folder",
+    option("-o", "/dev/null"): "/dev/null: is a device",
+    option("-o", "/dev/stdout"): "/dev/stdout: is a device",
+    option("-o", "/proc/self/fd/1"): "is a device",
+    option("--json", "/dev/full"): "/dev/full: is a device",
+    option("--save-plan", "p.json", "--json", "./p.json"): "is asked for twice",
+    option("-o", "n" * 300): "File name too long",
+    pipe("-o"): "pipe: is a device or a pipe",
+    pipe("--report"): "pipe.html: is a device or a pipe",
+    pipe("--json"): "pipe: is a device or a pipe",
+    option("--plan", "/dev/zero"): "/dev/zero",
+    option("--profile", "/dev/zero"): "/dev/zero",
     option("--shape", "z:1"): "z",
     option("--shape", "x"): "name:1,3,224,224",
     option("--plan", "absent.json"): "absent.json",
@@ -117,6 +140,9 @@ CASES = {
     option("--pareto", "p.xls"): ".csv or .json",
     option("--max-bytes", "10"): "10 bytes",
     option("--image-transform", "size=x"): "size=x",
+    option("--threads", "100000"): "100000 threads",
+    option("--threads", "1" + "0" * 30): "threads",
+    option("--shape", "x:1,4,8,1" + "0" * 30): "x",
     option("--isa", "avx9"): "does not run 'avx9'; give one of baseline",
 }
 

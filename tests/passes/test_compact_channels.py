@@ -148,6 +148,14 @@ def test_what_goes_frees_what_only_it_read():
     assert found == [4, 4, 4]
 
 
+@pytest.mark.parametrize("shape", [(1, COUNT), (COUNT, 1), (1,), (), (2,)])
+def test_a_bias_of_another_shape_is_left_alone(shape):
+    params = parameters(1, 2) | {"b1": np.ones(shape, np.float32)}
+    model = model_of(chain("m = Relu(c)"), **params)
+
+    assert not CompactChannels()(model).modified
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from(["Relu", "LeakyRelu"]), st.integers(0, 1))
 def test_any_pattern_of_zeros_keeps_the_outputs(seed, activation, padding):

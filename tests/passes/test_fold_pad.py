@@ -94,3 +94,17 @@ def test_pad_with_another_reader_stays_for_that_reader():
 
     assert op_types(model) == ["Pad", "Conv", "Relu"]
     assert_same_outputs(before, model)
+
+
+@pytest.mark.parametrize("sizes", [[0, 0, 1, 1], [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]])
+def test_a_pad_of_another_rank_is_kept(sizes):
+    text = PADDED.replace("Pad(x, pads)", f"Pad<pads = {sizes}>(x)")
+    model = model_of('<ir_version: 8, opset_import: ["": 10]>' + text, w=W)
+
+    assert not FoldPad()(model).modified
+
+
+def test_pads_of_another_rank_than_the_weight_are_kept():
+    model = model_of(PADDED.replace("[0, 1, 0, 0]", "[0, 1]"), w=W, pads=IMAGE_PADS)
+
+    assert not FoldPad()(model).modified

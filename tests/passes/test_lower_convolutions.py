@@ -141,13 +141,13 @@ def test_a_layer_that_is_not_named_stays():
     assert_same_with_and_without_the_library(before, model)
 
 
-def test_one_dimension_becomes_two_between_reshapes():
+def test_one_dimension_becomes_two_and_one_again():
     model = model_of(ONE_DIMENSIONAL, **weights((6, 8, 3)))
     before = model.clone()
 
     lowering(model)(model)
 
-    assert op_types(model) == ["Reshape", "SparseConvLeakyRelu", "Reshape"]
+    assert op_types(model) == ["Unsqueeze", "SparseConvLeakyRelu", "Squeeze"]
     assert_same_with_and_without_the_library(before, model)
 
 
@@ -171,7 +171,7 @@ def test_a_residual_of_one_dimension_is_reshaped_too(residual):
 
     lowering(model)(model)
 
-    assert op_types(model)[-2:] == ["SparseConvAdd", "Reshape"]
+    assert op_types(model)[-2:] == ["SparseConvAdd", "Squeeze"]
     assert len({node.name for node in model.graph}) == len(model.graph)
     assert_same_with_and_without_the_library(before, model)
 

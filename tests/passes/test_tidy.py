@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
 
 from models_in_text import assert_same_outputs, model_of, normal, op_types
-from sparsepass.errors import ModelError
 from sparsepass.passes import InlineFunctions, NameNodes, RemoveUnused
 
 WITH_FUNCTION = """
@@ -33,17 +31,19 @@ def test_functions_become_standard_nodes():
     assert not InlineFunctions()(model).modified
 
 
-def test_a_function_of_another_opset_is_an_error_of_one_line():
+def test_a_function_of_another_opset_stays_a_call():
     model = model_of(
         WITH_FUNCTION.replace(
             'sparsepass", opset_import: ["": 17]', 'sparsepass", opset_import: ["": 13]'
         ),
         w=W,
     )
+    before = model.clone()
 
-    with pytest.raises(ModelError, match="inline the functions before") as caught:
-        InlineFunctions()(model)
-    assert "\n" not in str(caught.value)
+    InlineFunctions()(model)
+
+    assert len(model.functions) == 1
+    assert_same_outputs(before, model)
 
 
 def test_nameless_and_repeated_node_names_become_unique():

@@ -87,7 +87,8 @@ def test_senseless_drops_are_refused(max_drop):
 
 
 def test_a_budget_that_nothing_meets_gives_the_lossless_plan_and_says_why():
-    found = optimized(max_error=1e-6)
+    # Rank 8 is exact here but for rounding.
+    found = optimized(max_error=1e-9)
 
     assert found.report.verification.passed
     assert any("the plan is lossless" in warning for warning in found.report.warnings)

@@ -145,6 +145,8 @@ def report_of(layers, before, after) -> Report:
         network=NetworkTime(
             before=latency(before),
             after=latency(after),
+            first_before_ms=310.0,
+            first_after_ms=290.0,
             threads=1,
             batch=1,
             command="sparsepass bench resnet50-pruned90.onnx --threads 1 --runs 50",

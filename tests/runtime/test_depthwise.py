@@ -84,6 +84,17 @@ def test_a_nan_reaches_the_outputs_that_read_it_and_no_other(isa, kernel):
     assert (np.isnan(actual[0, 0]) == expected).all()
 
 
+@pytest.mark.parametrize("height", [1, 2])
+@pytest.mark.parametrize("pads", [(0, 0, 1, 0), (0, 0, 2, 0), (1, 0, 0, 0), (0, 0, 0, 3)], ids=str)
+def test_rows_that_are_all_padding_are_written(isa, pads, height):
+    conv = Conv(3, 1, 3, 1, 1, 1, 1, 1, 1, *pads)
+    problem = random_problem(conv, 2, height, 5, False, Epilogue(), seed=0)
+
+    actual = run("depthwise", isa, problem)
+
+    assert (np.abs(actual - reference(problem)) <= tolerance("depthwise", problem)).all()
+
+
 def test_a_grouped_convolution_is_refused(isa):
     conv = Conv(4, 2, 2, 3, 3)
     problem = random_problem(conv, 1, 5, 5, False, Epilogue(), seed=0)

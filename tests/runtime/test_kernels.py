@@ -296,7 +296,7 @@ def test_shapes_of_networks_and_of_edges_equal_the_reference(algorithm, directed
         assert_close(actual, expected, allowed(algorithm, directed))
 
 
-@pytest.mark.parametrize("algorithm", ["spmm", "spmm_tiles"])
+@pytest.mark.parametrize("algorithm", ["spmm", "spmm_windows", "spmm_tiles"])
 @pytest.mark.parametrize("directed", DIRECTED, ids=str)
 def test_the_output_may_lie_where_the_residual_is(algorithm, directed, isa):
     problem, _ = solved(replace(directed, residual=True), 1.0)

@@ -7,13 +7,14 @@ import pytest
 
 from sparsepass.algorithms import ALGORITHMS, DENSE
 from sparsepass.cost import kind
-from sparsepass.profile import Transfer
-from sparsepass.runtime import microbench
+from sparsepass.errors import UsageError
+from sparsepass.profile import nearest
+from sparsepass.runtime import fitting, microbench
 from sparsepass.runtime.library import target
-from sparsepass.runtime.microbench import fit, fit_transfer, measure_profile, sample_nodes
+from sparsepass.runtime.microbench import correct_profile, measure_profile, sample_nodes
 from sparsepass.runtime.profiling import node_runs
 from sparsepass.runtime.sample_layers import Shape, sample_layers, sample_shapes
-from sparsepass.runtime.sample_networks import Timed, medians, time_sample_nodes
+from sparsepass.runtime.sample_networks import Timed, low_times, time_sample_nodes
 
 TARGET = target()
 SMALL = (
@@ -43,7 +44,7 @@ def test_samples_hold_enough_layers_of_every_kind():
         "pointwise", "spatial", "first", "first-pointwise", "grouped", "depthwise", "unblocked",
         "unblocked-groups", "product",
     }  # fmt: skip
-    assert min(kinds.values()) >= microbench.FEWEST_SAMPLES
+    assert min(kinds.values()) >= fitting.FEWEST_SAMPLES
 
 
 @pytest.mark.parametrize("shape", SMALL, ids=str)
@@ -67,11 +68,11 @@ def test_dense_layers_are_timed_once_and_others_for_each_weight():
     assert set(rows.values()) == {microbench.SPARSITIES}
 
 
-def test_times_are_medians_without_the_first_runs():
+def test_times_are_low_ones_without_the_first_runs():
     warm = [event("a", "Conv", 1000), event("a", "Conv", 1000)]
-    events = [*warm, *(event("a_nchwc", "Conv", d) for d in (5, 7, 90)), {"cat": "Session"}]
+    events = [*warm, *(event("a_nchwc", "Conv", d) for d in (7, 8, 5, 90)), {"cat": "Session"}]
 
-    assert medians(node_runs(events)) == Timed({"a": 7.0}, {})
+    assert low_times(node_runs(events)) == Timed({"a": 5.0}, {})
 
 
 def test_layout_changes_are_told_apart_by_their_index_and_carry_bytes():
@@ -81,29 +82,7 @@ def test_layout_changes_are_told_apart_by_their_index_and_carry_bytes():
         for index in (1, 2)
     ]
 
-    assert medians(node_runs(events)).passes == {"ReorderInput": [(96.0, 10.0), (96.0, 20.0)]}
-
-
-def test_prices_that_made_the_times_are_found_again():
-    rng = np.random.default_rng(0)
-    counts = rng.uniform(1, 1e3, (40, 3)) * (1, 1e-3, 1e3)
-    prices = np.array([2.0, 300.0, 0.5])
-
-    found, errors = fit(counts.tolist(), (counts @ prices).tolist())
-
-    # The solver's condition: columns of one size, weights within a factor of a thousand.
-    assert found == pytest.approx(prices, rel=1e-2)
-    assert errors.max() < 1e-2
-
-
-def test_no_price_is_negative():
-    found, _ = fit([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]], [30.0, 20.0, 10.0])
-
-    assert min(found) >= 0
-
-
-def test_what_was_never_seen_is_free():
-    assert fit_transfer([]) == Transfer(fixed=0.0, bytes=0.0)
+    assert low_times(node_runs(events)).passes == {"ReorderInput": [(96.0, 10.0), (96.0, 20.0)]}
 
 
 def test_a_profile_is_measured_from_the_samples(monkeypatch):
@@ -123,3 +102,23 @@ def test_a_profile_is_measured_from_the_samples(monkeypatch):
     assert profile.threads == 1
     assert profile.target == target("baseline")
     assert profile.peak_gflops > 0
+
+
+def test_a_few_layers_correct_the_profile_of_another_machine(monkeypatch):
+    monkeypatch.setattr(microbench, "TABLES", (SMALL[:1], SMALL[1:2]))
+    known = nearest(1, TARGET).model_copy(update={"cpu": "another"})
+
+    profile = correct_profile(known, 1)
+
+    assert profile.cpu != "another"
+    assert "another" in profile.command
+    assert profile.rates.keys() == known.rates.keys()
+    spmm, before = profile.rates["spmm"]["spatial"], known.rates["spmm"]["spatial"]
+    assert spmm.macs / before.macs == pytest.approx(spmm.nodes / before.nodes)
+
+
+def test_prices_of_another_instruction_set_are_not_corrected():
+    known = nearest(1, TARGET).model_copy(update={"isa": "baseline"})
+
+    with pytest.raises(UsageError, match="without --quick"):
+        correct_profile(known, 1)

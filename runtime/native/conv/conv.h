@@ -24,6 +24,7 @@ struct Operands {
   const float* residual;
   float* y;
   int64_t batch, in_h, in_w;
+  bool is_declared;  // all runs have this size of map
 };
 
 // What a kernel may ask of its host during one run.

@@ -6,6 +6,9 @@
 // some phases, as 7 x 7 with stride 2 does in all but the first, the weight there is zero at
 // infinity, and these products are left out.
 //
+// The transform mixes the inputs of a tile, so that images with an infinity or NaN are computed
+// anew as plain sums.
+//
 // A block of tiles at a time: its transformed input stays in the second-level cache while passes of
 // filters multiply it and transform their sums back.
 //
@@ -17,6 +20,7 @@
 #include "dense/winograd.h"
 
 #include <algorithm>
+#include <atomic>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -26,6 +30,7 @@
 #include "conv/parallel.h"
 #include "conv/payload.h"
 #include "conv/smooth_activation.h"
+#include "dense/direct.h"
 #include "dense/gemm.h"
 #include "dense/winograd_grid.h"
 #include "dense/winograd_variant.h"
@@ -36,9 +41,13 @@
 namespace sparsepass {
 namespace {
 
+// The images of a batch in which something is not finite.
+using Marks = std::vector<std::atomic<bool>>;
+
 // What one task works on.
 struct Block {
   const Operands& operands;
+  Marks& marks;
   const WinogradGrid& grid;
   bool flushes;  // other caches may hold the outputs
   std::vector<WinogradSegment> segments;
@@ -48,18 +57,19 @@ struct Block {
 
 class Winograd : public Conv {
  public:
-  Winograd(const WinogradLayer& layer, const float* weight, const float* bias,
+  Winograd(const WinogradLayer& layer, const Weight& weight, const float* bias,
            const Epilogue& epilogue, const KernelTable& kernels)
       : layer_(layer),
         epilogue_(epilogue),
         kernels_(kernels),
-        weight_(layer_, weight),
-        bias_(bias, bias + layer.params.filters) {}
+        weight_(layer_, weight.values),
+        bias_(bias, bias + layer.params.filters),
+        direct_(layer.params, weight, bias_, epilogue, kernels) {}
   void run(const Operands& operands, Host& host) const override;
-  size_t packed_bytes() const override { return weight_.bytes(); }
+  size_t packed_bytes() const override { return weight_.bytes() + direct_.packed_bytes(); }
 
  private:
-  Block block(const Operands& operands, const WinogradGrid& grid, bool flushes,
+  Block block(const Operands& operands, Marks& marks, const WinogradGrid& grid, bool flushes,
               int64_t index) const;
   // Floats between two positions of the transformed input and of the sums.
   int64_t input_stride(const WinogradGrid& grid) const;
@@ -71,21 +81,28 @@ class Winograd : public Conv {
   void transform(const Block& block, int64_t first, int64_t last, float* rows, float* input) const;
   std::vector<WinogradOutput> outputs(const Block& block, int64_t pass, const float* sums) const;
   void multiply(const Block& block, int64_t pass, const float* input, float* sums) const;
-  void run_blocks(const Operands& operands, const WinogradGrid& grid, Host& host) const;
-  void run_passes(const Operands& operands, const WinogradGrid& grid, Host& host) const;
+  void run_blocks(const Operands& operands, Marks& marks, const WinogradGrid& grid,
+                  Host& host) const;
+  void run_passes(const Operands& operands, Marks& marks, const WinogradGrid& grid,
+                  Host& host) const;
 
   const WinogradLayer layer_;
   const Epilogue epilogue_;
   const KernelTable& kernels_;
   const WinogradWeight weight_;
   const std::vector<float> bias_;
+  const Direct direct_;
 };
 
-Block Winograd::block(const Operands& operands, const WinogradGrid& g, bool flushes,
+Block Winograd::block(const Operands& operands, Marks& marks, const WinogradGrid& g, bool flushes,
                       int64_t index) const {
-  Block block{
-      operands, g, flushes, g.segments(index / layer_.params.groups), index % layer_.params.groups,
-      0};
+  Block block{operands,
+              marks,
+              g,
+              flushes,
+              g.segments(index / layer_.params.groups),
+              index % layer_.params.groups,
+              0};
   for (const WinogradSegment& segment : block.segments) block.tiles += segment.tiles;
   return block;
 }
@@ -135,7 +152,7 @@ void Winograd::transform(const Block& block, int64_t first, int64_t last, float*
     job.first_y = s.row * layer_.variant.m * layer_.stride - layer_.params.pad_top;
     job.first_x = s.first * layer_.variant.m * layer_.stride - layer_.params.pad_left;
     job.tiles = s.tiles;
-    (kernels_.*layer_.variant.input)(job);
+    if (!(kernels_.*layer_.variant.input)(job)) block.marks[s.image] = true;
     job.out += s.tiles;
   }
 }
@@ -207,18 +224,21 @@ void Winograd::run(const Operands& operands, Host& host) const {
   const WinogradGrid g = divide(layer_, operands, host.threads());
   const int64_t tasks = g.blocks * layer_.params.groups;
   const int64_t turns = round_up(tasks, host.threads());
+  Marks marks(operands.batch);
   if (turns - tasks <= turns / layer_.tuning.winograd_turns_of_idle) {
-    run_blocks(operands, g, host);
+    run_blocks(operands, marks, g, host);
   } else {
-    run_passes(operands, g, host);
+    run_passes(operands, marks, g, host);
   }
+  direct_.run(operands, marks, host);
 }
 
-void Winograd::run_blocks(const Operands& operands, const WinogradGrid& g, Host& host) const {
+void Winograd::run_blocks(const Operands& operands, Marks& marks, const WinogradGrid& g,
+                          Host& host) const {
   const int64_t rows = rows_floats(operands, g), input = input_floats(g), sums = sums_floats(g);
   share_out(host, g.blocks * layer_.params.groups, 4 * (rows + input + sums),
             [&](int64_t index, float* memory) {
-              const Block block = this->block(operands, g, !host.shares_cache(), index);
+              const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
               transform(block, 0, layer_.params.channels_per_group, memory, memory + rows);
               for (int64_t pass = 0; pass < layer_.passes; ++pass) {
                 multiply(block, pass, memory + rows, memory + rows + input);
@@ -227,12 +247,13 @@ void Winograd::run_blocks(const Operands& operands, const WinogradGrid& g, Host&
 }
 
 // Too few blocks for the threads: they share each block, first its channels, then its filters.
-void Winograd::run_passes(const Operands& operands, const WinogradGrid& g, Host& host) const {
+void Winograd::run_passes(const Operands& operands, Marks& marks, const WinogradGrid& g,
+                          Host& host) const {
   float* input = static_cast<float*>(host.scratch(4 * input_floats(g)));
   const int64_t channels = layer_.params.channels_per_group;
   const int64_t parts = std::min<int64_t>(channels, 2 * host.threads());
   for (int64_t index = 0; index < g.blocks * layer_.params.groups; ++index) {
-    const Block block = this->block(operands, g, !host.shares_cache(), index);
+    const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
     share_out(host, parts, 4 * rows_floats(operands, g), [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
@@ -255,9 +276,8 @@ std::unique_ptr<Conv> make(std::initializer_list<const WinogradVariant*> variant
     return nullptr;
   }
   const WinogradLayer layer(*variant, params, kernels);
-  return with_smooth_activation(
-      std::make_unique<Winograd>(layer, weight.values, bias, epilogue, kernels), params, epilogue,
-      kernels);
+  return with_smooth_activation(std::make_unique<Winograd>(layer, weight, bias, epilogue, kernels),
+                                params, epilogue, kernels);
 }
 
 }  // namespace

@@ -232,8 +232,8 @@ void scale_row(const DepthwiseJob& job) {
 }  // namespace
 
 void depthwise(const DepthwiseJob& job) {
-  if (job.kernel_h == 1 && job.kernel_w == 1 && job.in_h == 1 && job.in_w == job.out_w &&
-      job.stride_w == 1 && job.pad_top == 0 && job.pad_left == 0) {
+  if (job.kernel_h == 1 && job.kernel_w == 1 && job.in_h == 1 && job.out_h == 1 &&
+      job.in_w == job.out_w && job.stride_w == 1 && job.pad_top == 0 && job.pad_left == 0) {
     return scale_row<WidestLanes>(job);
   }
   const bool square = job.kernel_h == job.kernel_w && job.stride_h == job.stride_w;

@@ -170,11 +170,11 @@ void store_lanes(const LaneStore& s) {
     const int64_t row = l / s.grid.lane_columns * s.grid.tile_h;
     const int64_t column = l % s.grid.lane_columns * s.grid.tile_w;
     const int64_t left = s.out_w - s.column - column;
-    places[l] = {row * s.out_w + column, row, left < 0 ? 0 : left < s.width ? left : s.width};
+    places[l] = {row * s.pitch + column, row, left < 0 ? 0 : left < s.width ? left : s.width};
   }
   for (int64_t f = 0; f < s.filters; ++f) {
     for (int64_t r = 0; r < s.height; ++r) {
-      const int64_t at = f * s.y_stride + (s.row + r) * s.out_w + s.column;
+      const int64_t at = f * s.y_stride + (s.row + r) * s.pitch + s.column;
       store_row(s, places, s.sums + (f * s.height + r) * s.width * kLanes,
                 s.residual ? s.residual + at : nullptr, s.y + at, s.row + r);
     }

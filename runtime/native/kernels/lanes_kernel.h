@@ -38,12 +38,12 @@ using PackFlatKernel = void(const FlatPack& pack);
 
 // Writes the sums of `filters` output channels, (filter, height, width) vectors, with the epilogue:
 // those of outputs [row, row + height) x [column, column + width) of every tile that lie inside the
-// map of out_h x out_w.
+// out_h x out_w outputs from y on, `pitch` floats a row.
 struct LaneStore {
   const float* sums;
   int64_t filters, height, width;
   LaneGrid grid;
-  int64_t row, column, out_h, out_w;
+  int64_t row, column, out_h, out_w, pitch;
   const float* residual;  // null: none; laid out as y
   float* y;
   int64_t y_stride;

@@ -1,7 +1,9 @@
 // Local response normalisation, vectorised over pixels.
 //
 // The squares of a window are added anew for each channel: a running sum that drops the oldest
-// square would keep that square's rounding error, which may be far larger than the sum.
+// square would keep that square's rounding error, which may be far larger than the sum.  ONNX
+// Runtime has such a sum: a square that is not finite makes all channels behind its window NaN, as
+// it does here.
 #include "kernels/lrn_kernel.h"
 
 #include "simd/shuffle.h"
@@ -36,10 +38,11 @@ inline vf raise(vf sum, float beta) {
   }
 }
 
-// Channel `c` of one vector of pixels, or of the first `count` pixels of one.
+// Channel `c` of one vector of pixels, or of the first `count` pixels of one.  Returns zeros, or
+// NaN where the square of the channel is not finite.
 template <Power kPower, bool kWhole>
-inline void normalize(const LrnJob& job, int64_t pixel, int64_t c, int64_t begin, int64_t end,
-                      int64_t count) {
+inline vf normalize(const LrnJob& job, int64_t pixel, int64_t c, int64_t begin, int64_t end,
+                    int64_t count) {
   vf squares = {};
   const float* x = job.x + pixel;
   for (int64_t i = begin; i < end; ++i) {
@@ -55,21 +58,36 @@ inline void normalize(const LrnJob& job, int64_t pixel, int64_t c, int64_t begin
   } else {
     store_first(y, result, count);
   }
+  return value * value * vf{};
+}
+
+// Makes all channels NaN behind the windows of squares that are not finite.
+void spoil(const LrnJob& job) {
+  for (int64_t pixel = 0; pixel < job.count; ++pixel) {
+    float spoilt = 0;
+    for (int64_t c = job.before + 1; c < job.channels; ++c) {
+      const float left = job.x[(c - job.before - 1) * job.plane + pixel];
+      spoilt += left * left * 0;
+      job.y[c * job.plane + pixel] += spoilt;
+    }
+  }
 }
 
 template <Power kPower>
 void channels_of(const LrnJob& job) {
+  vf check = {};
   for (int64_t c = 0; c < job.channels; ++c) {
     const int64_t begin = c > job.before ? c - job.before : 0;
     const int64_t end = job.channels - c > job.after ? c + job.after + 1 : job.channels;
     int64_t pixel = 0;
     for (; pixel + kLanes <= job.count; pixel += kLanes) {
-      normalize<kPower, true>(job, pixel, c, begin, end, kLanes);
+      check += normalize<kPower, true>(job, pixel, c, begin, end, kLanes);
     }
     if (pixel < job.count) {
-      normalize<kPower, false>(job, pixel, c, begin, end, job.count - pixel);
+      check += normalize<kPower, false>(job, pixel, c, begin, end, job.count - pixel);
     }
   }
+  if (!is_zero(check)) spoil(job);
 }
 
 }  // namespace

@@ -38,7 +38,9 @@ inline vf apply(vf x) {
     return x * min(splat(1.0f), max(splat(0.0f), line));
   }
   const vf least = splat(-87.0f), most = splat(88.0f);
-  return x / (splat(1.0f) + exponential(min(most, max(least, -x))));
+  // Beyond `most` the power goes on to infinity, which makes that of minus infinity NaN.
+  const vf beyond = max(splat(1.0f), -x - splat(87.0f));
+  return x / (splat(1.0f) + beyond * exponential(min(most, max(least, -x))));
 }
 
 template <SmoothActivation kSmooth>

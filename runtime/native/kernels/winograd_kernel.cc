@@ -127,10 +127,11 @@ Window clear_rows(const WinogradInput& job) {
   return {begin, end, rows};
 }
 
-// B^T d for whole input rows, from `first_y` on every kStride-th.
+// B^T d for whole input rows, from `first_y` on every kStride-th.  Returns zeros, or a NaN where
+// not all of d is finite.
 template <int kTile, int kStride>
-void transform_rows(const WinogradInput& job, const float* plane, int64_t first_y,
-                    const Window& window) {
+vf transform_rows(const WinogradInput& job, const float* plane, int64_t first_y,
+                  const Window& window) {
   const float* from[kTile];
   for (int i = 0; i < kTile; ++i) {
     int64_t y = first_y + i * kStride;
@@ -138,6 +139,7 @@ void transform_rows(const WinogradInput& job, const float* plane, int64_t first_
     from[i] = (inside ? plane + y * job.in_w : job.zeros) + (job.first_x + window.begin);
   }
   int64_t count = window.end - window.begin, plane_stride = job.in_h * job.in_w;
+  vf check = {};
   for (int64_t x = 0; x < count; x += kLanes) {
     float* to = window.rows + window.begin + x;
     vf d[kTile], v[kTile];
@@ -149,8 +151,11 @@ void transform_rows(const WinogradInput& job, const float* plane, int64_t first_
       for (int i = 0; i < kTile; ++i) d[i] = load_first(from[i] + x, count - x);
     }
     transform_input(d, v);
+    // The first and the last row of B^T together read all of d.
+    check = fma(v[0] + v[kTile - 1], vf{}, check);
     for (int i = 0; i < kTile; ++i) store(to + i * job.row_stride, v[i]);
   }
+  return check;
 }
 
 // (B^T d) B for every tile of the transformed rows, a channel for each phase of the columns.
@@ -176,26 +181,28 @@ void transform_columns(const WinogradInput& job, const float* rows, float* out) 
 }
 
 template <int kOut, int kTaps, int kStride>
-void transform_input_tiles(const WinogradInput& job) {
+bool transform_input_tiles(const WinogradInput& job) {
   Window window = clear_rows<kOut, kTaps, kStride>(job);
+  vf check = {};
   for (int64_t c = 0; c < job.channels; ++c) {
     const float* plane = job.x + c * job.in_h * job.in_w;
     for (int phase = 0; phase < kStride; ++phase) {
       float* out = job.out + phase * job.row_phase_stride + c * kStride * job.channel_stride;
-      transform_rows<kOut + kTaps - 1, kStride>(job, plane, job.first_y + phase, window);
+      check += transform_rows<kOut + kTaps - 1, kStride>(job, plane, job.first_y + phase, window);
       transform_columns<kOut, kTaps, kStride>(job, window.rows, out);
     }
   }
+  return is_zero(check);
 }
 
 template <int kOut, int kTaps>
-void transform_input_tiles(const WinogradInput& job) {
+bool transform_input_tiles(const WinogradInput& job) {
   switch (job.stride) {
     case 1:
       return transform_input_tiles<kOut, kTaps, 1>(job);
     case 2:
       return transform_input_tiles<kOut, kTaps, 2>(job);
-    case 4:
+    default:
       return transform_input_tiles<kOut, kTaps, 4>(job);
   }
 }
@@ -234,9 +241,9 @@ void transform_output_tiles(const WinogradOutput& job) {
 
 }  // namespace
 
-void winograd_f23_input(const WinogradInput& job) { transform_input_tiles<2, 3>(job); }
-void winograd_f43_input(const WinogradInput& job) { transform_input_tiles<4, 3>(job); }
-void winograd_f44_input(const WinogradInput& job) { transform_input_tiles<4, 4>(job); }
+bool winograd_f23_input(const WinogradInput& job) { return transform_input_tiles<2, 3>(job); }
+bool winograd_f43_input(const WinogradInput& job) { return transform_input_tiles<4, 3>(job); }
+bool winograd_f44_input(const WinogradInput& job) { return transform_input_tiles<4, 4>(job); }
 void winograd_f23_output(const WinogradOutput& job) { transform_output_tiles<2, 3>(job); }
 void winograd_f43_output(const WinogradOutput& job) { transform_output_tiles<4, 3>(job); }
 void winograd_f44_output(const WinogradOutput& job) { transform_output_tiles<4, 4>(job); }

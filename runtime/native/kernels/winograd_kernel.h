@@ -17,7 +17,8 @@
 namespace sparsepass {
 
 // out[position * position_stride + channel * channel_stride + tile] = (B^T d B)[position], where
-// `channel` counts (row phase, channel, column phase).
+// `channel` counts (row phase, channel, column phase).  Returns whether all that was read is
+// finite: an infinity or NaN spreads over the tile, also where the convolution does not meet it.
 struct WinogradInput {
   const float* x;  // first of `channels` planes of in_h * in_w
   int64_t in_h, in_w, channels;
@@ -30,7 +31,7 @@ struct WinogradInput {
   float* out;
   int64_t position_stride, row_phase_stride, channel_stride;
 };
-using WinogradInputKernel = void(const WinogradInput& job);
+using WinogradInputKernel = bool(const WinogradInput& job);
 
 // Tiles, `step` elements apart, are read in units of the widest vector; a row begins anywhere in
 // its first vector.

@@ -34,6 +34,7 @@ struct KernelInfo;
 struct KernelContext;
 struct ShapeInferContext;
 struct Value;
+struct TypeInfo;
 struct TensorInfo;  // OrtTensorTypeAndShapeInfo
 struct OpAttr;
 struct MemoryInfo;
@@ -48,6 +49,8 @@ struct Logger;
               (CustomOpDomain * domain, const struct CustomOp* op))                                \
   SP_ORT_SLOT(28, AddCustomOpDomain, Status*, (SessionOptions * options, CustomOpDomain * domain)) \
   SP_ORT_SLOT(51, GetTensorMutableData, Status*, (Value * value, void** out))                      \
+  SP_ORT_SLOT(55, CastTypeInfoToTensorInfo, Status*,                                               \
+              (const TypeInfo* type, const TensorInfo** out))                                      \
   SP_ORT_SLOT(57, CreateTensorTypeAndShapeInfo, Status*, (TensorInfo * *out))                      \
   SP_ORT_SLOT(58, SetTensorElementType, Status*, (TensorInfo * info, int type))                    \
   SP_ORT_SLOT(59, SetDimensions, Status*, (TensorInfo * info, const int64_t* dims, size_t count))  \
@@ -71,12 +74,15 @@ struct Logger;
       (KernelContext * context, size_t index, const int64_t* dims, size_t count, Value** out))     \
   SP_ORT_SLOT(93, ReleaseStatus, void, (Status * status))                                          \
   SP_ORT_SLOT(94, ReleaseMemoryInfo, void, (MemoryInfo * info))                                    \
+  SP_ORT_SLOT(98, ReleaseTypeInfo, void, (TypeInfo * type))                                        \
   SP_ORT_SLOT(99, ReleaseTensorTypeAndShapeInfo, void, (TensorInfo * info))                        \
   SP_ORT_SLOT(130, AddSessionConfigEntry, Status*,                                                 \
               (SessionOptions * options, const char* key, const char* value))                      \
   SP_ORT_SLOT(132, ReleaseAllocator, void, (Allocator * allocator))                                \
   SP_ORT_SLOT(163, KernelInfoGetAttributeArray_int64, Status*,                                     \
               (const KernelInfo* info, const char* name, int64_t* out, size_t* size))              \
+  SP_ORT_SLOT(234, KernelInfo_GetInputTypeInfo, Status*,                                           \
+              (const KernelInfo* info, size_t index, TypeInfo** out))                              \
   SP_ORT_SLOT(237, HasSessionConfigEntry, Status*,                                                 \
               (const SessionOptions* options, const char* key, int* out))                          \
   SP_ORT_SLOT(238, GetSessionConfigEntry, Status*,                                                 \

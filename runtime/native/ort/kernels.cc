@@ -61,7 +61,8 @@ namespace {
 // `tag`.
 class LoadedConv {
  public:
-  LoadedConv(const Op& op, const NodeReader& node, size_t first = 1, const std::string& tag = "") {
+  LoadedConv(const Op& op, const NodeReader& node, size_t first = 1, const std::string& tag = "")
+      : declared_(node.declared_shape(0)) {
     Weight weight = {};
     std::vector<int64_t> dims, index_dims, bias_dims;
     weight.values = static_cast<const float*>(
@@ -97,10 +98,16 @@ class LoadedConv {
     return {x[0], params_.filters, params_.out_h(x[2]), params_.out_w(x[3])};
   }
 
+  // Whether the model itself says that all maps have the size of `x`.
+  bool declares(const std::vector<int64_t>& x) const {
+    return declared_.size() == 4 && declared_[2] == x[2] && declared_[3] == x[3];
+  }
+
   void run(const Operands& operands, Host& host) const { conv_->run(operands, host); }
 
  private:
   ConvParams params_;
+  std::vector<int64_t> declared_;
   std::unique_ptr<Conv> conv_;
 };
 
@@ -123,6 +130,7 @@ class ConvNode : public Kernel {
     operands.batch = x_dims[0];
     operands.in_h = x_dims[2];
     operands.in_w = x_dims[3];
+    operands.is_declared = conv_.declares(x_dims);
     if (operands.batch > 0) conv_.run(operands, host);
   }
 
@@ -146,13 +154,16 @@ class PairNode : public Kernel {
     if (first[2] != second[2] || first[3] != second[3]) {
       throw OrtError("the maps of the two convolutions differ in size");
     }
-    const int64_t in_size = x_dims[1] * x_dims[2] * x_dims[3], pixels = first[2] * first[3];
     float* y = output(context, {x_dims[0], first[1] + second[1], first[2], first[3]});
+    // Beside a batch of 0 the other sizes may have any product.
+    if (x_dims[0] == 0) return;
+    const int64_t in_size = x_dims[1] * x_dims[2] * x_dims[3], pixels = first[2] * first[3];
     for (int64_t image = 0; image < x_dims[0]; ++image) {
       for (const LoadedConv& conv : convs_) {
         // A host of its own, so that both use the same memory.
         OrtHost host(api(), context, memory_info(), threads());
-        conv.run({x + image * in_size, nullptr, y, 1, x_dims[2], x_dims[3]}, host);
+        conv.run({x + image * in_size, nullptr, y, 1, x_dims[2], x_dims[3], conv.declares(x_dims)},
+                 host);
         y += (&conv == convs_ ? first[1] : second[1]) * pixels;
       }
     }
@@ -176,8 +187,10 @@ class LrnNode : public Kernel {
     std::vector<int64_t> dims;
     const float* x = input(context, 0, &dims);
     if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, output(context, dims), *op().kernels,
-            host);
+    float* y = output(context, dims);
+    // Beside a size of 0 the others may have any product.
+    if (elements(dims) == 0) return;
+    run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, y, *op().kernels, host);
   }
 
  private:
@@ -196,7 +209,7 @@ class PoolNode : public Kernel {
     std::vector<int64_t> dims;
     const float* x = input(context, 0, &dims);
     if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    const PoolShape shape = {dims[0] * dims[1], dims[2], dims[3]};
+    const PoolShape shape = {elements({dims[0], dims[1]}), dims[2], dims[3]};
     const std::string error = check_pool_input(params_, shape);
     if (!error.empty()) throw OrtError(error);
     const std::vector<int64_t> y_dims = {dims[0], dims[1], params_.out_h(dims[2]),

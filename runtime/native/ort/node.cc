@@ -68,6 +68,22 @@ std::string NodeReader::node_name() const {
   return name.c_str();
 }
 
+std::vector<int64_t> NodeReader::declared_shape(size_t index) const {
+  ort::TypeInfo* type = nullptr;
+  const ort::TensorInfo* info = nullptr;
+  size_t rank = 0;
+  std::vector<int64_t> dims;
+  ort::Status* status = api_.KernelInfo_GetInputTypeInfo()(info_, index, &type);
+  if (!status) status = api_.CastTypeInfoToTensorInfo()(type, &info);
+  if (!status && info) status = api_.GetDimensionsCount()(info, &rank);
+  dims.resize(rank);
+  if (!status && info) status = api_.GetDimensions()(info, dims.data(), rank);
+  if (type) api_.ReleaseTypeInfo()(type);
+  if (!status) return dims;
+  api_.ReleaseStatus()(status);
+  return {};
+}
+
 int64_t elements(const std::vector<int64_t>& dims) {
   int64_t count = 1;
   for (const int64_t dim : dims) {

@@ -25,6 +25,8 @@ class NodeReader {
   const void* constant(size_t index, int type, const char* name, std::vector<int64_t>* dims) const;
   // Empty where there is none.
   std::string node_name() const;
+  // What the model declares of an input, open dimensions as -1; empty where it declares no shape.
+  std::vector<int64_t> declared_shape(size_t index) const;
 
  private:
   const ort::Api& api_;

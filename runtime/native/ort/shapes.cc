@@ -85,6 +85,8 @@ struct Windows {
 };
 
 constexpr int64_t kOfInput = -1;
+// The kernel refuses larger maps when it runs.
+constexpr int64_t kMostSize = int64_t{1} << 31;
 
 // `channels` may be kOfInput.  The input has four dimensions.
 void set_windowed_shape(const ort::Api& api, ort::ShapeInferContext* context,
@@ -93,7 +95,8 @@ void set_windowed_shape(const ort::Api& api, ort::ShapeInferContext* context,
   std::vector<const char*> symbols(4, "");
   check(api, api.GetSymbolicDimensions()(x, symbols.data(), 4), "no symbolic shape");
   const auto size = [&](int axis, Windows w) {
-    return dims[axis] < 0 ? -1 : (dims[axis] + w.added) / w.stride + 1;
+    const bool known = dims[axis] >= 0 && dims[axis] < kMostSize;
+    return known ? (dims[axis] + w.added) / w.stride + 1 : -1;
   };
   const std::string row_name = size_name(symbols[2], rows.added, rows.stride);
   const std::string column_name = size_name(symbols[3], columns.added, columns.stride);

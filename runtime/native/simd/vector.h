@@ -76,6 +76,13 @@ static inline vf gather(const float* p, const uint16_t* index) {
 #endif
 }
 
+static inline bool is_zero(vf v) {
+  for (int i = 0; i < kLanes; ++i) {
+    if (v[i] != 0.0f) return false;
+  }
+  return true;
+}
+
 // a * b + c.  Contraction makes this one instruction where the machine has it.
 static inline vf fma(vf a, vf b, vf c) { return a * b + c; }
 

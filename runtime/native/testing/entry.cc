@@ -102,8 +102,8 @@ SP_EXPORT int sparsepass_test(SparsepassTest* test, char* message, size_t messag
     if (!conv) return fail(error);
     error = check_input(params, test->shape[0], test->shape[1], test->shape[2], test->shape[3]);
     if (!error.empty()) return fail(error);
-    const Operands operands = {test->x,        test->residual, test->y,
-                               test->shape[0], test->shape[2], test->shape[3]};
+    const Operands operands = {test->x,        test->residual, test->y, test->shape[0],
+                               test->shape[2], test->shape[3], true};
     TestHost host(test->threads);
     for (int r = 0; r < test->repeats && operands.batch > 0; ++r) {
       conv->run(operands, host);

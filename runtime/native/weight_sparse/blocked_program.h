@@ -50,6 +50,7 @@ class BlockedProgram : public SpmmProgram {
 
   void run(const Operands& operands, Host& host) const override;
   size_t bytes() const override { return blocks_->bytes(); }
+  size_t map_bytes() const override { return packing_->bytes(); }
 
  private:
   void run_strips(const Operands& operands, Host& host, bool parallel) const;

@@ -14,13 +14,21 @@ int64_t slice_channels(const LaneReads& reads, const Tuning& tuning) {
   return std::max<int64_t>(1, std::min(near, kMostListDistance / reads.channel_floats));
 }
 
-LaneCost::LaneCost(const SpmmProblem& problem)
-    : tuning_(problem.layer.kernels.tuning),
-      lanes_(problem.layer.kernels.gemm_lanes()),
-      channels_(static_cast<double>(problem.layer.params.channels())),
-      group_channels_(static_cast<double>(problem.layer.params.channels_per_group)),
-      filters_(static_cast<double>(problem.layer.params.filters)),
-      weights_(static_cast<double>(problem.layer.kept) / filters_) {}
+size_t LanePacking::bytes() const {
+  size_t bytes = distances_.size() * sizeof(int64_t);
+  for (const LaneStrip& strip : strips_) {
+    bytes += sizeof(strip) + strip.blocks.size() * sizeof(LaneBlock);
+  }
+  return bytes;
+}
+
+LaneCost::LaneCost(const SpmmSize& size)
+    : tuning_(size.layer.kernels.tuning),
+      lanes_(size.layer.kernels.gemm_lanes()),
+      channels_(static_cast<double>(size.layer.params.channels())),
+      group_channels_(static_cast<double>(size.layer.params.channels_per_group)),
+      filters_(static_cast<double>(size.layer.params.filters)),
+      weights_(static_cast<double>(size.layer.kept) / filters_) {}
 
 double LaneCost::block(double vectors, int64_t height, const LaneReads& reads) const {
   const double slices =

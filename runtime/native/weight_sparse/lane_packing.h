@@ -2,7 +2,9 @@
 #ifndef SPARSEPASS_WEIGHT_SPARSE_LANE_PACKING_H_
 #define SPARSEPASS_WEIGHT_SPARSE_LANE_PACKING_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,9 +20,10 @@ struct LaneBlock {
   int64_t vectors() const { return height * width; }
 };
 
-// The outputs of an image that share a panel of packed input.
+// The outputs of an image that share a panel of packed input: rows x columns of them, from the
+// first one on.
 struct LaneStrip {
-  int64_t first, count;  // outputs, over rows
+  int64_t first, rows, columns;
   std::vector<LaneBlock> blocks;
 };
 
@@ -30,6 +33,19 @@ struct LaneOutputs {
   float* y;
   int64_t y_stride;  // floats from one filter to the next
 };
+
+// What the distances of a layout depend on, besides the convolution.
+struct LaneShape {
+  int64_t tile_h, tile_w;  // outputs of a lane, or the vectors of a strip in one row
+  bool columns_first;      // the vectors of a column follow each other
+
+  bool operator==(const LaneShape& other) const {
+    return tile_h == other.tile_h && tile_w == other.tile_w && columns_first == other.columns_first;
+  }
+};
+
+// The cycles that it takes to have the lists of a shape, infinite where there shall be none.
+using LaneShapePrice = std::function<double(const LaneShape&)>;
 
 // How a layout uses the caches.
 struct LaneReads {
@@ -45,6 +61,12 @@ class LanePacking {
   // Where a channel of the panel has what output (0, 0) reads for each kernel element, in floats.
   const std::vector<int64_t>& distances() const { return distances_; }
   const LaneReads& reads() const { return reads_; }
+  const LaneShape& shape() const { return shape_; }
+  // At most, of a block.
+  int64_t vectors() const { return vectors_; }
+  // Outputs of a row of the map.
+  int64_t out_w() const { return out_w_; }
+  size_t bytes() const;
   // Floats of memory that packing needs besides the panel.
   int64_t plane_floats() const { return plane_floats_; }
 
@@ -61,9 +83,14 @@ class LanePacking {
                      const KernelTable& kernels) const = 0;
 
  protected:
+  explicit LanePacking(int64_t out_w) : out_w_(out_w) {}
+
+  const int64_t out_w_;
   std::vector<LaneStrip> strips_;
   std::vector<int64_t> distances_;
   LaneReads reads_ = {};
+  LaneShape shape_ = {};
+  int64_t vectors_ = 0;
   int64_t plane_floats_ = 0;
 };
 
@@ -74,7 +101,7 @@ int64_t slice_channels(const LaneReads& reads, const Tuning& tuning);
 // What a choice of blocks costs, in cycles of one thread.
 class LaneCost {
  public:
-  explicit LaneCost(const SpmmProblem& problem);
+  explicit LaneCost(const SpmmSize& size);
   // Of summing a block of `vectors` vectors in `height` rows.
   double block(double vectors, int64_t height, const LaneReads& reads) const;
   // Of packing `vectors` vectors of every channel.
@@ -88,8 +115,9 @@ class LaneCost {
   double channels_, group_channels_, filters_, weights_;
 };
 
-// Null where a layout does not fit.
-using LaneLayout = std::unique_ptr<LanePacking>(const SpmmProblem& problem);
+// The fastest cut of a map.  With a price, shapes are those that many sizes can share, and what the
+// lists of one take counts as well.  Null where a layout does not fit.
+using LaneLayout = std::unique_ptr<LanePacking>(const SpmmSize& size, const LaneShapePrice* price);
 
 LaneLayout flat_lanes;     // 1x1 only: lanes are neighbouring outputs
 LaneLayout spatial_lanes;  // lanes are tiles of the map

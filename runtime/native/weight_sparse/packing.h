@@ -5,6 +5,7 @@
 #ifndef SPARSEPASS_WEIGHT_SPARSE_PACKING_H_
 #define SPARSEPASS_WEIGHT_SPARSE_PACKING_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -52,6 +53,9 @@ class Packing {
   bool has_gaps() const { return has_gaps_; }
   // Floats of memory one packed strip takes; 0 where strips are read in place.
   int64_t strip_floats() const { return strip_floats_; }
+  virtual size_t bytes() const {
+    return strips_.size() * sizeof(Strip) + units_.size() * sizeof(Unit);
+  }
   // The distance of every tap, which counts over all input channels.
   std::vector<int64_t> tap_offsets() const;
 

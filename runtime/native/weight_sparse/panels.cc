@@ -25,6 +25,10 @@ class Panels : public Packing {
     }
   }
 
+  size_t bytes() const override {
+    return Packing::bytes() + lanes_.size() * sizeof(int32_t) + neighbours_.size();
+  }
+
   void pack(const float* image, const Strip& strip, int64_t first, int64_t last, float* packed,
             const KernelTable& kernels) const override {
     PanelCopy copy;

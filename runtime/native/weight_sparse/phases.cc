@@ -40,23 +40,28 @@ Phases::Place Phases::place(int64_t kernel_row, int64_t kernel_column) const {
           kernel_column * params_.dilation_w / params_.stride_w};
 }
 
-PlaneCopy Phases::copy(int64_t index, const float* src, int64_t first_row, int64_t out_rows,
-                       int64_t pitch) const {
+PlaneCopy Phases::copy(int64_t index, const float* src, int64_t first_row, int64_t first_column,
+                       int64_t out_rows, int64_t pitch) const {
   const Phase& phase = phases_[index];
+  // Columns of the phase that hold input elements, from the first one copied on.
+  const int64_t begin = std::clamp<int64_t>(phase.zeros - first_column, 0, pitch);
+  const int64_t end =
+      std::clamp<int64_t>(phase.zeros + phase.elements - first_column, begin, pitch);
   const int64_t rows = out_rows + extra_rows_;
   // Row r of the plane holds input row r * stride + offset.
   const int64_t offset = first_row * params_.stride_h + phase.row - params_.pad_top;
   PlaneCopy copy = {};
   copy.before = std::min(rows, divide_up(std::max<int64_t>(0, -offset), params_.stride_h));
   const int64_t below = divide_up(std::max<int64_t>(0, in_h_ - offset), params_.stride_h);
-  copy.inside = phase.elements ? std::max<int64_t>(0, std::min(rows, below) - copy.before) : 0;
+  copy.inside = begin < end ? std::max<int64_t>(0, std::min(rows, below) - copy.before) : 0;
   copy.after = rows - copy.before - copy.inside;
   const int64_t row = offset + copy.before * params_.stride_h;
-  const int64_t column = phase.zeros * params_.stride_w + phase.column - params_.pad_left;
+  const int64_t column =
+      (first_column + begin) * params_.stride_w + phase.column - params_.pad_left;
   copy.src = copy.inside ? src + row * in_w_ + column : src;
   copy.src_step = params_.stride_h * in_w_;
-  copy.zeros = phase.zeros;
-  copy.elements = phase.elements;
+  copy.zeros = begin;
+  copy.elements = end - begin;
   copy.pitch = pitch;
   copy.stride = params_.stride_w;
   return copy;

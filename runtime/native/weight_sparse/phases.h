@@ -29,10 +29,11 @@ class Phases {
   };
   Place place(int64_t kernel_row, int64_t kernel_column) const;
 
-  // The copy of what `rows` output rows from first_row on read in a phase of the channel at `src`;
-  // `dst` is the caller's.
-  PlaneCopy copy(int64_t phase, const float* src, int64_t first_row, int64_t rows,
-                 int64_t pitch) const;
+  // The copy of what `rows` output rows from first_row on, and columns from first_column on as far
+  // as a row of `pitch` floats goes, read in a phase of the channel at `src`; `dst` is the
+  // caller's.
+  PlaneCopy copy(int64_t phase, const float* src, int64_t first_row, int64_t first_column,
+                 int64_t rows, int64_t pitch) const;
 
  private:
   struct Phase {

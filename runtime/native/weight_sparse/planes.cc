@@ -65,7 +65,7 @@ void Planes::pack(const float* image, const Strip& strip, int64_t first, int64_t
                   float* packed, const KernelTable& kernels) const {
   std::vector<PlaneCopy> copies;  // of the first channel, one per phase
   for (int64_t p = 0; p < phases_.count(); ++p) {
-    copies.push_back(phases_.copy(p, image, strip.first_row, strip.rows, pitch_));
+    copies.push_back(phases_.copy(p, image, strip.first_row, 0, strip.rows, pitch_));
   }
   float* plane = packed + first * phases_.count() * plane_;
   for (int64_t c = first; c < last; ++c) {

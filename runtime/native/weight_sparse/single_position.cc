@@ -25,6 +25,7 @@ class SinglePosition : public SpmmProgram {
   }
 
   size_t bytes() const override { return dot_.bytes(); }
+  size_t map_bytes() const override { return 0; }
 
   // Every task computes some of the outputs.
   void run(const Operands& o, Host& host) const override {
@@ -62,9 +63,12 @@ class SinglePosition : public SpmmProgram {
 
 }  // namespace
 
+bool is_single_position(const SpmmSize& size) {
+  return size.positions() == 1 && !size.packing().is_padded();
+}
+
 std::unique_ptr<SpmmProgram> single_position(const SpmmProblem& problem) {
-  const bool fits = problem.positions() == 1 && !problem.packing().is_padded();
-  return fits ? std::make_unique<SinglePosition>(problem) : nullptr;
+  return is_single_position(problem) ? std::make_unique<SinglePosition>(problem) : nullptr;
 }
 
 }  // namespace sparsepass

@@ -9,29 +9,34 @@
 namespace sparsepass {
 namespace {
 
-// How a map is cut: into strips of rows, these into the tiles of lanes, these into blocks.
+// Outputs of a lane in the windows that many sizes share, in both directions.
+constexpr int64_t kSharedTiles[] = {1, 2, 4, 7, 14};
+
+// How a map is cut: into strips of rows, or windows; these into the tiles of lanes, these into
+// blocks.
 struct Cut {
-  int64_t strips, strip_h;
+  int64_t strips, strip_h, strip_w;
   LaneGrid grid;
   int64_t block_h, block_w;
 };
 
 class SpatialLanes : public LanePacking {
  public:
-  explicit SpatialLanes(const SpmmProblem& problem)
-      : params_(problem.layer.params),
-        in_size_(problem.in_h * problem.in_w),
-        out_h_(params_.out_h(problem.in_h)),
-        out_w_(params_.out_w(problem.in_w)),
-        lanes_(problem.layer.kernels.gemm_lanes()),
+  SpatialLanes(const SpmmSize& size, const LaneShapePrice* price)
+      : LanePacking(size.layer.params.out_w(size.in_w)),
+        params_(size.layer.params),
+        in_size_(size.in_h * size.in_w),
+        out_h_(params_.out_h(size.in_h)),
+        lanes_(size.layer.kernels.gemm_lanes()),
         most_panel_floats_(
-            floats_in(problem.layer.kernels.tuning.list_last_level_share, caches().last)),
-        phases_(params_, problem.in_h, problem.in_w),
-        cut_(best_cut(problem)),
+            floats_in(size.layer.kernels.tuning.list_last_level_share, caches().last)),
+        phases_(params_, size.in_h, size.in_w),
+        cut_(price ? best_windows(size, *price) : best_cut(size)),
         rows_(cut_.grid.tile_h + phases_.extra_rows()),
         columns_(cut_.grid.tile_w + phases_.extra_columns()),
         row_step_(lanes_are_columns() ? 1 : columns_),
         column_step_(lanes_are_columns() ? rows_ : 1) {
+    shape_ = shape(cut_);
     add_strips();
     for (int64_t row = 0; row < params_.kernel_h; ++row) {
       for (int64_t column = 0; column < params_.kernel_w; ++column) {
@@ -52,7 +57,8 @@ class SpatialLanes : public LanePacking {
     LanePack pack = {plane, pitch_, cut_.grid, rows_, columns_, row_step_, column_step_, nullptr};
     std::vector<PlaneCopy> copies;  // of the first channel, one per phase
     for (int64_t p = 0; p < phases_.count(); ++p) {
-      copies.push_back(phases_.copy(p, image, strip.first / out_w_, plane_rows_, pitch_));
+      copies.push_back(
+          phases_.copy(p, image, strip.first / out_w_, strip.first % out_w_, plane_rows_, pitch_));
     }
     pack.dst = panel + first * reads_.channel_floats;
     for (int64_t c = first; c < last; ++c) {
@@ -80,15 +86,19 @@ class SpatialLanes : public LanePacking {
              const LaneOutputs& outputs, const Epilogue& epilogue,
              const KernelTable& kernels) const override {
     kernels.store_lanes({sums, filters, block.height, block.width, cut_.grid, block.row,
-                         block.column, strip.count / out_w_, out_w_,
+                         block.column, strip.rows, strip.columns, out_w_,
                          outputs.residual ? outputs.residual + strip.first : nullptr,
                          outputs.y + strip.first, outputs.y_stride, epilogue});
   }
 
  private:
   // Then the vectors of a column follow each other, and nothing is transposed.
-  bool lanes_are_columns() const {
-    return cut_.grid.lane_columns == lanes_ && cut_.grid.tile_w == 1;
+  bool lanes_are_columns(const LaneGrid& grid) const {
+    return grid.lane_columns == lanes_ && grid.tile_w == 1;
+  }
+  bool lanes_are_columns() const { return lanes_are_columns(cut_.grid); }
+  LaneShape shape(const Cut& cut) const {
+    return {cut.grid.tile_h, cut.grid.tile_w, lanes_are_columns(cut.grid)};
   }
   int64_t vector_at(int64_t row, int64_t column) const {
     return row * row_step_ + column * column_step_;
@@ -109,13 +119,14 @@ class SpatialLanes : public LanePacking {
     return floats <= kMostListDistance && params_.channels() * floats <= most_panel_floats_;
   }
 
-  Cut best_cut(const SpmmProblem& problem) const;
+  Cut best_cut(const SpmmSize& size) const;
+  Cut best_windows(const SpmmSize& size, const LaneShapePrice& price) const;
   double time(const LaneCost& cost, const Cut& cut) const;
   double singly(const Cut& cut) const;
   void add_strips();
 
   ConvParams params_;
-  int64_t in_size_, out_h_, out_w_, lanes_;
+  int64_t in_size_, out_h_, lanes_;
   int64_t most_panel_floats_;
   Phases phases_;
   Cut cut_;
@@ -125,12 +136,13 @@ class SpatialLanes : public LanePacking {
 };
 
 // The fastest of all strips, with all grids of lanes and all shapes of blocks.
-Cut SpatialLanes::best_cut(const SpmmProblem& problem) const {
-  const LaneCost cost(problem);
+Cut SpatialLanes::best_cut(const SpmmSize& size) const {
+  const LaneCost cost(size);
   Cut best = {};
   double least = 0;
   Cut cut = {};
-  const int64_t parts = std::min(problem.packing().shared_out(1, out_h_), out_h_);
+  cut.strip_w = out_w_;
+  const int64_t parts = std::min(size.packing().shared_out(1, out_h_), out_h_);
   for (int64_t strips = parts; strips <= out_h_; strips *= 2) {
     cut.strip_h = divide_up(out_h_, strips);
     cut.strips = divide_up(out_h_, cut.strip_h);
@@ -152,6 +164,29 @@ Cut SpatialLanes::best_cut(const SpmmProblem& problem) const {
   return best;
 }
 
+// The same of windows whose tiles are few shapes: what the lists of a shape take is made only once.
+Cut SpatialLanes::best_windows(const SpmmSize& size, const LaneShapePrice& price) const {
+  const LaneCost cost(size);
+  Cut best = {};
+  double least = 0;
+  for (const int64_t tile_h : kSharedTiles) {
+    for (const int64_t tile_w : kSharedTiles) {
+      for (int64_t across = 1; across <= lanes_; across *= 2) {
+        Cut cut = {};
+        cut.grid = {across, tile_h, tile_w};
+        cut.strip_h = lanes_ / across * tile_h;
+        cut.strip_w = across * tile_w;
+        cut.strips = divide_up(out_h_, cut.strip_h) * divide_up(out_w_, cut.strip_w);
+        cut.block_h = std::min(tile_h, kMostListVectors / tile_w);
+        cut.block_w = tile_w;
+        const double taken = time(cost, cut) * (fits(cut) ? 1 : 1e6) + price(shape(cut));
+        if (least == 0 || taken < least) best = cut, least = taken;
+      }
+    }
+  }
+  return best;
+}
+
 double SpatialLanes::time(const LaneCost& cost, const Cut& cut) const {
   const LaneGrid& grid = cut.grid;
   const double blocks = static_cast<double>(divide_up(grid.tile_h, cut.block_h) *
@@ -168,7 +203,7 @@ double SpatialLanes::time(const LaneCost& cost, const Cut& cut) const {
 double SpatialLanes::singly(const Cut& cut) const {
   if (cut.grid.lane_columns == lanes_ && cut.grid.tile_w == 1) return 0;
   if (cut.block_w < 4) return 1;
-  const bool beyond = cut.grid.lane_columns * cut.grid.tile_w > out_w_;
+  const bool beyond = out_w_ % (cut.grid.lane_columns * cut.grid.tile_w) != 0;
   return beyond ? 1.0 / static_cast<double>(cut.grid.lane_columns) : 0;
 }
 
@@ -181,19 +216,21 @@ void SpatialLanes::add_strips() {
       const int64_t row = i * tile_h / down, column = j * tile_w / across;
       blocks.push_back(
           {row, column, (i + 1) * tile_h / down - row, (j + 1) * tile_w / across - column});
+      vectors_ = std::max(vectors_, blocks.back().vectors());
     }
   }
-  for (int64_t s = 0; s < cut_.strips; ++s) {
-    const int64_t first = s * cut_.strip_h;
-    const int64_t rows = std::min(cut_.strip_h, out_h_ - first);
-    strips_.push_back({first * out_w_, rows * out_w_, blocks});
+  for (int64_t row = 0; row < out_h_; row += cut_.strip_h) {
+    for (int64_t column = 0; column < out_w_; column += cut_.strip_w) {
+      strips_.push_back({row * out_w_ + column, std::min(cut_.strip_h, out_h_ - row),
+                         std::min(cut_.strip_w, out_w_ - column), blocks});
+    }
   }
 }
 
 }  // namespace
 
-std::unique_ptr<LanePacking> spatial_lanes(const SpmmProblem& problem) {
-  return std::make_unique<SpatialLanes>(problem);
+std::unique_ptr<LanePacking> spatial_lanes(const SpmmSize& size, const LaneShapePrice* price) {
+  return std::make_unique<SpatialLanes>(size, price);
 }
 
 }  // namespace sparsepass

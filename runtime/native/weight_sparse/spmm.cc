@@ -1,84 +1,67 @@
 // Weight-sparse convolution: packed input times kept weights (arXiv 1911.09723, arXiv 1608.01409).
 //
-// What depends on the size of the map (packing, distances, generated code) is a program, made when
-// a size is first seen and kept for the next runs.
+// What depends on the size of the map (packing, distances, generated code) is a program, kept for
+// the next runs.
 #include <algorithm>
-#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "conv/algorithms.h"
 #include "conv/payload.h"
+#include "weight_sparse/shared_lists.h"
+#include "weight_sparse/size_programs.h"
 #include "weight_sparse/spmm_program.h"
 
 namespace sparsepass {
 namespace {
 
-// In order of preference; the last fits always.
+// What serves one size, in order of preference; the last fits always.
 using Forms = std::vector<SpmmForm*>;
 
-// Programs kept per layer: networks see few sizes, and each program holds the packed weight.
-constexpr size_t kMostPrograms = 4;
+// What sizes that the model does not declare run by until they repeat.
+using SharedForm = std::unique_ptr<SpmmProgram>(const SpmmSize& size, SharedLists& lists);
 
-// A program and the runs that it serves.
-struct KeptProgram {
-  int64_t in_h, in_w;
-  bool residual;
-  int64_t parts;
-  std::shared_ptr<const SpmmProgram> program;
-};
+// Bytes that the programs of a layer take at most, and the lists that they share as well.
+size_t most_bytes(const ConvParams& params, const Tuning& tuning) {
+  const int64_t weight = params.filters * params.taps() * static_cast<int64_t>(sizeof(float));
+  return static_cast<size_t>(tuning.programs_dense_share *
+                             static_cast<double>(std::max(weight, tuning.unbounded_bytes)));
+}
 
 // Keeps no copy of the weight: `weight` must outlive it, and programs hold what they need.
 class Spmm : public Conv {
  public:
-  Spmm(const Weight& weight, SpmmLayer layer, Forms forms)
-      : weight_(weight), layer_(std::move(layer)), forms_(std::move(forms)) {}
+  Spmm(const Weight& weight, SpmmLayer layer, Forms forms, SharedForm* shared)
+      : weight_(weight),
+        layer_(std::move(layer)),
+        forms_(std::move(forms)),
+        lists_([this] { return rows(); }, most_bytes(layer_.params, layer_.kernels.tuning)),
+        programs_([this](const SpmmSize& size) { return own_program(size); },
+                  [this, shared](const SpmmSize& size) { return shared(size, lists_); },
+                  most_bytes(layer_.params, layer_.kernels.tuning)) {}
 
   void run(const Operands& o, Host& host) const override {
-    if (o.batch > 0) program(o, host.threads())->run(o, host);
+    if (o.batch == 0) return;
+    const SpmmSize size = {layer_, o.in_h, o.in_w, o.residual != nullptr, host.threads()};
+    programs_.program(size, o.batch, o.is_declared)->run(o, host);
   }
 
-  size_t packed_bytes() const override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    size_t bytes = 0;
-    for (const KeptProgram& kept : programs_) bytes += kept.program->bytes();
-    return bytes;
-  }
+  size_t packed_bytes() const override { return programs_.bytes() + lists_.bytes(); }
 
  private:
-  std::shared_ptr<const SpmmProgram> program(const Operands& o, int64_t parts) const;
-  std::shared_ptr<const SpmmProgram> make_program(const Operands& o, int64_t parts) const;
+  std::unique_ptr<SpmmProgram> own_program(const SpmmSize& size) const;
   SparseRows rows() const;
 
   Weight weight_;
   SpmmLayer layer_;
   Forms forms_;
-  mutable std::mutex mutex_;
-  mutable std::vector<KeptProgram> programs_;  // most recently used last
+  mutable SharedLists lists_;
+  mutable SizePrograms programs_;
 };
 
-std::shared_ptr<const SpmmProgram> Spmm::program(const Operands& o, int64_t parts) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  // Once more threads are seen, what was made for fewer is of no use.
-  programs_.erase(std::remove_if(programs_.begin(), programs_.end(),
-                                 [&](const KeptProgram& kept) { return kept.parts != parts; }),
-                  programs_.end());
-  const bool residual = o.residual != nullptr;
-  const auto found = std::find_if(programs_.begin(), programs_.end(), [&](const KeptProgram& kept) {
-    return kept.in_h == o.in_h && kept.in_w == o.in_w && kept.residual == residual;
-  });
-  if (found != programs_.end()) {
-    std::rotate(found, found + 1, programs_.end());
-  } else {
-    if (programs_.size() == kMostPrograms) programs_.erase(programs_.begin());
-    programs_.push_back({o.in_h, o.in_w, residual, parts, make_program(o, parts)});
-  }
-  return programs_.back().program;
-}
-
-std::shared_ptr<const SpmmProgram> Spmm::make_program(const Operands& o, int64_t parts) const {
+std::unique_ptr<SpmmProgram> Spmm::own_program(const SpmmSize& size) const {
   const SparseRows weight = rows();
-  const SpmmProblem problem = {layer_, weight, o.in_h, o.in_w, o.residual != nullptr, parts};
+  const SpmmProblem problem(size, weight, lists_);
   for (SpmmForm* form : forms_) {
     if (auto program = form(problem)) return program;
   }
@@ -114,16 +97,23 @@ Forms forms_for(const KernelTable& kernels) {
   return {single_position, listed, tiled};
 }
 
+// Few sizes have one position only.
+std::unique_ptr<SpmmProgram> windows(const SpmmSize& size, SharedLists& lists) {
+  return is_single_position(size) ? nullptr : listed_in_windows(size, lists);
+}
+
+std::unique_ptr<SpmmProgram> nothing(const SpmmSize&, SharedLists&) { return nullptr; }
+
 std::unique_ptr<Conv> make(const ConvParams& params, const Weight& weight, const float* bias,
                            const Epilogue& epilogue, const KernelTable& kernels, Forms forms,
-                           std::string* error) {
+                           SharedForm* shared, std::string* error) {
   *error = check_params(params);
   if (error->empty()) *error = check_weight(params, weight);
   if (!error->empty()) return nullptr;
   const int64_t zeros = std::count(weight.values, weight.values + weight.count, 0.0f);
   SpmmLayer layer = {params, epilogue, kernels, std::vector<float>(bias, bias + params.filters),
                      weight.count - zeros};
-  return std::make_unique<Spmm>(weight, std::move(layer), std::move(forms));
+  return std::make_unique<Spmm>(weight, std::move(layer), std::move(forms), shared);
 }
 
 }  // namespace
@@ -131,19 +121,27 @@ std::unique_ptr<Conv> make(const ConvParams& params, const Weight& weight, const
 std::unique_ptr<Conv> make_spmm(const ConvParams& params, const Weight& weight, const float* bias,
                                 const Epilogue& epilogue, const KernelTable& kernels,
                                 std::string* error) {
-  return make(params, weight, bias, epilogue, kernels, forms_for(kernels), error);
+  return make(params, weight, bias, epilogue, kernels, forms_for(kernels), windows, error);
 }
 
 std::unique_ptr<Conv> make_spmm_lists(const ConvParams& params, const Weight& weight,
                                       const float* bias, const Epilogue& epilogue,
                                       const KernelTable& kernels, std::string* error) {
-  return make(params, weight, bias, epilogue, kernels, {single_position, listed, tiled}, error);
+  return make(params, weight, bias, epilogue, kernels, {single_position, listed, tiled}, nothing,
+              error);
+}
+
+std::unique_ptr<Conv> make_spmm_windows(const ConvParams& params, const Weight& weight,
+                                        const float* bias, const Epilogue& epilogue,
+                                        const KernelTable& kernels, std::string* error) {
+  return make(params, weight, bias, epilogue, kernels, {single_position, windowed, tiled}, windows,
+              error);
 }
 
 std::unique_ptr<Conv> make_spmm_tiles(const ConvParams& params, const Weight& weight,
                                       const float* bias, const Epilogue& epilogue,
                                       const KernelTable& kernels, std::string* error) {
-  return make(params, weight, bias, epilogue, kernels, {single_position, tiled}, error);
+  return make(params, weight, bias, epilogue, kernels, {single_position, tiled}, nothing, error);
 }
 
 }  // namespace sparsepass

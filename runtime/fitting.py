@@ -1,0 +1,158 @@
+"""From measured times of counted work to prices, and how far these are off elsewhere."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from sparsepass.algorithms import Work
+from sparsepass.cost import FEATURES, features, priced
+from sparsepass.profile import Rates, Transfer
+
+__all__ = ["Sample", "corrected", "fit", "fit_kinds", "fit_transfer"]
+
+_optimize = cast(Any, optimize)  # its types are partial
+
+# ONNX Runtime's profile counts whole microseconds.
+RESOLUTION = 1.0
+# Errors up to this one count by their squares; the rounds in which a fit finds out which do.
+USUAL_ERROR, FIT_ROUNDS = 0.05, 10
+# A kind of layer with fewer samples gets no prices of its own.
+FEWEST_SAMPLES = 6
+# Shapes are left out in turn in so many parts.
+PARTS = 5
+
+Kind = tuple[str, str]
+"""An algorithm and a kind of layer, see ``cost.kind``."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Microseconds that an algorithm took for some work; samples of one ``shape`` are alike."""
+
+    kind: Kind
+    shape: str
+    work: Work
+    microseconds: float
+
+
+def fit_kinds(samples: Sequence[Sample]) -> tuple[dict[str, dict[str, Rates]], list[float]]:
+    """Prices by algorithm and kind, and the errors of all samples, a share of their time each.
+
+    Errors are cross-validated: each sample is predicted by prices that saw no layer of its shape.
+    """
+    rates: dict[str, dict[str, Rates]] = {}
+    errors: list[float] = []
+    for (name, which), found in sorted(by_kind(samples).items()):
+        if len(found) < FEWEST_SAMPLES:
+            continue
+        prices, _ = fit_samples(found)
+        off = cross_validated(found)
+        rates.setdefault(name, {})[which] = Rates(
+            **dict(zip(FEATURES, prices, strict=True)),
+            samples=len(found),
+            median_error=float(np.median(off)),
+            worst_error=float(np.max(off)),
+        )
+        errors += list(off)
+    return rates, errors
+
+
+def by_kind(samples: Sequence[Sample]) -> dict[Kind, list[Sample]]:
+    found: dict[Kind, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        found[sample.kind].append(sample)
+    return found
+
+
+def cross_validated(samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """The error of each sample under prices that were fitted to the other shapes."""
+    part = {shape: i % PARTS for i, shape in enumerate(dict.fromkeys(s.shape for s in samples))}
+    errors = np.zeros(len(samples))
+    for left_out in set(part.values()):
+        rest = [sample for sample in samples if part[sample.shape] != left_out]
+        # One shape alone can only be held to itself.
+        prices, _ = fit_samples(rest or samples)
+        for index, sample in enumerate(samples):
+            if part[sample.shape] == left_out:
+                predicted = float(np.dot(features(sample.work), prices))
+                errors[index] = relative_error(predicted, sample.microseconds)
+    return errors
+
+
+def relative_error(predicted: float, measured: float) -> float:
+    return abs(predicted - measured) / (measured + RESOLUTION)
+
+
+def fit_samples(samples: Sequence[Sample]) -> tuple[list[float], NDArray[np.float64]]:
+    return fit([features(s.work) for s in samples], [s.microseconds for s in samples])
+
+
+def fit(
+    counts: Sequence[Sequence[float]], times: Sequence[float]
+) -> tuple[list[float], NDArray[np.float64]]:
+    """Prices of the columns of ``counts``, and the error of each row as a share of its time.
+
+    Minimises the squares of the relative errors, and the magnitude of those beyond ``USUAL_ERROR``
+    so that a disturbed timing does not count for more, with no price below zero.
+    """
+    matrix, measured = np.array(counts, np.float64), np.array(times, np.float64)
+    # Columns of one size keep the solver exact; an empty one costs nothing.
+    scale = np.maximum(np.abs(matrix).max(axis=0), 1e-30)
+    relative = 1 / (measured + RESOLUTION)
+    weights = relative
+    prices = errors = np.zeros(0)
+    for _ in range(FIT_ROUNDS):
+        solution: NDArray[np.float64] = _optimize.nnls(
+            matrix / scale * weights[:, None], measured * weights
+        )[0]
+        prices = solution / scale
+        errors = np.abs(matrix @ prices - measured) * relative
+        weights = relative / np.sqrt(np.maximum(errors / USUAL_ERROR, 1.0))
+    return [float(p) for p in prices], errors
+
+
+def fit_transfer(found: Sequence[tuple[float, float]]) -> Transfer:
+    """Price of a pass over memory by its bytes; free where none was seen."""
+    if not found:
+        return Transfer(fixed=0.0, bytes=0.0)
+    prices, _ = fit([(1.0, size / 1e6) for size, _ in found], [time for _, time in found])
+    return Transfer(fixed=prices[0], bytes=prices[1])
+
+
+def corrected(
+    rates: Mapping[str, Mapping[str, Rates]], samples: Sequence[Sample]
+) -> tuple[dict[str, dict[str, Rates]], list[float]]:
+    """Prices of another machine, scaled to a few samples of this one, and the errors of these.
+
+    All prices of a kind are scaled alike, by the median of measured over predicted: of the samples
+    of the kind, else of those of its algorithm, else of all.
+    """
+    ratios: dict[Kind, list[float]] = defaultdict(list)
+    for sample in samples:
+        known = rates.get(sample.kind[0], {}).get(sample.kind[1])
+        if known and (predicted := priced(known, sample.work)) > 0:
+            ratios[sample.kind].append(sample.microseconds / predicted)
+    every = [ratio for found in ratios.values() for ratio in found]
+    errors: list[float] = []
+    scaled: dict[str, dict[str, Rates]] = {}
+    for name, kinds in rates.items():
+        own = [ratio for kind, found in ratios.items() if kind[0] == name for ratio in found]
+        for which, known in kinds.items():
+            found = ratios.get((name, which)) or own or every
+            factor = float(np.median(found)) if found else 1.0
+            off = [abs(factor / ratio - 1) for ratio in ratios.get((name, which), [])]
+            errors += off
+            scaled.setdefault(name, {})[which] = scaled_rates(known, factor, off)
+    return scaled, errors
+
+
+def scaled_rates(rates: Rates, factor: float, off: Sequence[float]) -> Rates:
+    """``rates`` times ``factor``; errors are no smaller than where they were fitted."""
+    prices = {name: factor * getattr(rates, name) for name in FEATURES}
+    median = max(rates.median_error, float(np.median(off)) if off else 0.0)
+    return rates.model_copy(update=prices | {"median_error": median})

@@ -1,0 +1,117 @@
+"""Times of offers that earlier runs measured on this machine, by what decides them of a layer.
+
+A network that was optimized before is not measured again, a sibling of it only where its layers are
+new, and both get the same plan.  The file in the user's cache belongs to one processor, instruction
+set and number of threads; with another ONNX Runtime or build of our library it starts empty.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sparsepass.files import make_folder, read_document, write_text
+from sparsepass.layer import Layer
+from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.turns import Key, key_of
+from sparsepass.plan import Answer, Offer
+from sparsepass.profile import cached_path
+from sparsepass.runtime.library import library_path
+from sparsepass.sparsity import Stats
+
+__all__ = ["Measurements", "measurements_path", "signature", "software"]
+
+# Turns of an offer that are kept, the latest: those of a few races.
+MOST_TURNS = 40
+# Zeros count in steps of this many percent: a smaller one moves a time less than its noise.
+STEP = 2
+
+
+class Measurements(BaseModel):
+    """Microseconds of offers, one per turn, by the signature of the layer and the offer's name.
+
+    ``software`` is what they were measured with.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    software: str
+    times: dict[str, dict[str, list[float]]]
+
+    @classmethod
+    def load(cls, path: Path) -> "Measurements":
+        """Read a file; where it is absent, of other software or none of these, there are none."""
+        try:
+            found = cls.model_validate_json(read_document(path))
+        except (OSError, ValidationError):
+            found = None
+        here = software()
+        return found if found and found.software == here else cls(software=here, times={})
+
+    def save(self, path: Path) -> None:
+        """Write the file; raises UsageError where that is impossible."""
+        make_folder(path.parent)
+        write_text(path, self.model_dump_json() + "\n")
+
+    def known(
+        self, studied: Studied, answers: Mapping[str, Sequence[Answer]]
+    ) -> dict[Key, list[float]]:
+        """The times of the offers for each layer, where there are any."""
+        signatures = signatures_of(studied)
+        return {
+            key_of(layer, offer): list(times)
+            for layer, layer_answers in answers.items()
+            for offer in layer_answers
+            if isinstance(offer, Offer)
+            and (times := self.times.get(signatures[layer], {}).get(name_of(key_of(layer, offer))))
+        }
+
+    def add(self, studied: Studied, times: Mapping[Key, Sequence[float]]) -> None:
+        """Keep new times, of layers that are alike as if they were one."""
+        signatures = signatures_of(studied)
+        for key, turns in times.items():
+            kept = self.times.setdefault(signatures[key[0]], {}).setdefault(name_of(key), [])
+            kept.extend(round(us, 1) for us in turns)
+            del kept[:-MOST_TURNS]
+
+
+def signatures_of(studied: Studied) -> dict[str, str]:
+    return {layer.name: signature(layer, studied.stats[layer.name]) for layer in studied.layers}
+
+
+def signature(layer: Layer, stats: Stats) -> str:
+    """All of a layer that its time depends on, for people too."""
+    zeros = None if stats.input is None else stats.input.zeros_mean
+    parts = (
+        f"{layer.op_type} {layer.shape_text}",
+        f"batch {layer.batch}",
+        "pads " + "x".join(map(str, layer.pads)),
+        layer.epilogue.suffix or "no epilogue",
+        f"weights {stepped(1 - stats.weight.density)} % zero",
+        "input not known" if zeros is None else f"input {stepped(zeros)} % zero",
+    )
+    return ", ".join(parts)
+
+
+def stepped(share: float) -> int:
+    return STEP * round(100 * share / STEP)
+
+
+def name_of(key: Key) -> str:
+    """An offer without its layer: ``spmm``, ``low-rank rank=16``."""
+    _, algorithm_name, parameters = key
+    return " ".join([algorithm_name, *(f"{name}={value}" for name, value in parameters)])
+
+
+def software() -> str:
+    """What times depend on besides the machine; a build of our library is known by its content."""
+    build = hashlib.sha256(library_path().read_bytes()).hexdigest()[:16]
+    return f"onnxruntime {onnxruntime.__version__}, library {build}"
+
+
+def measurements_path(cpu: str, isa: str, threads: int) -> Path:
+    """Where the times of a machine are kept for the user, beside its profile."""
+    profile = cached_path(cpu, isa, threads)
+    return profile.parent.parent / "measurements" / profile.name

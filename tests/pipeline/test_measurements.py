@@ -1,0 +1,67 @@
+"""Times are kept by what they depend on, and for the machine and software that they belong to."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparsepass.layer import Epilogue, Layer
+from sparsepass.pipeline import measurements
+from sparsepass.pipeline.measurements import Measurements, signature, software
+from sparsepass.sparsity import Stats, weight_stats
+
+
+def layer(zeros: float = 0.5, **changes) -> Layer:
+    weight = np.ones((8, 8, 3, 3), np.float32)
+    weight.ravel()[: round(zeros * weight.size)] = 0
+    made = Layer(
+        name="a", op_type="Conv", batch=1, groups=1, kernel=(3, 3), strides=(1, 1),
+        dilations=(1, 1), pads=(1, 1, 1, 1), input_spatial=(14, 14), weight=weight,
+        bias=np.zeros(8, np.float32),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def text(of: Layer) -> str:
+    return signature(of, Stats(weight_stats(of)))
+
+
+def test_layers_that_are_alike_have_one_signature():
+    assert text(layer()) == text(layer(name="b")) == text(layer(zeros=0.505))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        layer(zeros=0.6), layer(batch=2), layer(pads=(0, 0, 0, 0)), layer(input_spatial=(14, 15)),
+        layer(strides=(2, 2)), layer(epilogue=Epilogue(activation="Relu")),
+        layer(epilogue=Epilogue(residual=True)), layer(dilations=(2, 2)),
+    ],
+)  # fmt: skip
+def test_what_changes_the_time_changes_the_signature(other):
+    assert text(other) != text(layer())
+
+
+def test_times_come_back_from_the_file(tmp_path):
+    path = tmp_path / "cache" / "machine.json"
+    found = Measurements(software=software(), times={"layer": {"spmm": [1.0, 2.0]}})
+
+    found.save(path)
+
+    assert Measurements.load(path) == found
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1, 2", '{"software": 3}'])
+def test_a_file_that_is_none_of_ours_is_as_good_as_none(content, tmp_path):
+    path = tmp_path / "machine.json"
+    path.write_text(content)
+
+    assert Measurements.load(path).times == {}
+
+
+def test_times_of_other_software_do_not_count(tmp_path, monkeypatch):
+    path = tmp_path / "machine.json"
+    Measurements(software=software(), times={"layer": {"spmm": [1.0]}}).save(path)
+    monkeypatch.setattr(measurements, "software", lambda: "another build")
+
+    assert Measurements.load(path).times == {}
