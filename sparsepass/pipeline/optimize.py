@@ -106,8 +106,8 @@ def optimize(
     could win inside the network, for about ``measure_seconds``; without it predictions of
     ``profile`` decide.  Times are kept in the user's cache, and not measured again.  Prices of
     another machine are not trusted to rule an offer out.  A dry run chooses and neither rewrites
-    nor verifies: its ``model`` is the cleaned dense network.  ``isa`` makes our kernels use a narrower instruction set than this machine's:
-    ``baseline``, ``avx2`` or ``avx512``.
+    nor verifies: its ``model`` is the cleaned dense network.  ``isa`` makes our kernels use a
+    narrower instruction set than this machine's: ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
