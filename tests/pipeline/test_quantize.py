@@ -8,6 +8,7 @@ from models_in_text import normal, proto_of
 from sparsepass.errors import UsageError
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.passes import TileBatch
 from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
@@ -144,3 +145,20 @@ def test_bits_need_a_budget_and_are_8_or_4():
         sparsepass.optimize(network(), samples=samples(), weight_bits=8)
     with pytest.raises(UsageError, match="give 8 or 4"):
         sparsepass.optimize(network(), samples=samples(), max_error=0.1, weight_bits=5)
+
+
+@pytest.mark.parametrize("library", [False, True])
+def test_groups_of_images_compute_the_same(library):
+    found = studied(zeros=0.7)
+    whole, tiled = rewrite(found, SPARSE), rewrite(found, SPARSE)
+    batch = found.prepared.batch
+    for model in (whole, tiled):
+        quantize(found, model, 4)
+
+    assert TileBatch(batch, 1)(tiled).modified
+
+    x = samples(4)
+    expected = run(whole, x, library)
+    # The same sums of up to 288 products, in another order.
+    atol = 288 * np.finfo(np.float32).eps * np.abs(expected).max()
+    np.testing.assert_allclose(run(tiled, x, library), expected, rtol=0, atol=atol)
