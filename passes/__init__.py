@@ -14,6 +14,7 @@ from sparsepass.passes.lower_convolutions import LowerConvolutions, Replacement
 from sparsepass.passes.lower_lrn import LowerLrn
 from sparsepass.passes.lower_max_pool import LowerMaxPool
 from sparsepass.passes.name_nodes import NameNodes
+from sparsepass.passes.quantize_weights import QuantizeWeights
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.tile_batch import TileBatch
@@ -35,6 +36,7 @@ __all__ = [
     "LowerMaxPool",
     "NameNodes",
     "Pair",
+    "QuantizeWeights",
     "RemoveUnused",
     "Replacement",
     "SetWeights",

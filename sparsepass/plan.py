@@ -75,7 +75,8 @@ class Tiling(_Value):
 class Plan(_Value):
     """One choice per layer.  Layers that are not named stay dense.
 
-    Outputs may differ by ``max_error``, right answers drop by ``max_drop`` percentage points.
+    Outputs may differ by ``max_error``, right answers drop by ``max_drop`` percentage points.  The
+    file holds weights in ``weight_bits`` where they are given.
     """
 
     version: Literal[1] = 1
@@ -84,6 +85,7 @@ class Plan(_Value):
     threads: int = Field(ge=1)
     max_error: float = Field(default=0.0, ge=0.0)
     max_drop: float | None = Field(default=None, ge=0.0)
+    weight_bits: Literal[4, 8] | None = None
     tiling: Tiling | None = None
     choices: tuple[Choice, ...]
 

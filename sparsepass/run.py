@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from sparsepass.bits import Bits, read_bits
 from sparsepass.errors import UsageError
 from sparsepass.limits import MOST_BYTES, MOST_THREADS
 
@@ -55,6 +56,7 @@ class RunOptions:
     max_error: float = 0.0
     max_drop: float | None = None
     pareto: bool = False
+    weight_bits: Bits | None = None
     pruning: bool = False
     max_memory: int | None = None
     max_bytes: int = MOST_BYTES
@@ -84,6 +86,8 @@ class RunOptions:
             asked = "a maximal error" if self.max_error > 0 else "a maximal drop"
             asked = asked if self.bounded else "pruning" if self.pruning else "time against error"
             raise UsageError(f"{asked} needs samples to be measured on; give --samples as well")
+        if read_bits(self.weight_bits) is not None and not self.bounded:
+            raise UsageError("weights in few bits change the outputs; give --max-error as well")
         if self.labels is not None and self.samples is None:
             raise UsageError("labels say nothing without samples; give --samples as well")
         if self.max_memory is not None and self.max_memory < 1:

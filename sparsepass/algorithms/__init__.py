@@ -22,6 +22,8 @@ from sparsepass.algorithms.row import (
     Payload,
     Work,
 )
+from sparsepass.algorithms.separable import SEPARABLE
+from sparsepass.algorithms.tucker import TUCKER
 from sparsepass.algorithms.weight_sparse import SPMM
 from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
 from sparsepass.algorithms.work import dense_work
@@ -56,6 +58,8 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     CPO,
     CPS,
     LOW_RANK,
+    SEPARABLE,
+    TUCKER,
     PRUNE,
 )
 

@@ -10,24 +10,25 @@ non-linearity, Zhang et al., arXiv 1505.06798).
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.algorithms.chains import (
+    Part,
+    chain_of,
+    chain_work,
+    factors_of,
+    ranks_below,
+    single,
+)
 from sparsepass.algorithms.dense import DENSE
-from sparsepass.algorithms.row import Algorithm, Factor, Option, Work
-from sparsepass.algorithms.work import read_bytes
-from sparsepass.layer import Array, Epilogue, Layer
+from sparsepass.algorithms.row import Algorithm, Factor, Option
+from sparsepass.layer import Array, Layer
 from sparsepass.sparsity import Moments, Statistic, Stats
 from sparsepass.target import Target
 
 __all__ = ["LOW_RANK", "merged", "output_factors", "possible_ranks", "rank_options"]
-
-# ONNX Runtime's blocked layout works in blocks of 8 or 16 channels; a rank between them pays for
-# the whole block.  Above WIDE filters steps of 8 change the work by less than a tenth.
-BLOCK = 8
-WIDE = 128
 
 
 def low_rank_statistics(layer: Layer) -> frozenset[Statistic]:
@@ -49,57 +50,29 @@ def refuse_low_rank(layer: Layer, stats: Stats, target: Target) -> str | None:
 
 def low_rank_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
     assert stats.output is not None
+    chains = {rank: chain_of(layer, parts(layer, rank)) for rank in possible_ranks(layer)}
     return tuple(
-        Option(low_rank_work(layer, rank), {"rank": rank}, error, low_rank_chain(layer, rank))
+        Option(chain_work(chains[rank]), {"rank": rank}, error, chains[rank])
         for rank, error in rank_options(layer, stats.output)
     )
 
 
-def low_rank_work(layer: Layer, rank: int) -> Work:
-    between = 4 * layer.batch * layer.pixels * rank
-    return Work(
-        macs=layer.batch * layer.pixels * rank * (layer.taps + layer.filters),
-        input_bytes=read_bytes(layer) + between,
-        output_bytes=4 * layer.output_size + between,
-        weight_bytes=4 * rank * (layer.taps + layer.filters),
-        nodes=2,
-    )
-
-
-def low_rank_chain(layer: Layer, rank: int) -> tuple[Layer, Layer]:
-    """The two dense layers of rank ``rank``, with weights that are shapes without memory."""
-    axes = len(layer.kernel)
-    zero: Array = np.zeros((), np.float32)
-    first = replace(
-        layer,
-        weight=np.broadcast_to(zero, (rank, *layer.weight.shape[1:])),
-        bias=np.zeros(rank, np.float32),
-        epilogue=Epilogue(),
-    )
-    second = replace(
-        layer,
-        kernel=(1,) * axes, strides=(1,) * axes, dilations=(1,) * axes, pads=(0,) * 2 * axes,
-        input_spatial=layer.output_spatial,
-        weight=np.broadcast_to(zero, (layer.filters, rank, *[1] * axes)),
-    )  # fmt: skip
-    return first, second
+def parts(layer: Layer, rank: int) -> tuple[Part, Part]:
+    return Part(rank, axes=tuple(range(len(layer.kernel)))), Part(layer.filters)
 
 
 def pack_low_rank(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> tuple[Factor, ...]:
     assert stats.output is not None
-    first, second, bias = output_factors(layer, stats.output, parameters["rank"])
-    return (
-        Factor(first, np.zeros(len(first), np.float32), spatial=True),
-        Factor(second, bias, spatial=False),
-    )
+    rank = parameters["rank"]
+    first, second, bias = output_factors(layer, stats.output, rank)
+    return factors_of(layer, parts(layer, rank), (first, second), bias)
 
 
 def possible_ranks(layer: Layer) -> range:
     """The ranks whose two convolutions do fewer multiply-adds than the dense one, ascending."""
-    step = 2 * BLOCK if layer.filters >= WIDE else BLOCK
     # rank (taps + filters) < filters taps
-    below = math.ceil(layer.filters * layer.taps / (layer.filters + layer.taps))
-    return range(step, below, step)
+    most = layer.filters * layer.taps / (layer.filters + layer.taps)
+    return ranks_below(layer.filters, most)
 
 
 def rank_options(layer: Layer, moments: Moments) -> tuple[tuple[int, float], ...]:
@@ -146,10 +119,6 @@ def projected_bias(
     layer: Layer, moments: Moments, basis: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     return moments.mean + basis @ (basis.T @ (layer.bias - moments.mean))
-
-
-def single(values: NDArray[np.float64]) -> Array:
-    return np.ascontiguousarray(values, np.float32)
 
 
 def approximate_low_rank(

@@ -73,11 +73,19 @@ class Packed:
 
 @dataclass(frozen=True)
 class Factor:
-    """One convolution of a chain; ``spatial`` ones take the layer's stride, padding, dilation."""
+    """One convolution of a chain; ``spatial`` ones take the layer's stride, padding, dilation.
+
+    They do on the ``axes`` given, by default on all, and have a kernel of 1 on the others.
+    """
 
     weight: Array
     bias: Array
     spatial: bool
+    axes: tuple[int, ...] | None = None
+
+    def covers(self, axis: int) -> bool:
+        """Whether the layer's kernel on this spatial axis is this factor's."""
+        return self.spatial and (self.axes is None or axis in self.axes)
 
 
 Payload = Packed | tuple[Factor, ...] | None

@@ -4,8 +4,20 @@
 an intercept is fitted besides.
 """
 
+from sparsepass.approximation.features import (
+    NestedFit,
+    leading_features,
+    nested_fit,
+    repeated,
+    slice_features,
+)
+from sparsepass.approximation.levels import Levels, find_levels
 from sparsepass.approximation.refit import lost, refit
 from sparsepass.approximation.repair import repaired
+from sparsepass.approximation.rounding import rounded
 from sparsepass.approximation.supports import Supports, find_supports
 
-__all__ = ["Supports", "find_supports", "lost", "refit", "repaired"]
+__all__ = [
+    "Levels", "NestedFit", "Supports", "find_levels", "find_supports", "leading_features", "lost",
+    "nested_fit", "refit", "repaired", "repeated", "rounded", "slice_features",
+]  # fmt: skip

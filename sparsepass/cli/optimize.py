@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparsepass.bits import read_bits
 from sparsepass.cli.console import output, print_path, progress_bars
 from sparsepass.cli.options import (
     ImageTransformText,
@@ -56,6 +57,15 @@ def optimize(
             metavar="FILE",
             help="Write time against error for a ladder of budgets, as .csv or .json; the report "
             "shows them too.",
+            show_default=False,
+        ),
+    ] = None,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(
+            "--weight-bits",
+            metavar="8|4",
+            help="Hold weights in so many bits in the file, within the allowed error or drop.",
             show_default=False,
         ),
     ] = None,
@@ -142,6 +152,7 @@ def optimize(
             max_error=max_error,
             max_drop=max_drop,
             pareto=pareto is not None,
+            weight_bits=read_bits(weight_bits),
             max_memory=max_memory,
             shapes=read_shapes(shape),
             plan=None if plan is None else work.Plan.load(plan),

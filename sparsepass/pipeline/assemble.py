@@ -12,6 +12,7 @@ from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_byt
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline.first_answer import first_answers_ms
 from sparsepass.pipeline.offers import Offers
+from sparsepass.pipeline.quantize import coded_bytes
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.pipeline.trials import is_lossy
@@ -148,7 +149,8 @@ def report_of(
         skipped=skipped_of(studied.prepared),
         warnings=warnings,
         layers=tuple(
-            layer_report(offers, layer, plan, fates.get(layer.name, "")) for layer in studied.layers
+            layer_report(offers, layer, plan, fates.get(layer.name, ""), outcome)
+            for layer in studied.layers
         ),
         plan=plan,
         budget=budget_of(offers, plan, outcome),
@@ -235,7 +237,9 @@ def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
     )
 
 
-def layer_report(offers: Offers, layer: Layer, plan: Plan, fate: str) -> LayerReport:
+def layer_report(
+    offers: Offers, layer: Layer, plan: Plan, fate: str, outcome: Outcome | None
+) -> LayerReport:
     studied, answers = offers.studied, offers.answers[layer.name]
     choice = plan.choice(layer.name) or Choice(layer=layer.name, algorithm=DENSE.name)
     stats = studied.stats[layer.name]
@@ -247,7 +251,9 @@ def layer_report(offers: Offers, layer: Layer, plan: Plan, fate: str) -> LayerRe
         now=time_of(answers, choice.algorithm, choice.parameters),
         certainty=offers.turns.certainty(choice),
         dense_bytes=layer.weight.nbytes,
-        packed_bytes=packed_bytes(studied, layer, choice),
+        packed_bytes=coded_bytes(studied, outcome.candidate.model, layer)
+        if outcome and plan.weight_bits
+        else packed_bytes(studied, layer, choice),
         memory_bytes=round(
             held_bytes(layer, stats, studied.target, choice.algorithm, choice.parameters)
         ),

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from sparsepass.algorithms import DENSE
+from sparsepass.bits import Bits
 from sparsepass.errors import PlanError
 from sparsepass.labels import LabelSource
 from sparsepass.limits import MOST_BYTES
@@ -49,6 +50,8 @@ AGAIN = "sparsepass wrote this file: its plan was made anew from the layers that
 
 # Errors on other samples than those of a fit are within about this factor.
 SLACK = 1.2
+# Shares of the weights that 8 bits may hold where 4 were asked for: the first within the limits.
+FINER = (0.25, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def optimize(
     max_error: float = 0.0,
     max_drop: float | None = None,
     pareto: bool = False,
+    weight_bits: Bits | None = None,
     max_memory: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: tuple[Any, ...] | None = None,
@@ -95,10 +99,11 @@ def optimize(
     relative error of the outputs, or ``max_drop``, the percentage points of right first answers
     that may be lost, and need samples.  Right is what ``labels`` say (see ``labels.read_labels``),
     else the class folders of the samples, else the original.  ``pareto`` adds plans for a ladder of
-    error budgets to the report, from the same calibration.  ``max_memory`` limits the bytes that
-    the weights of all layers take in memory; without it only time counts.  ``shapes`` settles open
-    input sizes for the plan.  ``plan`` replays an earlier one instead of choosing; a lossy one
-    brings its error budget.  ``measure`` times the offers that could win inside the network,
+    error budgets to the report, from the same calibration.  ``weight_bits``, 8 or 4, holds weights
+    in so many bits in the file, within the same limits; they are computed with in float32.
+    ``max_memory`` limits the bytes that the weights of all layers take in memory; without it only
+    time counts.  ``shapes`` settles open input sizes for the plan.  ``plan`` replays an earlier one
+    instead of choosing; a lossy one brings its error budget.  ``measure`` times the offers that could win inside the network,
     for about ``measure_seconds``; without it predictions decide.  Times are kept in the user's
     cache, and not measured again.  ``profile`` has the prices; one of another machine makes a plan
     for that machine, which is verified here and not timed.  Prices that ship with the package and
@@ -111,8 +116,9 @@ def optimize(
     for a plan that does not fit.
     """
     asked = max_error > 0 or max_drop is not None
-    if plan is not None and not asked and any(map(is_lossy, plan.choices)):
+    if plan is not None and not asked and (plan.weight_bits or any(map(is_lossy, plan.choices))):
         max_error, max_drop = plan.max_error, plan.max_drop
+        weight_bits = weight_bits or plan.weight_bits
     options = RunOptions(
         threads=threads,
         isa=isa,
@@ -125,6 +131,7 @@ def optimize(
         max_error=max_error,
         max_drop=max_drop,
         pareto=pareto,
+        weight_bits=weight_bits,
         max_memory=max_memory,
         max_bytes=max_bytes,
         measure=measure,
@@ -144,7 +151,7 @@ def optimize(
         offers = collect_offers(studied, prices.costs, options)
         made = carry_out(offers, plan)
         advice = advice_of(studied, prices.costs, options) if advise else None
-    final = plan_of(options, made.choices, made.tiling, error_of(made, options), prices.elsewhere)
+    final = plan_of(options, made, error_of(made, options), prices.elsewhere)
     warnings = tuple(filter(None, [prices.warning, *studied.warnings, *made.warnings]))
     report = report_of(offers, final, made.outcome, warnings, made.pareto)
     report = report.model_copy(update={"advice": advice})
@@ -202,6 +209,7 @@ class Made:
     outcome: Outcome | None = None
     warnings: tuple[str, ...] = ()
     pareto: tuple[ParetoPoint, ...] = ()
+    weight_bits: Bits | None = None
 
 
 def kept(unproven: Unproven, options: RunOptions) -> Result:
@@ -215,8 +223,7 @@ def kept(unproven: Unproven, options: RunOptions) -> Result:
 
 def plan_of(
     options: RunOptions,
-    choices: tuple[Choice, ...] = (),
-    tiling: Tiling | None = None,
+    made: Made | None = None,
     max_error: float = 0.0,
     elsewhere: MachineProfile | None = None,
 ) -> Plan:
@@ -227,8 +234,9 @@ def plan_of(
         threads=elsewhere.threads if elsewhere else options.threads,
         max_error=max_error,
         max_drop=options.max_drop,
-        tiling=tiling,
-        choices=choices,
+        weight_bits=made.weight_bits if made else None,
+        tiling=made.tiling if made else None,
+        choices=made.choices if made else (),
     )
 
 
@@ -258,7 +266,7 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
             pareto_points(offers, choices, options.first_budget, None) if options.pareto else ()
         )
         return Made(studied.prepared.model, choices, tiling, pareto=points)
-    trials = open_trials(studied, options)
+    trials, refused = with_bits(open_trials(studied, options))
     outcome = search(
         choices_for,
         offers.answers,
@@ -272,10 +280,28 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         outcome = tile(outcome, trials, tiling)
     made = outcome.candidate
     choices = every_layer(studied, made.choices, first, outcome.fates)
-    warnings = warnings_of(trials, outcome, plan)
+    warnings = (*refused, *warnings_of(trials, outcome, plan))
     budget = outcome.fitted.budget if outcome.fitted else options.first_budget
     points = pareto_points(offers, choices, budget, trials) if options.pareto else ()
-    return Made(made.model, choices, made.tiling, outcome, warnings, points)
+    bits = None if outcome.untouched else trials.options.weight_bits
+    return Made(made.model, choices, made.tiling, outcome, warnings, points, bits)
+
+
+def with_bits(trials: Trials) -> tuple[Trials, tuple[str, ...]]:
+    """Trials with weights in the bits asked for where these alone keep the budget, else without."""
+    bits, verified = trials.options.weight_bits, None
+    for finer in FINER if bits is not None else ():
+        tried = replace(trials, finer=finer)
+        verified = trials.verify(tried.make(()))
+        if verified.passed:
+            return tried, ()
+        if bits == 8:
+            break
+    if verified is None:
+        return trials, ()
+    found = f"weights in {bits} bits alone change the outputs by {verified.relative:.3g}"
+    without = replace(trials, options=replace(trials.options, weight_bits=None))
+    return without, (f"{found}, more than is allowed: they stay float32",)
 
 
 def error_of(made: Made, options: RunOptions) -> float:
@@ -285,7 +311,7 @@ def error_of(made: Made, options: RunOptions) -> float:
     """
     if options.max_error > 0 or options.max_drop is None or made.outcome is None:
         return options.max_error
-    lossy = any(map(is_lossy, made.choices))
+    lossy = made.weight_bits is not None or any(map(is_lossy, made.choices))
     return min(SLACK * made.outcome.verified.relative, options.error_limit) if lossy else 0.0
 
 
@@ -336,7 +362,7 @@ def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
     options, found = trials.options, outcome.verified.verification
     if not options.bounded:
         return []
-    if not any(map(is_lossy, outcome.candidate.choices)):
+    if not trials.changes_outputs(outcome.candidate):
         return [f"the plan is lossless: {why_lossless(outcome)}"]
     if options.max_drop is None or found.answers is None:
         return []

@@ -16,6 +16,7 @@ from sparsepass.network import Run, plain_session, runner
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline.fit import fit
 from sparsepass.pipeline.noise import rounding_noise
+from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Key, key_of
@@ -87,7 +88,8 @@ class Trials:
     """Where candidates are made, verified and timed against the original.
 
     ``noise`` is what rounding alone does to the outputs of the original.  ``fitted`` are weights
-    that were fitted for the lossy choices of a plan.
+    that were fitted for the lossy choices of a plan.  Where the file holds weights in few bits, the
+    share ``finer`` of them may take more, see ``quantize``.
     """
 
     studied: Studied
@@ -95,6 +97,7 @@ class Trials:
     original: Candidate
     samples: Samples
     noise: Comparison
+    finer: float = 0.0
     fitted: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
 
     @property
@@ -106,6 +109,8 @@ class Trials:
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
         model = rewrite(self.studied, choices, weights=self.weights_for(choices))
+        if self.options.weight_bits is not None:
+            quantize(self.studied, model, self.options.weight_bits, self.finer)
         batch = self.studied.prepared.batch
         if tiling and isinstance(batch, Batch):
             TileBatch(batch, tiling.micro_batch, tiling.until)(model)
@@ -130,7 +135,7 @@ class Trials:
         verifies the exact layers among the lossy ones, on some of the samples.
         """
         tolerances = rounding_tolerances(self.noise, self.studied.layers)
-        lossy, few = any(map(is_lossy, candidate.choices)), self.samples.last(EXACT_SAMPLES)
+        lossy, few = self.changes_outputs(candidate), self.samples.last(EXACT_SAMPLES)
         judged = self.samples if lossy else few
         compared = self.compare(self.original.run, candidate.run, judged, "comparing outputs")
         limits = self.options.error_limit, self.options.max_drop
@@ -143,6 +148,11 @@ class Trials:
             if not plain.passed:
                 return Verified(plain, compared.relative)
         return Verified(found, compared.relative)
+
+    def changes_outputs(self, candidate: Candidate) -> bool:
+        """Whether the outputs of a candidate may differ beyond rounding."""
+        coded = self.options.weight_bits is not None and candidate is not self.original
+        return coded or any(map(is_lossy, candidate.choices))
 
     def compare_all(self, candidate: Candidate) -> Comparison:
         """Compare a candidate with the original on all samples."""

@@ -1,0 +1,166 @@
+"""Weights of a rewritten network in few bits, rounded by what their layers read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from sparsepass.bits import Bits
+from sparsepass.coded import CodedWeight
+from sparsepass.graph import constant_array
+from sparsepass.layer import Array, Layer
+from sparsepass.passes import QuantizeWeights
+from sparsepass.pipeline.stages import Studied
+from sparsepass.quantization import Coded, CodedRows, code
+
+__all__ = ["coded_bytes", "quantize"]
+
+MOST_BITS: Bits = 8
+MOST_FACTORS = 3
+
+Doubles = NDArray[np.float64]
+
+
+def quantize(studied: Studied, model: ir.Model, bits: Bits, finer: float = 0.0) -> None:
+    """Keep the weights of ``model``, a rewritten network, in ``bits``, in place.
+
+    Weights are rounded by the second moments of what they read where calibration has them, and the
+    biases then keep the means.  Of 4 bits, the layers that lose most by them for their size take
+    8, as long as these hold at most the share ``finer`` of all weights; depthwise ones always do.
+    """
+    nodes = {node.name: node for node in model.graph}
+    found: dict[str, list[Held]] = {}
+    coded: dict[str, Coded] = {}
+    for layer in studied.layers:
+        held = held_of(model.graph, nodes.get(layer.name), layer)
+        if held:
+            found[layer.name] = held
+            own: Bits = MOST_BITS if layer.is_depthwise else bits
+            coded[layer.name] = code(rows_of(held), own, studied.stats[layer.name])
+    for name in finer_layers(found, coded, finer) if bits < MOST_BITS else ():
+        coded[name] = code(rows_of(found[name]), MOST_BITS, studied.stats[name])
+    weights: dict[str, CodedWeight] = {}
+    for name, each in coded.items():
+        shift_bias(model.graph, found[name][-1].bias, each.shift)
+        parts = zip(found[name], each.weights, strict=True)
+        weights |= {part.name: part.coded(rows) for part, rows in parts}
+    QuantizeWeights(weights)(model)
+
+
+def coded_bytes(studied: Studied, model: ir.Model, layer: Layer) -> int:
+    """Bytes that a model whose weights were quantized holds of the weight of a layer."""
+    own = next(node for node in studied.prepared.model.graph if node.name == layer.name)
+    dense = own.inputs[1].name if own.inputs[1] is not None else ""
+    op = (f"{layer.name}.{part}" for part in ("values", "indices", "weight"))
+    stems = (dense or "", *op, *(f"{layer.name}/factor{i}.weight" for i in range(MOST_FACTORS)))
+    return sum(
+        value.const_value.nbytes
+        for graph in model.graphs()
+        for name, value in graph.initializers.items()
+        if value.const_value and any(name == stem or name.startswith(f"{stem}.") for stem in stems)
+    )
+
+
+def rows_of(held: Sequence["Held"]) -> list[Array]:
+    return [part.rows for part in held]
+
+
+def finer_layers(
+    found: Mapping[str, Sequence["Held"]], coded: Mapping[str, "Coded"], share: float
+) -> list[str]:
+    """The layers that 8 bits help most for the bytes that they take."""
+    sizes = {name: sum(part.rows.size for part in found[name]) for name in coded}
+    left = share * sum(sizes.values())
+    chosen: list[str] = []
+    for name in sorted(coded, key=lambda name: -coded[name].lost / sizes[name]):
+        if sizes[name] <= left:
+            chosen.append(name)
+            left -= sizes[name]
+    return chosen
+
+
+@dataclass(frozen=True)
+class Held:
+    """A weight as a graph holds it: an initializer, one row a filter, the name of the bias.
+
+    ``places`` are those of a sparse weight's values, ``indices`` the constant that holds them.
+    ``shape`` is that of the initializer; ``flipped`` ones have filters last.
+    """
+
+    name: str
+    rows: Array
+    shape: tuple[int, ...]
+    bias: str = ""
+    indices: str = ""
+    places: NDArray[Any] | None = None
+    flipped: bool = False
+
+    def coded(self, found: CodedRows) -> CodedWeight:
+        """The weight as the file holds it."""
+        if self.places is not None:
+            flat = found.stored.reshape(-1)[self.places]
+            return CodedWeight(flat, found.scales, found.table, self.indices, self.rows.shape[1])
+        if self.flipped:
+            return CodedWeight(np.ascontiguousarray(found.stored.T), found.scales, found.table)
+        column = found.scales.reshape(-1, *[1] * (len(self.shape) - 1))
+        return CodedWeight(found.stored.reshape(self.shape), column, found.table)
+
+
+def held_of(graph: ir.Graph, node: ir.Node | None, layer: Layer) -> list[Held]:
+    """The weights of a layer in the order of a chain, empty where none is an initializer."""
+    stem = f"{layer.name}."
+    kept, places = array_of(graph, f"{stem}values"), array_of(graph, f"{stem}indices")
+    if kept is not None and places is not None:
+        rows = np.zeros((layer.filters, layer.taps), np.float32)
+        rows.reshape(-1)[places] = kept
+        indices = f"{stem}indices"
+        return [Held(f"{stem}values", rows, kept.shape, f"{stem}bias", indices, places)]
+    if (weight := array_of(graph, f"{layer.name}.weight")) is not None:
+        return [dense_held(f"{layer.name}.weight", weight, f"{layer.name}.bias")]
+    chain: list[Held] = []
+    stem = f"{layer.name}/factor"
+    while (weight := array_of(graph, f"{stem}{len(chain)}.weight")) is not None:
+        name = f"{stem}{len(chain)}"
+        chain.append(dense_held(f"{name}.weight", weight, f"{name}.bias"))
+    return chain or own_weight(graph, node, layer)
+
+
+def own_weight(graph: ir.Graph, node: ir.Node | None, layer: Layer) -> list[Held]:
+    """The weight of a layer that is a standard operator still."""
+    if node is None or node.domain not in ("", "ai.onnx"):
+        return []
+    names = [value.name or "" if value is not None else "" for value in node.inputs]
+    weight = array_of(graph, names[1])
+    if weight is None or weight.size != layer.weight.size:
+        return []
+    if layer.op_type == "Conv":
+        return [dense_held(names[1], weight, names[2] if len(names) > 2 else "")]
+    rows = layer.weight.reshape(layer.filters, -1)
+    if weight.ndim != 2 or not np.array_equal(weight.T, rows):
+        return [Held(names[1], weight, weight.shape)] if np.array_equal(weight, rows) else []
+    return [Held(names[1], rows, weight.shape, flipped=True)]
+
+
+def dense_held(name: str, weight: Array, bias: str) -> Held:
+    return Held(name, weight.reshape(len(weight), -1), weight.shape, bias)
+
+
+def array_of(graph: ir.Graph, name: str) -> NDArray[Any] | None:
+    return constant_array(graph.initializers[name]) if name in graph.initializers else None
+
+
+def shift_bias(graph: ir.Graph, name: str, shift: Doubles | None) -> None:
+    """Add to a bias that nothing else reads."""
+    bias = array_of(graph, name)
+    if (
+        bias is None
+        or shift is None
+        or bias.shape != shift.shape
+        or len(graph.initializers[name].uses()) != 1
+    ):
+        return
+    shifted = (bias + shift).astype(np.float32)
+    graph.initializers[name].const_value = ir.tensor(shifted, name=name)

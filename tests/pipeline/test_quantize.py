@@ -1,0 +1,164 @@
+"""Weights in few bits, through the whole run and in every form that a layer takes."""
+
+import numpy as np
+import pytest
+
+import sparsepass
+from models_in_text import normal, proto_of
+from sparsepass.errors import UsageError
+from sparsepass.model import to_bytes
+from sparsepass.network import plain_session, runner
+from sparsepass.passes import TileBatch
+from sparsepass.pipeline.quantize import quantize
+from sparsepass.pipeline.rewrite import rewrite
+from sparsepass.pipeline.study import study
+from sparsepass.plan import Choice
+from sparsepass.run import RunOptions
+from sparsepass.runtime import session
+
+NET = """
+<ir_version: 8, opset_import: ["": 17]>
+g (float[N, 16, 12, 12] x) => (float[N, 10] y) {
+  [first] a = Conv<pads=[1,1,1,1]>(x, w1, b1)
+  r = Relu(a)
+  [second] c = Conv<pads=[1,1,1,1]>(r, w2, b2)
+  s = Relu(c)
+  [groups] d = Conv<group=2>(s, w3, b3)
+  [each] e = Conv<group=32, pads=[1,1,1,1]>(d, w4, b4)
+  p = GlobalAveragePool(e)
+  f = Flatten(p)
+  [last] y = Gemm<transB=1>(f, w5, b5)
+}
+"""
+CHAINS = [
+    Choice(layer="second", algorithm="low-rank", parameters={"rank": 8}),
+    Choice(layer="second", algorithm="separable", parameters={"rank": 8}),
+    Choice(layer="second", algorithm="tucker", parameters={"inputs": 8, "outputs": 8}),
+]
+
+
+SPARSE = [Choice(layer=name, algorithm="spmm") for name in ("first", "second")]
+OTHER = Choice(layer="first", algorithm="winograd2")
+FORMS = [[], SPARSE[1:], SPARSE, [OTHER], *[[choice] for choice in CHAINS]]
+
+
+def network(zeros: float = 0.0):
+    shapes = {
+        1: (32, 16, 3, 3),
+        2: (32, 32, 3, 3),
+        3: (32, 16, 1, 1),
+        4: (32, 1, 3, 3),
+        5: (10, 32),
+    }
+    weights = {f"w{i}": normal(*shape, seed=i) for i, shape in shapes.items()}
+    weights["w2"][np.random.default_rng(0).random(weights["w2"].shape) < zeros] = 0
+    return proto_of(NET, **weights, **{f"b{i}": normal(s[0], seed=i) for i, s in shapes.items()})
+
+
+def samples(count: int = 12) -> np.ndarray:
+    mixing = normal(16, 16, seed=7)
+    return np.einsum("cd,ndhw->nchw", mixing, normal(count, 16, 12, 12, seed=8)).astype(np.float32)
+
+
+def studied(zeros: float = 0.0):
+    return study(network(zeros), RunOptions(samples=samples(), max_error=0.5))
+
+
+def run(model, x, library=False):
+    content = to_bytes(model)
+    opened = session(content, threads=1) if library else plain_session(content)
+    return runner(opened)({"x": x})["y"]
+
+
+def change(found, expected):
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("library", [False, True])
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.02), (4, 0.3)])
+@pytest.mark.parametrize(
+    "choices", FORMS, ids=lambda choices: "+".join(c.algorithm for c in choices) or "dense"
+)
+def test_network_changes_little_in_every_form(choices, bits, most, library):
+    found = studied(zeros=0.7 if any(c.algorithm == "spmm" for c in choices) else 0.0)
+    exact, coded = rewrite(found, choices), rewrite(found, choices)
+
+    quantize(found, coded, bits)
+
+    x = samples(4)
+    assert 0 < change(run(coded, x, library), run(exact, x, library)) < most
+
+
+@pytest.mark.parametrize("choices", [[], *[[choice] for choice in CHAINS]], ids=str)
+def test_means_of_a_layer_stay(choices):
+    found = studied()
+    exact, coded = rewrite(found, choices), rewrite(found, choices)
+    quantize(found, coded, 4)
+    x = np.concatenate([feed["x"] for feed in found.calibration])
+
+    means = []
+    for model in (exact, coded):
+        model.graph.outputs[:] = [v for n in model.graph for v in n.outputs if v.name == "a"]
+        means.append(runner(plain_session(to_bytes(model)))({"x": x})["a"].mean(axis=(0, 2, 3)))
+
+    np.testing.assert_allclose(means[1], means[0], atol=1e-3 * np.abs(means[0]).max())
+
+
+def test_finer_layers_are_those_that_lose_most():
+    found = studied()
+    errors = []
+    for share in (0.0, 0.5, 1.0):
+        model = rewrite(found, [])
+        quantize(found, model, 4, share)
+        x = samples(4)
+        errors.append(change(run(model, x), run(rewrite(found, []), x)))
+
+    assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_run_writes_a_smaller_file_within_the_budget(bits):
+    result = sparsepass.optimize(
+        network(), samples=samples(), max_error=0.3, weight_bits=bits, measure=False
+    )
+
+    report = result.report
+    assert report.budget.measured <= 0.3
+    if not any("the file is the original" in warning for warning in report.warnings):
+        assert result.plan.weight_bits == bits
+        held = sum(layer.packed_bytes for layer in report.layers)
+        assert held < 0.3 * sum(layer.dense_bytes for layer in report.layers)
+        assert report.model.after_bytes < 0.6 * report.model.before_bytes
+
+
+def test_a_budget_that_bits_exceed_leaves_float32_and_says_why():
+    result = sparsepass.optimize(
+        network(), samples=samples(), max_error=1e-6, weight_bits=4, measure=False
+    )
+
+    assert result.plan.weight_bits is None
+    assert any("they stay float32" in warning for warning in result.report.warnings)
+
+
+def test_bits_need_a_budget_and_are_8_or_4():
+    with pytest.raises(UsageError, match="--max-error"):
+        sparsepass.optimize(network(), samples=samples(), weight_bits=8)
+    with pytest.raises(UsageError, match="give 8 or 4"):
+        sparsepass.optimize(network(), samples=samples(), max_error=0.1, weight_bits=5)
+
+
+@pytest.mark.parametrize("library", [False, True])
+def test_groups_of_images_compute_the_same(library):
+    found = studied(zeros=0.7)
+    whole, tiled = rewrite(found, SPARSE), rewrite(found, SPARSE)
+    batch = found.prepared.batch
+    for model in (whole, tiled):
+        quantize(found, model, 4)
+
+    assert TileBatch(batch, 1)(tiled).modified
+
+    x = samples(4)
+    expected = run(whole, x, library)
+    # The same sums of up to 288 products, in another order.
+    atol = 288 * np.finfo(np.float32).eps * np.abs(expected).max()
+    np.testing.assert_allclose(run(tiled, x, library), expected, rtol=0, atol=atol)
