@@ -103,9 +103,9 @@ def optimize(
     in so many bits in the file, within the same limits; they are computed with in float32.
     ``max_memory`` limits the bytes that the weights of all layers take in memory; without it only
     time counts.  ``shapes`` settles open input sizes for the plan.  ``plan`` replays an earlier one
-    instead of choosing; a lossy one brings its error budget.  ``measure`` times the offers that could win inside the network,
-    for about ``measure_seconds``; without it predictions decide.  Times are kept in the user's
-    cache, and not measured again.  ``profile`` has the prices; one of another machine makes a plan
+    instead of choosing; a lossy one brings its error budget.  ``measure`` times the offers that
+    could win inside the network, for about ``measure_seconds``; without it predictions decide.
+    Times are kept in the user's cache, and not measured again.  ``profile`` has the prices; one of another machine makes a plan
     for that machine, which is verified here and not timed.  Prices that ship with the package and
     are of another machine are not trusted to rule an offer out.  A dry run chooses and neither
     rewrites nor verifies: its ``model`` is the cleaned dense network.  With ``advise`` the report

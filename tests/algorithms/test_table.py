@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import sparsepass
 from sparsepass.algorithms import ALGORITHMS, DENSE, algorithm
 from sparsepass.runtime.ops import STEMS
 
@@ -25,10 +26,19 @@ SOURCES = sorted(
 
 
 def named(source: str) -> set[tuple[str, str]]:
-    """The algorithms that a source file names in a string, however short the string."""
+    """The algorithms that a source file names in a string, however short the string.
+
+    Names of functions are none, nor is what the package exports.
+    """
     tree = ast.parse((ROOT / source).read_text(encoding="utf-8"), filename=source)
     strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
-    return {(source, text) for text in strings if isinstance(text, str) and text in NAMES}
+    names = {text for text in strings if isinstance(text, str) and text in NAMES}
+    return {(source, name) for name in names - defined(tree) - set(sparsepass.__all__)}
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """The functions that a module makes."""
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("source", SOURCES)
