@@ -105,12 +105,12 @@ def optimize(
     time counts.  ``shapes`` settles open input sizes for the plan.  ``plan`` replays an earlier one
     instead of choosing; a lossy one brings its error budget.  ``measure`` times the offers that
     could win inside the network, for about ``measure_seconds``; without it predictions decide.
-    Times are kept in the user's cache, and not measured again.  ``profile`` has the prices; one of another machine makes a plan
-    for that machine, which is verified here and not timed.  Prices that ship with the package and
-    are of another machine are not trusted to rule an offer out.  A dry run chooses and neither
-    rewrites nor verifies: its ``model`` is the cleaned dense network.  With ``advise`` the report
-    says what pruning would be worth.  ``isa`` makes our kernels use a narrower instruction set than
-    this machine's: ``baseline``, ``avx2`` or ``avx512``.
+    Times are kept in the user's cache, and not measured again.  ``profile`` has the prices; one of
+    another machine makes a plan for that machine, which is verified here and not timed.  Prices
+    that ship with the package and are of another machine are not trusted to rule an offer out.  A
+    dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned dense network.
+    With ``advise`` the report says what pruning would be worth.  ``isa`` makes our kernels use a
+    narrower instruction set than this machine's: ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
