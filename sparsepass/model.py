@@ -170,7 +170,11 @@ def declared(model: ir.Model) -> ir.Model:
 
     That is a name of the graph, and types and sizes of its inputs and outputs.
     """
-    copy = model.clone()
+    try:
+        copy = model.clone()
+    except RuntimeError as error:
+        # What onnx-ir raises while it copies quotes the graph.
+        raise ValueError("a graph gives back a value that is not its own") from error
     copy.graph.name = copy.graph.name or "graph"
     for value in (*copy.graph.inputs, *copy.graph.outputs):
         value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
