@@ -17,6 +17,7 @@ from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.tile_batch import TileBatch
+from sparsepass.passes.transpose_gemm import TransposeGemm
 from sparsepass.passes.untile_batch import UntileBatch
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "Replacement",
     "SetWeights",
     "TileBatch",
+    "TransposeGemm",
     "UntileBatch",
 ]
