@@ -12,7 +12,6 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 
-from sparsepass import torch_export
 from sparsepass.checks import check_convolutions, check_proto
 from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError
@@ -20,6 +19,7 @@ from sparsepass.files import read_bytes, staged
 from sparsepass.limits import MOST_BYTES
 from sparsepass.shapes import check_shapes
 from sparsepass.spelling import spell_alike
+from sparsepass.torch_export import export
 
 if TYPE_CHECKING:
     import torch
@@ -126,7 +126,7 @@ def to_proto(
         return copy.deepcopy(source)
     if isinstance(source, ir.Model):
         return self_contained(source)
-    return torch_export.export(source, label, example_inputs)
+    return export(source, label, example_inputs)
 
 
 def read(path: Path, label: str, max_bytes: int) -> bytes:

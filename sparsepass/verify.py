@@ -189,14 +189,15 @@ def compare(
     )
 
 
-def class_rows(values: Any) -> NDArray[Any] | None:
+def class_rows(values: object) -> NDArray[Any] | None:
     """An output as (images, classes), or None where it is not that: axes of length 1 may follow."""
     if not isinstance(values, np.ndarray):
         return None
-    shape = values.shape
-    if values.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
+    rows = cast("NDArray[Any]", values)
+    shape = rows.shape
+    if rows.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
         return None
-    return values.reshape(shape[:2])
+    return rows.reshape(shape[:2])
 
 
 @dataclass
