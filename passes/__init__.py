@@ -18,6 +18,7 @@ from sparsepass.passes.quantize_weights import QuantizeWeights
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.tile_batch import TileBatch
+from sparsepass.passes.transpose_gemm import TransposeGemm
 from sparsepass.passes.untile_batch import UntileBatch
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "Replacement",
     "SetWeights",
     "TileBatch",
+    "TransposeGemm",
     "UntileBatch",
 ]

@@ -60,7 +60,7 @@ def session_options(threads: int, profile: Path | None) -> Any:
     options = _ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     # Threads of a session that is done must not spin on the cores of the one that is timed next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if profile:

@@ -244,6 +244,8 @@ def rank_energy(rows: Array) -> dict[str, int]:
     """Eigenvalues of the Gram matrix of the smaller side are the squared singular values."""
     if min(rows.shape) > LARGEST_SPECTRUM or not np.isfinite(rows).all():
         return {}
+    # Shares do not depend on the scale, and squares of the largest floats would be infinite.
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(initial=0.0))[1])
     gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
     energies = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0)
     held = np.cumsum(energies, dtype=np.float64)

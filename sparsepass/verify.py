@@ -197,7 +197,11 @@ def class_rows(output: object) -> NDArray[Any] | None:
     shape = values.shape
     if values.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
         return None
-    return values.reshape(shape[:2])
+    rows = cast("NDArray[Any]", values)
+    shape = rows.shape
+    if rows.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
+        return None
+    return rows.reshape(shape[:2])
 
 
 @dataclass

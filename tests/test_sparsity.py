@@ -100,6 +100,16 @@ def test_the_energy_of_a_weight_of_zeros_is_held_by_no_rank():
     assert with_spectrum(weight_stats(layer), layer).rank_energy == {"90": 0, "99": 0}
 
 
+@pytest.mark.parametrize("scale", [1e37, 1e-37])
+def test_rank_energy_does_not_depend_on_the_scale(scale):
+    weight = np.random.default_rng(0).standard_normal((8, 6, 3, 3)).astype(np.float32)
+    layer, scaled = conv_layer(weight), conv_layer(weight * np.float32(scale))
+
+    found = with_spectrum(weight_stats(scaled), scaled).rank_energy
+
+    assert found == with_spectrum(weight_stats(layer), layer).rank_energy
+
+
 def test_rank_energy_equals_singular_values():
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((16, 6)) @ rng.standard_normal((6, 36))

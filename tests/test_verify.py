@@ -114,6 +114,15 @@ def answered(reference, found, labels=None):
 BEFORE, AFTER = [[1, 0], [1, 0], [0, 1], [0, 1]], [[0, 1], [1, 0], [1, 0], [1, 0]]
 
 
+def test_answers_are_none_where_an_output_is_a_list_of_rows():
+    rows = {"y": [np.ones((2, 3), np.float32)]}
+
+    found = compared(rows, rows)
+
+    assert found.answers is None
+    assert found.outputs["y"].absolute == 0.0
+
+
 def test_answers_are_paired_against_the_original_without_labels():
     found = answered(BEFORE, AFTER)
 

@@ -1,5 +1,6 @@
 """A network in every engine there is, in one process, in turn."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from sparsepass.errors import UsageError
 from sparsepass.files import write_text
 from sparsepass.model import load
 from sparsepass.network import Run, plain_session, runner
@@ -61,6 +63,8 @@ def compare_engines(
     peers: Sequence[Peer] = ENGINES,
 ) -> list[Row]:
     """Time ``original`` in plain ONNX Runtime and ``peers``, ``optimized`` with our library."""
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{seconds} seconds of timing make no sense; give a number above 0")
     threads = options.threads
     with naming(original):
         inputs = inputs_of(load(original, shapes=options.shapes), options.shapes)

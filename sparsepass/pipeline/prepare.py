@@ -13,6 +13,7 @@ from sparsepass.passes import (
     InlineFunctions,
     NameNodes,
     RemoveUnused,
+    TransposeGemm,
     UntileBatch,
 )
 from sparsepass.report.schema import PassRun
@@ -32,6 +33,7 @@ def prepare(model: ir.Model, *, keep_layers: bool = False) -> tuple[PassRun, ...
         *NAMING,
         RemoveUnused(),
         FoldConstants(),
+        TransposeGemm(),
         FoldPad(),
         FoldBatchNorm(),
         FoldScale(),

@@ -143,6 +143,7 @@ CASES = {
     option("--threads", "100000"): "100000 threads",
     option("--threads", "1" + "0" * 30): "threads",
     option("--shape", "x:1,4,8,1" + "0" * 30): "x",
+    option("--measure-seconds", "nan"): "nan seconds of measuring",
     option("--isa", "avx9"): "does not run 'avx9'; give one of baseline",
 }
 
@@ -160,6 +161,15 @@ def test_a_wrong_input_is_one_line_and_leaves_nothing_behind(case, run, tmp_path
     assert complaints.startswith("error: ")
     assert CASES[case] in complaints
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_time_without_an_end_is_refused(run, tmp_path, seconds):
+    code, said, complaints = run("bench", model(tmp_path), "--seconds", seconds)
+
+    assert (code, said) == (2, "")
+    assert "seconds" in complaints
+    assert "Traceback" not in complaints
 
 
 def test_an_unknown_option_is_an_error_of_usage(run, tmp_path):
