@@ -127,7 +127,9 @@ def main() -> None:
     right = accuracy(network, images[judged], labels[judged])
     print(f"{pruned.report.sparsity:.1%} zeros, fine-tuned: {right:.1%}")
 
-    result = sparsepass.optimize(network, example_inputs=example, samples=samples)
+    result = sparsepass.optimize(
+        network, example_inputs=example, samples=samples, measure_seconds=5
+    )
     result.save(options.output)
     for layer in result.report.layers:
         print(f"{layer.name}: {layer.weight_zeros:.0%} zeros, {layer.chosen.algorithm}")

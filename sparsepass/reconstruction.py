@@ -54,9 +54,9 @@ def reconstructed(
     progress = options.step("fitting weights")
     fitted = dict(weights)
     changed = with_weights(model, layers, fitted)
-    old = Stream.of(model, samples, options)
-    new = Stream.of(changed, samples.take(len(old.values)), options)
     free = [layer for layer in layers if layer.name in open_layers]
+    old = Stream.of(model, free, samples, options)
+    new = Stream(changed, options, [dict(feed) for feed in old.values])
     for done, layer in enumerate(free, start=1):
         old.go_to(layer.name)
         new.go_to(layer.name)
@@ -97,9 +97,11 @@ class Stream:
     values: list[dict[str, NDArray[Any]]]
 
     @classmethod
-    def of(cls, model: ir.Model, samples: Samples, options: RunOptions) -> "Stream":
-        """The start of a network, with as many samples as can be held."""
-        held = max(1, widest(model, samples[0], options.threads))
+    def of(
+        cls, model: ir.Model, layers: Sequence[Layer], samples: Samples, options: RunOptions
+    ) -> "Stream":
+        """The start of a network that goes to ``layers``, with as many samples as can be held."""
+        held = max(1, widest(model, layers, samples[0], options.threads))
         count = min(MOST_SAMPLES, max(1, HELD_BYTES // (2 * held)))
         return cls(model, options, [dict(feed) for feed in samples.take(count)])
 
@@ -160,11 +162,14 @@ def sources(graph: ir.Graph, wanted: Sequence[str], known: Mapping[str, object])
     return list(found)
 
 
-def widest(model: ir.Model, feed: Mapping[str, NDArray[Any]], threads: int) -> int:
-    """About the most bytes that the values between two nodes take: four of the largest one."""
-    names = [value.name or "" for node in model.graph for value in node.outputs]
-    values = expose(model, names, threads)(feed)
-    return 4 * max((value.nbytes for value in values.values()), default=0)
+def widest(
+    model: ir.Model, layers: Sequence[Layer], feed: Mapping[str, NDArray[Any]], threads: int
+) -> int:
+    """The most bytes of one sample that are held where one of ``layers`` is next."""
+    live = [live_at(model.graph, layer.name) for layer in layers]
+    names = dict.fromkeys(name for values in live for name in values)
+    values = {**feed, **expose(model, names, threads)(feed)}
+    return max((sum(values[name].nbytes for name in held) for held in live), default=0)
 
 
 def sums_over(old: Stream, new: Stream, layer: Layer, options: RunOptions) -> "CrossMoments":

@@ -21,6 +21,7 @@ from sparsepass.algorithms import ALGORITHMS, DENSE, Algorithm, algorithm
 from sparsepass.cost import CostModel
 from sparsepass.errors import PlanError
 from sparsepass.layer import Layer
+from sparsepass.muted import muted
 from sparsepass.plan import Answer, Choice, Offer, Refusal
 from sparsepass.sensitivity import Response
 from sparsepass.sparsity import Stats
@@ -255,13 +256,14 @@ class Problem:
         )
         matrix.sum_duplicates()
         _, _, low, high = zip(*self.rows, strict=True)
-        result = _optimize.milp(
-            self.costs,
-            integrality=self.integral,
-            bounds=_optimize.Bounds(0, 1),
-            constraints=_optimize.LinearConstraint(matrix, low, high),
-            options={"time_limit": SOLVER_SECONDS, "mip_rel_gap": 0.0},
-        )
+        with muted():
+            result = _optimize.milp(
+                self.costs,
+                integrality=self.integral,
+                bounds=_optimize.Bounds(0, 1),
+                constraints=_optimize.LinearConstraint(matrix, low, high),
+                options={"time_limit": SOLVER_SECONDS, "mip_rel_gap": 0.0},
+            )
         if result.status == 2:
             raise PlanError("no plan fits the memory limit; raise it")
         if result.x is None or result.status != 0:

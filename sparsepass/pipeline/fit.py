@@ -12,7 +12,7 @@ from sparsepass.reconstruction import Weights, reconstructed, with_weights
 from sparsepass.run import RunOptions
 from sparsepass.sensitivity import relative_error
 
-__all__ = ["fit"]
+__all__ = ["approximated", "fit"]
 
 # Held-out samples that decide whether fitted weights are better.
 JUDGES = 32
@@ -44,6 +44,7 @@ def is_open(choice: Choice) -> bool:
 
 
 def approximated(studied: Studied, layer: Layer, choice: Choice) -> tuple[Array, Array] | None:
+    """Weight and bias that stand for a lossy choice; None for an exact one."""
     row = algorithm(choice.algorithm)
     if row is None or row.approximate is None:
         return None

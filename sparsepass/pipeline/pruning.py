@@ -2,24 +2,27 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 import onnx_ir as ir
 
-from sparsepass.algorithms import DENSE, algorithm
+from sparsepass.algorithms import DENSE
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import SetWeights
 from sparsepass.pipeline.assemble import machine_of, model_file, samples_of, skipped_of, tool_name
 from sparsepass.pipeline.densities import dense_time, time_of
+from sparsepass.pipeline.fit import approximated, fit
 from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.prepare import weight_names
 from sparsepass.pipeline.trials import Verified
+from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Answer, Choice
 from sparsepass.profile import cpu_name
+from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import PrunedLayer, PruneReport
 from sparsepass.verify import compare
 
@@ -30,10 +33,12 @@ __all__ = ["Pruning"]
 class Pruning:
     """Where pruned networks are made, and compared with the original on held-out samples.
 
-    ``offers`` leave the outputs of a layer as they are, or set ``zeros`` in its weight.
+    ``offers`` leave the outputs of a layer as they are, or set ``zeros`` in its weight.  ``fitted``
+    are weights that were fitted together for the zeros of a plan.
     """
 
     offers: Offers
+    fitted: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
 
     @classmethod
     def of(cls, offers: Offers) -> Self:
@@ -45,19 +50,22 @@ class Pruning:
         return cls(replace(offers, answers=kept))
 
     def weights(self, choices: Sequence[Choice]) -> dict[str, tuple[Array, Array]]:
-        """Weight and bias of every layer, with the zeros of ``choices``."""
+        """Weight and bias of every layer, with the zeros of ``choices`` and fitted to them."""
         studied = self.offers.studied
         taken = {c.layer: c for c in choices if "zeros" in c.parameters}
-        found: dict[str, tuple[Array, Array]] = {}
+        found = {layer.name: (layer.weight, layer.bias) for layer in studied.layers}
         for layer in studied.layers:
             choice = taken.get(layer.name)
-            row = algorithm(choice.algorithm) if choice else None
-            if choice is None or row is None or row.approximate is None:
-                found[layer.name] = layer.weight, layer.bias
-            else:
-                stats = studied.stats[layer.name]
-                found[layer.name] = row.approximate(layer, stats, choice.parameters)
-        return found
+            if choice and (stand_in := approximated(studied, layer, choice)):
+                found[layer.name] = stand_in
+        return {**found, **self.weights_for(tuple(taken.values()))}
+
+    def weights_for(self, choices: Sequence[Choice]) -> Weights:
+        """The weights of layers with zeros, fitted again together; once for the same choices."""
+        key = tuple(key_of(choice.layer, choice) for choice in choices)
+        if key not in self.fitted:
+            self.fitted[key] = fit(self.offers.studied, choices, self.offers.options)
+        return self.fitted[key]
 
     def model(self, choices: Sequence[Choice]) -> ir.Model:
         """The original graph with other weights, but for normalisations that were folded."""

@@ -2,13 +2,14 @@
 
     python tests/benchmarks/pruning.py resnet56 --zeros 50 60 70 80
 
-Every convolution gets the same share of zeros.  Networks and pictures are those of ../shared: the
-even ones calibrate, the odd ones judge, and ``--swap`` swaps them.  Answers are compared with those
-of the original, and with the classes where the folders of the pictures name them.
+Every convolution gets the same share of zeros, or each its own at the same share in all, where they
+cost the outputs least.  Networks and pictures are those of ../shared: the even ones calibrate, the
+odd ones judge, and ``--swap`` swaps them.  Right are the classes of the pictures.  The last lines
+say how many zeros each method has where it loses 2 points, between two shares of the ladder.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,15 +19,24 @@ from results import ROOT
 from sparsepass.algorithms.prune import PRUNE
 from sparsepass.calibration import calibrate
 from sparsepass.cli.console import output, progress_bars
+from sparsepass.cost import CostModel
 from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
-from sparsepass.pipeline.stages import Prepared
+from sparsepass.pipeline.densities import sparsest
+from sparsepass.pipeline.fit import approximated
+from sparsepass.pipeline.offers import collect_offers
+from sparsepass.pipeline.pruning import Pruning
+from sparsepass.pipeline.stages import Prepared, Studied
 from sparsepass.pipeline.study import read
+from sparsepass.plan import Choice
+from sparsepass.profile import find
 from sparsepass.reconstruction import CrossMoments, Weights, reconstructed, with_weights
 from sparsepass.run import RunOptions
+from sparsepass.runtime.library import target
 from sparsepass.samples import Samples, load_samples
 
+ALLOWED = 2.0  # points
 SHARED = ROOT.parent / "shared"
 NETWORKS = {
     "resnet56": ("resnet56-cifar10.onnx", "cifar10-jpeg"),
@@ -36,28 +46,32 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class Judge:
-    """Pictures, the answers of the original to them, and their classes or these answers again."""
+    """Pictures, the answers of the original to them, and their classes."""
 
     samples: Samples
     answers: np.ndarray
     classes: np.ndarray
 
-    def line(self, answers: np.ndarray) -> str:
-        """Agreement, and the drop in points with the standard error of the paired difference."""
+    def compare(self, answers: np.ndarray) -> tuple[float, float, float]:
+        """Agreement, the drop in points, and the standard error of this paired difference."""
         right, was_right = answers == self.classes, self.answers == self.classes
         lost, won = np.sum(was_right & ~right), np.sum(right & ~was_right)
-        count = len(answers)
-        return (
-            f"agreement {100 * np.mean(answers == self.answers):5.1f} %, "
-            f"drop {100 * (lost - won) / count:5.2f} +- {100 * np.sqrt(lost + won) / count:.2f}"
-        )
+        share = 100 / len(answers)
+        agreement = share * np.sum(answers == self.answers)
+        return agreement, share * (lost - won), share * np.sqrt(lost + won)
 
 
-def halves(folder: Path, prepared: Prepared, swap: bool) -> tuple[Samples, Samples, list[Path]]:
-    """Samples for calibration and for judging, and the files of the latter."""
+def halves(
+    folder: Path, prepared: Prepared, swap: bool, most: int
+) -> tuple[Samples, Samples, list[Path]]:
+    """Samples for calibration and for judging, spread over all, and the files of the latter."""
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     every = load_samples(folder, prepared.inputs)
-    even, odd = (replace(every, order=tuple(range(n, len(files), 2))) for n in (0, 1))
+    shuffled = np.random.default_rng(0).permutation(len(files) // 2)[:most]
+    even, odd = (
+        replace(every, order=tuple(int(2 * place + first) for place in shuffled))
+        for first in (0, 1)
+    )
     fitted, judged = (odd, even) if swap else (even, odd)
     return fitted, judged, [files[index] for index in judged.order]
 
@@ -77,12 +91,14 @@ def magnitude(layers: Sequence[Layer], zeros: int) -> Weights:
     return found
 
 
-def classes_of(files: Sequence[Path], answers: np.ndarray) -> np.ndarray:
-    """Folders by name are the classes; for one folder the original's answers stand in."""
-    names = sorted({path.parent.name for path in files})
-    if len(names) == 1:
-        return answers
-    return np.array([names.index(path.parent.name) for path in files])
+def classes_of(files: Sequence[Path]) -> np.ndarray:
+    """Folders by name are the classes; files of one folder begin with their WordNet numbers."""
+    if len({path.parent for path in files}) > 1:
+        names = sorted(path.name for path in files[0].parent.parent.iterdir())
+        return np.array([names.index(path.parent.name) for path in files])
+    lines = (SHARED / "imagenet_classes.tsv").read_text().splitlines()
+    numbers = {line.split("\t")[1]: int(line.split("\t")[0]) for line in lines}
+    return np.array([numbers[path.name.partition("_")[0]] for path in files])
 
 
 def main() -> None:
@@ -91,50 +107,85 @@ def main() -> None:
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--zeros", type=int, nargs="+", default=[50, 60, 70, 80])
     parser.add_argument("--swap", action="store_true", help="calibrate on the odd pictures")
+    parser.add_argument("--images", type=int, default=256, help="most pictures of either half")
     given = parser.parse_args()
     model_name, folder = NETWORKS[given.network]
+    drops: dict[str, list[tuple[int, float]]] = {}
     with progress_bars(quiet=False) as progress:
-        options = RunOptions(progress=progress)
+        source = SHARED / "images" / folder
+        options = RunOptions(progress=progress, samples=source, pruning=True, measure=False)
         prepared = read(SHARED / "models" / model_name, options)
-        fitted, judged, files = halves(SHARED / "images" / folder, prepared, given.swap)
-        layers = [layer for layer in prepared.found.layers if PRUNE.statistics(layer)]
-        stats = calibrate(prepared.model, layers, fitted.take(256), options, lossy=True)
+        fitted, judged, files = halves(source, prepared, given.swap, given.images)
         answers = answers_of(prepared.model, judged)
-        judge = Judge(judged, answers, classes_of(files, answers))
+        judge = Judge(judged, answers, classes_of(files))
+        stats = calibrate(prepared.model, prepared.found.layers, fitted, options, lossy=True)
+        studied = Studied(prepared, stats, fitted, fitted, target())
+        pruning = Pruning.of(collect_offers(studied, CostModel(find(1, target())[0]), options))
         for zeros in given.zeros:
-            for line in lines(prepared, layers, stats, fitted, judge, zeros, options):
-                output.print(line, soft_wrap=True)
+            for name, weights in methods(pruning, zeros, options):
+                changed = with_weights(prepared.model, list_of(studied), weights())
+                agreement, drop, error = judge.compare(answers_of(changed, judge.samples))
+                drops.setdefault(name, []).append((zeros, drop))
+                output.print(
+                    f"{zeros} % zeros, {name:34} agreement {agreement:5.1f} %, "
+                    f"drop {drop:5.2f} +- {error:.2f}",
+                    soft_wrap=True,
+                )
+    for name, found in drops.items():
+        output.print(f"{ALLOWED:g} points lost, {name:34} {zeros_at(found)}", soft_wrap=True)
 
 
-def lines(
-    prepared: Prepared,
-    layers: Sequence[Layer],
-    stats: Mapping[str, object],
-    fitted: Samples,
-    judge: Judge,
-    zeros: int,
-    options: RunOptions,
-):
+def list_of(studied: Studied) -> list[Layer]:
+    """The layers that can be pruned."""
+    return [layer for layer in studied.layers if PRUNE.statistics(layer)]
+
+
+def methods(
+    pruning: Pruning, zeros: int, options: RunOptions
+) -> Iterator[tuple[str, Callable[[], Weights]]]:
     """What every method makes of one share of zeros."""
-    names = {layer.name for layer in layers}
+    studied = pruning.offers.studied
+    layers = list_of(studied)
+    model, names = studied.prepared.model, {layer.name for layer in layers}
+    assert studied.calibration is not None
+    samples = studied.calibration
     small = magnitude(layers, zeros)
-    ours = {
-        layer.name: PRUNE.approximate(layer, stats[layer.name], {"zeros": zeros})
+    alike = [
+        Choice(layer=layer.name, algorithm=PRUNE.name, parameters={"zeros": zeros})
+        for layer in layers
+    ]
+    ours = weights_of(studied, layers, alike)
+    own = weights_of(studied, layers, sparsest(pruning.offers, zeros / 100))
+    yield "magnitude", lambda: small
+    yield (
+        "magnitude, statistics repaired",
+        lambda: reconstructed(model, layers, small, names, samples, options, CrossMoments.repair),
+    )
+    yield "prune", lambda: ours
+    for name, weights in (("prune, fitted", ours), ("prune, own densities, fitted", own)):
+        yield name, lambda w=weights: reconstructed(model, layers, w, names, samples, options)
+
+
+def weights_of(studied: Studied, layers: Sequence[Layer], choices: Sequence[Choice]) -> Weights:
+    """The weights of a plan, those of layers that stay dense too."""
+    chosen = {choice.layer: choice for choice in choices}
+    return {
+        layer.name: approximated(studied, layer, chosen[layer.name]) or (layer.weight, layer.bias)
         for layer in layers
     }
-    methods = {
-        "magnitude": lambda: small,
-        "magnitude, statistics repaired": lambda: reconstructed(
-            prepared.model, layers, small, names, fitted, options, CrossMoments.repair
-        ),
-        "prune": lambda: ours,
-        "prune, fitted in the network": lambda: reconstructed(
-            prepared.model, layers, ours, names, fitted, options
-        ),
-    }
-    for name, weights in methods.items():
-        changed = with_weights(prepared.model, layers, weights())
-        yield f"{zeros} % zeros, {name:32} {judge.line(answers_of(changed, judge.samples))}"
+
+
+def zeros_at(found: Sequence[tuple[int, float]]) -> str:
+    """Where between two shares of zeros the allowed drop is passed."""
+    before = None
+    for zeros, drop in found:
+        if drop > ALLOWED:
+            if before is None:
+                return f"below {zeros} % zeros"
+            share = (ALLOWED - before[1]) / (drop - before[1])
+            return f"{before[0] + share * (zeros - before[0]):.0f} % zeros"
+        before = zeros, drop
+    return f"above {found[-1][0]} % zeros"
 
 
 if __name__ == "__main__":
