@@ -11,6 +11,7 @@ from sparsepass.algorithms.dense import DENSE
 from sparsepass.algorithms.depthwise import DEPTHWISE
 from sparsepass.algorithms.im2col import IM2COL, MEC
 from sparsepass.algorithms.low_rank import LOW_RANK
+from sparsepass.algorithms.nm import NM
 from sparsepass.algorithms.prune import PRUNE
 from sparsepass.algorithms.row import (
     Algorithm,
@@ -57,6 +58,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     CPS,
     LOW_RANK,
     PRUNE,
+    NM,
 )
 
 

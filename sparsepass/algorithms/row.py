@@ -101,8 +101,9 @@ class Algorithm:
     ``statistics`` are those that calibration takes of a layer for this row alone.  A lossy row
     whose error is one of the weight has ``approximate``: weight and bias of one dense convolution
     that computes what a setting computes, and ``pack_weight`` where that weight may be fitted
-    again, with its zeros: it packs a layer that has it.  ``prices`` names the row whose kernels do
-    the work, and so whose prices hold; empty where it has its own.
+    again, with its zeros: it packs a layer that has it.  ``terms`` are weights that add up to that
+    of a layer which has it, each with a structure that hardware may use.  ``prices`` names the row
+    whose kernels do the work, and so whose prices hold; empty where it has its own.
 
     ``workspace`` are the bytes that the kernel holds of the input of one image, copied or encoded;
     None where it takes the input piece by piece, in pieces that stay in a cache.
@@ -120,6 +121,7 @@ class Algorithm:
     statistics: Callable[[Layer], frozenset[Statistic]] = no_statistics
     approximate: Callable[[Layer, Stats, Mapping[str, int]], tuple[Array, Array]] | None = None
     pack_weight: Callable[[Layer, Stats], Payload] | None = None
+    terms: Callable[[Layer, Mapping[str, int]], tuple[Array, ...]] | None = None
     workspace: Callable[[Layer, Stats, Target], float] | None = None
     paper_workspace: Callable[[Layer, Stats], float] | None = None
 

@@ -6,6 +6,10 @@ an intercept is fitted besides.
 
 from sparsepass.approximation.refit import lost, refit
 from sparsepass.approximation.repair import repaired
+from sparsepass.approximation.series import Series, find_series, series_terms
 from sparsepass.approximation.supports import Supports, find_supports
 
-__all__ = ["Supports", "find_supports", "lost", "refit", "repaired"]
+__all__ = [
+    "Series", "Supports", "find_series", "find_supports", "lost", "refit", "repaired",
+    "series_terms",
+]  # fmt: skip
