@@ -16,6 +16,7 @@ from sparsepass.passes.lower_max_pool import LowerMaxPool
 from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
+from sparsepass.passes.split_convolutions import Split, SplitConvolutions
 from sparsepass.passes.tile_batch import TileBatch
 from sparsepass.passes.untile_batch import UntileBatch
 
@@ -38,6 +39,8 @@ __all__ = [
     "RemoveUnused",
     "Replacement",
     "SetWeights",
+    "Split",
+    "SplitConvolutions",
     "TileBatch",
     "UntileBatch",
 ]

@@ -21,6 +21,7 @@ from sparsepass.algorithms.row import (
     Option,
     Packed,
     Payload,
+    Term,
     Work,
 )
 from sparsepass.algorithms.weight_sparse import SPMM
@@ -40,6 +41,7 @@ __all__ = [
     "Option",
     "Packed",
     "Payload",
+    "Term",
     "Work",
     "algorithm",
     "dense_work",

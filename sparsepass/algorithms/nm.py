@@ -21,7 +21,7 @@ from sparsepass.algorithms.prune import (
     prune_statistics,
     refuse_moments,
 )
-from sparsepass.algorithms.row import Algorithm, Option, Payload
+from sparsepass.algorithms.row import Algorithm, Option, Payload, Term
 from sparsepass.algorithms.weight_sparse import SPMM, spmm_work
 from sparsepass.approximation import Series, find_series, series_terms
 from sparsepass.layer import Array, Layer
@@ -117,11 +117,14 @@ def pack_nm(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Payloa
     return pack_weight(replace(layer, weight=weight, bias=bias), stats)
 
 
-def terms_of(layer: Layer, parameters: Mapping[str, int]) -> tuple[Array, ...]:
+def terms_of(layer: Layer, parameters: Mapping[str, int]) -> tuple[Term, ...]:
     """The terms of a weight that has the pattern of the series."""
-    rows = layer.weight.reshape(layer.filters, -1)
-    terms = series_terms(rows, layer.weight.shape[1], series_of(parameters))
-    return tuple(term.reshape(layer.weight.shape).astype(np.float32) for term in terms)
+    rows, series = layer.weight.reshape(layer.filters, -1), series_of(parameters)
+    found = series_terms(rows, layer.weight.shape[1], series)
+    return tuple(
+        Term(np.ascontiguousarray(term.reshape(layer.weight.shape), np.float32), n, m)
+        for term, (n, m) in zip(found, series, strict=True)
+    )
 
 
 NM = Algorithm(

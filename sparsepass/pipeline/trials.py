@@ -22,7 +22,7 @@ from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Choice, Tiling
 from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import Verification
-from sparsepass.run import RunOptions
+from sparsepass.run import NM_SERIES, RunOptions
 from sparsepass.runtime.ops import DOMAIN
 from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import Timing, interleave
@@ -105,7 +105,12 @@ class Trials:
 
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
-        model = rewrite(self.studied, choices, weights=self.weights_for(choices))
+        model = rewrite(
+            self.studied,
+            choices,
+            weights=self.weights_for(choices),
+            split=self.options.emit == NM_SERIES,
+        )
         batch = self.studied.prepared.batch
         if tiling and isinstance(batch, Batch):
             TileBatch(batch, tiling.micro_batch, tiling.until)(model)

@@ -10,6 +10,7 @@ magnitude, as hardware vendors' tools do, and by the search that chooses the ser
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from pruning import NETWORKS, SHARED, halves
@@ -31,6 +32,7 @@ CASES: tuple[tuple[tuple[Series, ...], tuple[Series, ...]], ...] = (
     ((((3, 8),),), (((1, 4), (1, 8)), ((1, 8), (4, 16)))),
     ((((2, 4),), ((4, 8),)), (((1, 4), (2, 8)), ((2, 8), (4, 16)))),
 )
+EVERY = [series for case in CASES for part in case for series in part]
 
 
 @dataclass(frozen=True)
@@ -54,26 +56,29 @@ class Judge:
         terms = series_terms(rows, self.layer.weight.shape[1], series)
         return self.error(np.sum([term != 0 for term in terms], axis=0))
 
-    def searched(self, series: Series) -> float:
-        """The error of the support that is found by what the outputs do."""
-        layer = self.layer
+    @cached_property
+    def searched(self) -> Mapping[Series, float]:
+        """The error of the supports that are found by what the outputs do."""
+        layer, channels = self.layer, self.layer.weight.shape[1]
         rows = layer.weight.reshape(layer.groups, -1, layer.taps)
-        channels = layer.weight.shape[1]
         found = [
-            find_series(weight, covariance, channels, [series]).mask(0)
+            find_series(weight, covariance, channels, EVERY)
             for weight, covariance in zip(rows, self.fitted.patches.covariance, strict=True)
         ]
-        return self.error(np.stack(found))
+        return {
+            series: self.error(np.stack([supports.mask(number) for supports in found]))
+            for number, series in enumerate(EVERY)
+        }
 
 
 def rows_for(name: str, judges: Sequence[Judge]) -> Iterator[dict[str, object]]:
     """A row for each pair of a single term and a series."""
     for singles, mixed in CASES:
-        errors = {series: [judge.searched(series) for judge in judges] for series in mixed}
+        errors = {series: [judge.searched[series] for judge in judges] for series in mixed}
         for single in singles:
             ways = {
                 "magnitude": [judge.by_magnitude(single) for judge in judges],
-                "searched": [judge.searched(single) for judge in judges],
+                "searched": [judge.searched[single] for judge in judges],
             }
             for way, base in ways.items():
                 for series, found in errors.items():
