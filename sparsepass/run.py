@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from sparsepass.bits import Bits, read_bits
 from sparsepass.errors import UsageError
@@ -13,11 +13,26 @@ if TYPE_CHECKING:
     from sparsepass.pictures import ImageTransform
     from sparsepass.samples import SampleSource
 
-__all__ = ["DEFAULTS", "Progress", "RunOptions", "Steps", "silent"]
+__all__ = [
+    "DEFAULTS",
+    "NM_SERIES",
+    "OPERATORS",
+    "Emit",
+    "Progress",
+    "RunOptions",
+    "Steps",
+    "silent",
+]
 
 # Where only the answers are limited, no error is given to begin with: classifiers lose their first
 # answers at about this.
 FIRST_BUDGET = 0.05
+
+Emit = Literal["operators", "nm-series"]
+"""What layers become: custom operators beside plain ones, or sums of N:M-structured plain ones."""
+
+OPERATORS: Emit = "operators"
+NM_SERIES: Emit = "nm-series"
 
 Steps = Callable[[int, int], None]
 """Called with the number of steps done and the number of all steps of one stage."""
@@ -64,6 +79,7 @@ class RunOptions:
     measure_seconds: float = 20.0
     dry_run: bool = False
     elsewhere: bool = False
+    emit: Emit = OPERATORS
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -88,6 +104,10 @@ class RunOptions:
             raise UsageError(f"{asked} needs samples to be measured on; give --samples as well")
         if read_bits(self.weight_bits) is not None and not self.bounded:
             raise UsageError("weights in few bits change the outputs; give --max-error as well")
+        if self.emit not in (kinds := get_args(Emit)):
+            raise UsageError(f"nothing is emitted as {self.emit!r}; give {' or '.join(kinds)}")
+        if self.emit == NM_SERIES and not self.bounded:
+            raise UsageError(f"{NM_SERIES} changes weights; give --max-error or --max-drop as well")
         if self.labels is not None and self.samples is None:
             raise UsageError("labels say nothing without samples; give --samples as well")
         if self.max_memory is not None and self.max_memory < 1:
@@ -116,9 +136,14 @@ class RunOptions:
         return min(self.error_limit, FIRST_BUDGET) if self.max_error == 0 else self.max_error
 
     @property
+    def timed(self) -> bool:
+        """Whether the network is for this machine, so that its time here counts."""
+        return not self.elsewhere and self.emit == OPERATORS
+
+    @property
     def measured(self) -> bool:
         """Whether offers are timed inside the network."""
-        return self.measure and not self.dry_run and not self.elsewhere
+        return self.measure and not self.dry_run and self.timed
 
     def step(self, stage: str) -> Steps:
         """The callback of one stage; the stage is announced at once."""

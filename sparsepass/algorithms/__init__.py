@@ -11,6 +11,7 @@ from sparsepass.algorithms.dense import DENSE
 from sparsepass.algorithms.depthwise import DEPTHWISE
 from sparsepass.algorithms.im2col import IM2COL, MEC
 from sparsepass.algorithms.low_rank import LOW_RANK
+from sparsepass.algorithms.nm import NM
 from sparsepass.algorithms.prune import PRUNE
 from sparsepass.algorithms.row import (
     Algorithm,
@@ -20,6 +21,7 @@ from sparsepass.algorithms.row import (
     Option,
     Packed,
     Payload,
+    Term,
     Work,
 )
 from sparsepass.algorithms.separable import SEPARABLE
@@ -41,6 +43,7 @@ __all__ = [
     "Option",
     "Packed",
     "Payload",
+    "Term",
     "Work",
     "algorithm",
     "dense_work",
@@ -61,6 +64,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     SEPARABLE,
     TUCKER,
     PRUNE,
+    NM,
 )
 
 

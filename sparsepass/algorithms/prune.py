@@ -8,7 +8,7 @@ least-squares fit.  What comes out runs as any weight with zeros.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,10 @@ from sparsepass.layer import Array, Layer
 from sparsepass.sparsity import Patches, Statistic, Stats
 from sparsepass.target import Target
 
-__all__ = ["PRUNE"]
+__all__ = [
+    "PRUNE", "LayerSupports", "each_group", "fitted_on", "pack_weight", "prune_statistics",
+    "refuse_moments",
+]  # fmt: skip
 
 # Percent of zeros that are offered.  Below, sparse kernels are seldom faster than dense ones.
 ZEROS = tuple(range(50, 100, 5))
@@ -32,6 +35,7 @@ POSITIONS_PER_TAP = 2
 
 
 def prune_statistics(layer: Layer) -> frozenset[Statistic]:
+    """The moments that pruning to any pattern needs."""
     return frozenset() if refuse_shape(layer) else frozenset({"input moments"})
 
 
@@ -46,6 +50,15 @@ def refuse_shape(layer: Layer) -> str | None:
 
 
 def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
+    if reason := refuse_moments(layer, stats):
+        return reason
+    if not settings(layer):
+        return "nearly all weights are zero already"
+    return None
+
+
+def refuse_moments(layer: Layer, stats: Stats) -> str | None:
+    """Why the second moments do not say what weights matter to the outputs, or None."""
     if reason := refuse_shape(layer):
         return reason
     if stats.patches is None:
@@ -54,8 +67,6 @@ def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
         return "too few samples to fit its filters"
     if not stats.patches.output_energy(layer.weight, layer.bias) > 0:
         return "its output is zero on all samples"
-    if not settings(layer):
-        return "nearly all weights are zero already"
     return None
 
 
@@ -84,6 +95,7 @@ def pack_prune(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Pay
 
 
 def pack_weight(layer: Layer, stats: Stats) -> Payload:
+    """The weight with its zeros, for the sparse kernel."""
     return SPMM.pack(layer, stats, {})
 
 
@@ -111,22 +123,32 @@ def supports_of(layer: Layer, stats: Stats) -> LayerSupports:
 
 
 def found_supports(layer: Layer, stats: Stats) -> LayerSupports:
+    size = layer.weight.size // layer.groups
+    kept = [round(size * (100 - zeros) / 100) for zeros in settings(layer)]
+    return each_group(layer, stats, lambda weight, moments: find_supports(weight, moments, kept))
+
+
+def each_group(
+    layer: Layer, stats: Stats, find: Callable[[Array, Array], Supports]
+) -> LayerSupports:
+    """What ``find`` keeps of the weight of each group, by the second moments of what it reads."""
     patches = patches_in(stats)
     rows = layer.weight.reshape(layer.groups, -1, layer.taps)
-    kept = [round(rows[0].size * (100 - zeros) / 100) for zeros in settings(layer)]
-    groups = tuple(
-        find_supports(weight, covariance, kept)
-        for weight, covariance in zip(rows, patches.covariance, strict=True)
-    )
+    groups = tuple(map(find, rows, patches.covariance))
     energy = patches.output_energy(layer.weight, layer.bias)
     costs = np.sum([group.costs for group in groups], axis=0)
     return LayerSupports(groups, tuple(math.sqrt(max(cost, 0.0) / energy) for cost in costs))
 
 
 def fitted(layer: Layer, stats: Stats, zeros: int) -> tuple[Array, Array]:
-    """Weight and bias of one setting; the bias keeps the mean of every filter."""
-    patches, number = patches_in(stats), settings(layer).index(zeros)
-    masks = supports_of(layer, stats).mask(layer, number).reshape(layer.groups, -1, layer.taps)
+    mask = supports_of(layer, stats).mask(layer, settings(layer).index(zeros))
+    return fitted_on(layer, stats, mask)
+
+
+def fitted_on(layer: Layer, stats: Stats, mask: Array) -> tuple[Array, Array]:
+    """Weight and bias that keep what ``mask`` does; the bias keeps the mean of every filter."""
+    patches = patches_in(stats)
+    masks = mask.reshape(layer.groups, -1, layer.taps)
     rows = layer.weight.reshape(masks.shape)
     found = np.stack(
         [

@@ -13,7 +13,7 @@ from sparsepass.target import Target
 
 __all__ = [
     "Algorithm", "Attribute", "Constant", "Factor", "Numerics", "Option", "Packed", "Payload",
-    "Work",
+    "Term", "Work",
 ]  # fmt: skip
 
 Numerics = Literal["reference", "rounding", "bounded", "lossy"]
@@ -88,6 +88,20 @@ class Factor:
         return self.spatial and (self.axes is None or axis in self.axes)
 
 
+@dataclass(frozen=True)
+class Term:
+    """A weight: ``kept`` of ``block`` neighbouring input channels of a filter and tap at most."""
+
+    weight: Array
+    kept: int
+    block: int
+
+    @property
+    def pattern(self) -> str:
+        """``2:4``."""
+        return f"{self.kept}:{self.block}"
+
+
 Payload = Packed | tuple[Factor, ...] | None
 """What a layer becomes: a custom op, a chain of plain convolutions, or what it was."""
 
@@ -109,8 +123,10 @@ class Algorithm:
     ``statistics`` are those that calibration takes of a layer for this row alone.  A lossy row
     whose error is one of the weight has ``approximate``: weight and bias of one dense convolution
     that computes what a setting computes, and ``pack_weight`` where that weight may be fitted
-    again, with its zeros: it packs a layer that has it.  ``prices`` names the row whose kernels do
-    the work, and so whose prices hold; empty where it has its own.
+    again, with its zeros: it packs a layer that has it.  ``terms`` are those that
+    add up to the weight of a layer which has it, each with a structure that hardware may use.
+    ``prices`` names the row whose kernels do the work, and so whose prices hold; empty where it has
+    its own.
 
     ``workspace`` are the bytes that the kernel holds of the input of one image, copied or encoded;
     None where it takes the input piece by piece, in pieces that stay in a cache.
@@ -128,6 +144,7 @@ class Algorithm:
     statistics: Callable[[Layer], frozenset[Statistic]] = no_statistics
     approximate: Callable[[Layer, Stats, Mapping[str, int]], tuple[Array, Array]] | None = None
     pack_weight: Callable[[Layer, Stats], Payload] | None = None
+    terms: Callable[[Layer, Mapping[str, int]], tuple[Term, ...]] | None = None
     workspace: Callable[[Layer, Stats, Target], float] | None = None
     paper_workspace: Callable[[Layer, Stats], float] | None = None
 

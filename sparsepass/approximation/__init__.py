@@ -15,9 +15,11 @@ from sparsepass.approximation.levels import Levels, find_levels
 from sparsepass.approximation.refit import lost, refit
 from sparsepass.approximation.repair import repaired
 from sparsepass.approximation.rounding import rounded
+from sparsepass.approximation.series import Series, find_series, series_terms
 from sparsepass.approximation.supports import Supports, find_supports
 
 __all__ = [
-    "Levels", "NestedFit", "Supports", "find_levels", "find_supports", "leading_features", "lost",
-    "nested_fit", "refit", "repaired", "repeated", "rounded", "slice_features",
+    "Levels", "NestedFit", "Series", "Supports", "find_levels", "find_series", "find_supports",
+    "leading_features", "lost", "nested_fit", "refit", "repaired", "repeated", "rounded",
+    "series_terms", "slice_features",
 ]  # fmt: skip

@@ -5,16 +5,18 @@ one is the minimum of a quadratic function, the other the projection on the spar
 penalty that grows draws them together (ALPS, arXiv 2406.07831).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["support"]
+__all__ = ["searched", "support"]
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
+Projection = Callable[[Floats], NDArray[np.float32]]
 
 # The first penalty, as a share of the mean variance, its growth and the number of steps: it ends a
 # hundred times as large, where the support has settled.  Twice the steps leave 2 % less error.
@@ -23,12 +25,23 @@ PENALTY, GROWTH, STEPS = 0.01, 1.165, 30
 
 def support(weight: Floats, moments: Floats, kept: Iterable[int]) -> list[Mask]:
     """The support of each number of ``kept`` weights, of all rows; takes STEPS rows taps^2 each."""
-    values, vectors = np.linalg.eigh(moments.astype(np.float64))
+    return searched(weight, moments, [partial(projected, count=count) for count in kept])
+
+
+def searched(weight: Floats, moments: Floats, projections: Iterable[Projection]) -> list[Mask]:
+    """The support of each kind of sparse weights, where a projection gives the nearest of them.
+
+    What a row reads is scaled to a variance of 1: then the nearest are about the best.
+    """
+    exact = moments.astype(np.float64)
+    scale = np.sqrt(np.maximum(np.diagonal(exact), np.finfo(np.float64).tiny))
+    values, vectors = np.linalg.eigh(exact / np.outer(scale, scale))
     spectrum = np.maximum(values, 0.0).astype(np.float32)
     basis = vectors.astype(np.float32)
-    exact = weight.astype(np.float32)
-    target = ((weight @ moments) @ vectors).astype(np.float32)
-    return [search(exact, target, spectrum, basis, count) for count in kept]
+    scaled = weight * scale
+    target = (((weight @ exact) / scale) @ vectors).astype(np.float32)
+    start = scaled.astype(np.float32)
+    return [search(start, target, spectrum, basis, project) for project in projections]
 
 
 def search(
@@ -36,16 +49,16 @@ def search(
     target: NDArray[np.float32],
     spectrum: NDArray[np.float32],
     basis: NDArray[np.float32],
-    count: int,
+    project: Projection,
 ) -> Mask:
     """One search; ``target`` is the weight times the moments, in the ``basis`` of the moments."""
     penalty = np.float32(PENALTY * spectrum.mean())
-    sparse = projected(weight, count)
+    sparse = project(weight)
     multiplier = np.zeros_like(weight)
     for _ in range(STEPS):
         turned = target + (penalty * sparse - multiplier) @ basis
         smooth = (turned / (spectrum + penalty)) @ basis.T
-        sparse = projected(smooth + multiplier / penalty, count)
+        sparse = project(smooth + multiplier / penalty)
         multiplier += penalty * (smooth - sparse)
         penalty *= np.float32(GROWTH)
     return sparse != 0

@@ -11,7 +11,10 @@ from sparsepass.approximation.admm import support
 from sparsepass.approximation.obs import Trace, removals
 from sparsepass.approximation.refit import lost, refit
 
-__all__ = ["MOST_TAPS_OF_A_TRACE", "Supports", "damped", "find_supports", "supports_of_trace"]
+__all__ = [
+    "MOST_TAPS_OF_A_TRACE", "Supports", "damped", "find_supports", "priced_supports",
+    "supports_of_trace",
+]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -46,8 +49,12 @@ def find_supports(weight: Floats, moments: Floats, kept: Sequence[int]) -> Suppo
     steady = damped(moments)
     if weight.shape[1] <= MOST_TAPS_OF_A_TRACE:
         return supports_of_trace(removals(weight, steady), kept)
+    return priced_supports(weight, steady, support(weight.astype(np.float64), steady, kept))
+
+
+def priced_supports(weight: Floats, steady: Floats, masks: Sequence[Mask]) -> Supports:
+    """These supports, with what they cost where the weights that they keep are fitted."""
     exact = weight.astype(np.float64)
-    masks = support(exact, steady, kept)
     fitted = (refit(weight, mask, steady, exact @ steady, STEPS) for mask in masks)
     costs = tuple(float(lost(found - exact, steady).sum()) for found in fitted)
     return Supports(bits_of(masks), costs)

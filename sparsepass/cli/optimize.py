@@ -28,7 +28,7 @@ from sparsepass.cli.options import (
 from sparsepass.errors import ModelError, UsageError
 from sparsepass.files import check_targets
 from sparsepass.limits import MOST_BYTES
-from sparsepass.run import RunOptions
+from sparsepass.run import OPERATORS, Emit, RunOptions
 
 if TYPE_CHECKING:
     from sparsepass.report.targets import Targets
@@ -101,6 +101,13 @@ def optimize(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Choose and report, but write no model.")
     ] = False,
+    emit: Annotated[
+        Emit,
+        typer.Option(
+            help="What layers become: custom operators, or sums of plain convolutions with "
+            "N:M-structured weights for runtimes that run those faster (with --max-error)."
+        ),
+    ] = OPERATORS,
     isa: Isa = None,
     seed: Seed = 0,
     max_bytes: Annotated[
@@ -161,6 +168,7 @@ def optimize(
             measure_seconds=measure_seconds,
             dry_run=dry_run,
             advise=bool(report or json),
+            emit=emit,
             isa=isa,
             seed=seed,
             max_bytes=max_bytes,

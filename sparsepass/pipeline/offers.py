@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sparsepass.algorithms import held_bytes
+from sparsepass.algorithms import DENSE, Algorithm, algorithm, held_bytes
 from sparsepass.cost import CostModel
 from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
@@ -15,7 +15,7 @@ from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Turns
 from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.profile import cpu_name
-from sparsepass.run import RunOptions
+from sparsepass.run import NM_SERIES, OPERATORS, RunOptions
 from sparsepass.runtime.replacements import refuse_opset
 from sparsepass.select import Limits, ask, choose
 from sparsepass.sensitivity import Response, responses
@@ -91,8 +91,10 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
             studied.stats[layer.name],
             studied.target,
             costs,
-            refuse=lambda row: refuse_opset(row, opset),
+            refuse=lambda row: refuse_opset(row, opset) or refuse_emitted(row, options),
         )
+        if options.emit == NM_SERIES:
+            answers[layer.name] = by_nonzeros(studied, layer, answers[layer.name])
         progress(len(answers), len(studied.layers))
     turns = NO_TURNS
     if options.measured and answers:
@@ -104,6 +106,33 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
             memory.save(path)
     found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
+
+
+def refuse_emitted(row: Algorithm, options: RunOptions) -> str | None:
+    """Why a row has no place in what is written, or None."""
+    if options.emit == OPERATORS or row is DENSE or row.terms:
+        return None
+    return f"not {options.emit}"
+
+
+def by_nonzeros(studied: Studied, layer: Layer, answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    """Offers as hardware for structured sparsity takes them: the kept share of the dense time."""
+    dense = next(a for a in answers if isinstance(a, Offer) and a.algorithm == DENSE.name)
+    return tuple(
+        answer.model_copy(
+            update={"predicted": dense.predicted * kept_share(studied, layer, answer)}
+        )
+        if isinstance(answer, Offer) and answer is not dense
+        else answer
+        for answer in answers
+    )
+
+
+def kept_share(studied: Studied, layer: Layer, offer: Offer) -> float:
+    """The multiply-adds of an offer over those of the dense layer."""
+    row, stats = algorithm(offer.algorithm), studied.stats[layer.name]
+    options = row.options(layer, stats, studied.target) if row else ()
+    return next(o.work.macs for o in options if dict(o.parameters) == offer.parameters) / layer.macs
 
 
 def output_responses(

@@ -35,7 +35,7 @@ from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import Analysis, ParetoPoint, Report
-from sparsepass.run import Progress, RunOptions, silent
+from sparsepass.run import OPERATORS, Emit, Progress, RunOptions, silent
 from sparsepass.samples import SampleSource
 from sparsepass.tool import tool_name
 
@@ -87,6 +87,7 @@ def optimize(
     measure_seconds: float = 20.0,
     dry_run: bool = False,
     advise: bool = False,
+    emit: Emit = OPERATORS,
     isa: str | None = None,
     seed: int = 0,
     max_bytes: int = MOST_BYTES,
@@ -109,8 +110,11 @@ def optimize(
     another machine makes a plan for that machine, which is verified here and not timed.  Prices
     that ship with the package and are of another machine are not trusted to rule an offer out.  A
     dry run chooses and neither rewrites nor verifies: its ``model`` is the cleaned dense network.
-    With ``advise`` the report says what pruning would be worth.  ``isa`` makes our kernels use a
-    narrower instruction set than this machine's: ``baseline``, ``avx2`` or ``avx512``.
+    With ``advise`` the report says what pruning would be worth.  With ``emit="nm-series"`` the
+    network stays one of standard operators: under the error budget, layers become sums of
+    convolutions with N:M-structured weights, for runtimes that run those faster; ONNX Runtime does
+    not, and nothing is timed.  ``isa`` makes our kernels use a narrower instruction set than this
+    machine's: ``baseline``, ``avx2`` or ``avx512``.
 
     Raises ModelError for a model that cannot be used, UsageError for wrong arguments and PlanError
     for a plan that does not fit.
@@ -137,6 +141,7 @@ def optimize(
         measure=measure,
         measure_seconds=measure_seconds,
         dry_run=dry_run,
+        emit=emit,
     )
     prices = prices_for(options, profile)
     options = replace(options, elsewhere=prices.elsewhere is not None)
@@ -274,7 +279,7 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         max_error=options.first_budget,
         replayed=plan is not None,
         extended=options.max_memory is None,
-        timed=not options.elsewhere,
+        timed=options.timed,
     )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)

@@ -16,6 +16,8 @@ from sparsepass.passes import (
     LowerConvolutions,
     LowerLrn,
     LowerMaxPool,
+    Split,
+    SplitConvolutions,
 )
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
@@ -70,20 +72,28 @@ def rewrite(
     *,
     fused: bool = True,
     weights: Weights = MappingProxyType({}),
+    split: bool = False,
 ) -> ir.Model:
     """Return a copy of the clean network in which each chosen layer runs by its algorithm.
 
     Layers that ``choices`` does not name stay as they are; ``choices`` are those that
     ``check_choices`` accepts.  Without ``fused`` every layer keeps a node of its own.  ``weights``
-    are those that were fitted again for these choices.
+    are those that were fitted again for these choices.  With ``split`` weights that have terms are
+    written as sums of plain convolutions.
     """
     prepared = studied.prepared
     by_name = {layer.name: layer for layer in studied.layers}
     chains: dict[str, tuple[Factor, ...]] = {}
     ops: dict[str, tuple[Algorithm, Packed]] = {}
+    splits: dict[str, Split] = {}
     for choice in choices:
         layer, row = by_name[choice.layer], row_of(choice)
         stats = studied.stats[layer.name]
+        if split and row.terms and row.approximate:
+            found = weights.get(layer.name) or row.approximate(layer, stats, choice.parameters)
+            terms = row.terms(replace(layer, weight=found[0]), choice.parameters)
+            splits[layer.name] = Split(terms, found[1])
+            continue
         if row.pack_weight and layer.name in weights:
             weight, bias = weights[layer.name]
             packed = row.pack_weight(replace(layer, weight=weight, bias=bias), stats)
@@ -99,6 +109,7 @@ def rewrite(
     model = prepared.model.clone()
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorConvolutions(chains)(model)
+    SplitConvolutions(splits)(model)
     # Values keep their names and shapes whatever becomes of the layers.
     opset, known = model.opset_imports[""], prepared.known
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.

@@ -48,7 +48,7 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
     """
     prepared, whole = trials.studied.prepared, outcome.candidate
     batch = prepared.batch
-    if isinstance(batch, str) or trials.images == 1 or (trials.options.elsewhere and not given):
+    if isinstance(batch, str) or trials.images == 1 or (not trials.options.timed and not given):
         return outcome
     model = prepared.model if outcome.untouched else whole.model
 
@@ -68,7 +68,7 @@ def tile(outcome: Outcome, trials: Trials, given: Tiling | None = None) -> Outco
             found = [fastest([best, *groups], trials)]
     if not found:
         return outcome
-    if trials.options.elsewhere:
+    if not trials.options.timed:
         return replace(outcome, candidate=found[0]) if trials.verify(found[0]).passed else outcome
     before, (plain, after) = trials.time([whole, *found])
     if not (faster(after, plain) and faster(after, before)):

@@ -23,7 +23,7 @@ from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Choice, Tiling
 from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import Verification
-from sparsepass.run import RunOptions
+from sparsepass.run import NM_SERIES, RunOptions
 from sparsepass.runtime.ops import DOMAIN
 from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import Timing, interleave
@@ -108,7 +108,12 @@ class Trials:
 
     def make(self, choices: Sequence[Choice], tiling: Tiling | None = None) -> Candidate:
         """Rewrite the network as ``choices`` say and open it; none give the clean dense network."""
-        model = rewrite(self.studied, choices, weights=self.weights_for(choices))
+        model = rewrite(
+            self.studied,
+            choices,
+            weights=self.weights_for(choices),
+            split=self.options.emit == NM_SERIES,
+        )
         if self.options.weight_bits is not None:
             quantize(self.studied, model, self.options.weight_bits, self.finer)
         batch = self.studied.prepared.batch

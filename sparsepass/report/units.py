@@ -63,5 +63,8 @@ def size(value_bytes: float) -> str:
 
 
 def parameters(values: Mapping[str, int]) -> str:
-    """An algorithm's settings: ``rank 24, tile 4``."""
+    """An algorithm's settings: ``rank 24, tile 4``, or N of M in two terms: ``2:4 + 1:8``."""
+    if "m1" in values:
+        numbers = range(1, len(values) // 2 + 1)
+        return " + ".join(f"{values[f'n{i}']}:{values[f'm{i}']}" for i in numbers)
     return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -31,3 +31,11 @@ def test_whole_support_keeps_all():
     (mask,) = support(np.ones((2, 3)), np.eye(3), [6])
 
     assert mask.all()
+
+
+def test_weights_of_what_hardly_varies_go_first_however_large():
+    weight = np.array([[4.0, 3.0, 1.0, 2.0]])
+
+    (mask,) = support(weight, np.diag([1e-3, 1e-3, 1.0, 1.0]), [2])
+
+    np.testing.assert_array_equal(mask, [[False, False, True, True]])
