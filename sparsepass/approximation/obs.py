@@ -92,8 +92,8 @@ def remove_all(weight: Singles, inverse: Singles, order: Indices, costs: Singles
 def shrunk(inverses: Singles, kept: Indices) -> Singles:
     """The rows and columns of each inverse that are ``kept``."""
     found = np.empty((*kept.shape, kept.shape[1]), np.float32)
-    for own, target, chosen in zip(inverses, found, kept, strict=True):
-        target[:] = own[chosen][:, chosen]
+    for row, chosen in enumerate(kept):
+        found[row] = inverses[row][chosen][:, chosen]
     return found
 
 
@@ -112,7 +112,7 @@ def remove_some(
     columns).
     """
     steps = order.shape[1]
-    every, places = np.arange(len(weight), dtype=np.intp), np.arange(weight.shape[1])
+    every, places = (np.arange(count, dtype=np.intp) for count in weight.shape)
     variances = np.maximum(np.diagonal(inverses, axis1=1, axis2=2), LEAST)
     terms = np.zeros((len(weight), steps, weight.shape[1]), np.float32)
     for step in range(steps):

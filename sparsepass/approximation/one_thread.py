@@ -7,9 +7,8 @@ cores that others use.
 import ctypes
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
-
-from scipy.linalg import _fblas  # pyright: ignore
 
 __all__ = ["one_thread"]
 
@@ -34,6 +33,6 @@ def one_thread() -> Generator[None]:
 
 def function(name: str) -> Any | None:
     """A function of OpenBLAS; None where another library takes its place."""
-    library = ctypes.CDLL(_fblas.__file__)
+    library = ctypes.CDLL(import_module("scipy.linalg._fblas").__file__)
     named = (getattr(library, f"{prefix}_{name}", None) for prefix in PREFIXES)
     return next(filter(None, named), None)
