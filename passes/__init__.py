@@ -17,6 +17,7 @@ from sparsepass.passes.name_nodes import NameNodes
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.split_convolutions import Split, SplitConvolutions
+from sparsepass.passes.threshold_inputs import ThresholdInputs
 from sparsepass.passes.tile_batch import TileBatch
 from sparsepass.passes.untile_batch import UntileBatch
 
@@ -41,6 +42,7 @@ __all__ = [
     "SetWeights",
     "Split",
     "SplitConvolutions",
+    "ThresholdInputs",
     "TileBatch",
     "UntileBatch",
 ]

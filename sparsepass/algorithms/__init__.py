@@ -24,6 +24,7 @@ from sparsepass.algorithms.row import (
     Term,
     Work,
 )
+from sparsepass.algorithms.threshold import THRESHOLD
 from sparsepass.algorithms.weight_sparse import SPMM
 from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
 from sparsepass.algorithms.work import dense_work
@@ -61,6 +62,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     LOW_RANK,
     PRUNE,
     NM,
+    THRESHOLD,
 )
 
 
