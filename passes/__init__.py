@@ -18,6 +18,7 @@ from sparsepass.passes.quantize_weights import QuantizeWeights
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.split_convolutions import Split, SplitConvolutions
+from sparsepass.passes.threshold_inputs import ThresholdInputs
 from sparsepass.passes.tile_batch import TileBatch
 from sparsepass.passes.transpose_gemm import TransposeGemm
 from sparsepass.passes.untile_batch import UntileBatch
@@ -44,6 +45,7 @@ __all__ = [
     "SetWeights",
     "Split",
     "SplitConvolutions",
+    "ThresholdInputs",
     "TileBatch",
     "TransposeGemm",
     "UntileBatch",

@@ -17,6 +17,9 @@ __all__ = ["POSITIONS", "InputMoments", "InputZeros", "OutputMoments"]
 # same image cost time and add little, more images add more.
 POSITIONS = 1024
 
+# Patches that are held as they are, and of one image at most.
+DRAWN, DRAWN_OF_ONE = 1024, 16
+
 # CPS groups 4 vertically adjacent rows; one with 3 or 4 non-zeros is worth a mask.
 GROUP = 4
 DENSE_GROUP = 3
@@ -93,7 +96,8 @@ class OutputMoments:
 class InputMoments:
     """The moments of a layer's input patches, at positions of each image that ``seed`` draws.
 
-    It holds 8 groups taps^2 bytes, and 4 more for a moment.  Products of a few images are summed in
+    It holds 8 groups taps^2 bytes, 4 groups taps for each of ``DRAWN`` patches, and 4 groups taps^2
+    more for a moment.  Products of a few images are summed in
     float32, by a product of half the operations of one in float64 and a quarter of its traffic:
     the rounding of some ``PATCHES`` terms is 1e-6 of the largest moment.  The rest is summed in
     float64.
@@ -107,12 +111,16 @@ class InputMoments:
         self.total = np.zeros((layer.groups, taps))
         self.products = np.zeros((layer.groups, taps, taps))
         self.waiting: list[NDArray[np.float32]] = []
+        self.drawn: list[NDArray[np.float32]] = []
 
     def add(self, values: NDArray[Any]) -> None:
         """Add patches of a batch of inputs to the sums; raises ModelError on NaN."""
         for columns in patches_of(values, self.layer, self.rng):
             check_finite(columns, self.layer, "input")
             self.waiting.append(columns)
+            if DRAWN_OF_ONE * len(self.drawn) < DRAWN:
+                every = self.rng.permutation(columns.shape[-1])
+                self.drawn.append(columns[..., every[:DRAWN_OF_ONE]])
             if sum(part.shape[-1] for part in self.waiting) >= PATCHES:
                 self.sum_up()
 
@@ -135,7 +143,7 @@ class InputMoments:
         covariance = np.empty(self.products.shape, np.float32)
         for group, (products, means) in enumerate(zip(self.products, mean, strict=True)):
             covariance[group] = products / self.positions - np.outer(means, means)
-        return Patches(mean, covariance, self.positions)
+        return Patches(mean, covariance, self.positions, np.concatenate(self.drawn, axis=-1))
 
 
 def check_finite(values: NDArray[Any], layer: Layer, end: str) -> None:

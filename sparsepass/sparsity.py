@@ -112,13 +112,15 @@ class Patches:
     """First and second moments of a layer's input patches: what one output position reads.
 
     A patch has a layer's ``taps`` in the order of its weight, padding is zeros.  ``mean`` is
-    (groups, taps), ``covariance`` (groups, taps, taps); they were summed in float64.  Layers that
-    read one value in the same way share these arrays.
+    (groups, taps), ``covariance`` (groups, taps, taps); they were summed in float64.  ``drawn`` are
+    some patches themselves, (groups, taps, positions).  Layers that read one value in the same way
+    share these arrays.
     """
 
     mean: NDArray[np.float64]
     covariance: Array
     positions: int
+    drawn: Array | None = None
 
     def output_energy(self, weight: Array, bias: Array) -> float:
         """Mean square of the output of a layer on these patches, summed over filters."""

@@ -193,11 +193,7 @@ def class_rows(output: object) -> NDArray[Any] | None:
     """An output as (images, classes), or None where it is not that: axes of length 1 may follow."""
     if not isinstance(output, np.ndarray):
         return None
-    values = cast("NDArray[Any]", output)
-    shape = values.shape
-    if values.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
-        return None
-    rows = cast("NDArray[Any]", values)
+    rows = cast("NDArray[Any]", output)
     shape = rows.shape
     if rows.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
         return None

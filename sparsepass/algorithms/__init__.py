@@ -25,6 +25,7 @@ from sparsepass.algorithms.row import (
     Work,
 )
 from sparsepass.algorithms.separable import SEPARABLE
+from sparsepass.algorithms.threshold import THRESHOLD
 from sparsepass.algorithms.tucker import TUCKER
 from sparsepass.algorithms.weight_sparse import SPMM
 from sparsepass.algorithms.winograd import WINOGRAD_2, WINOGRAD_4
@@ -65,6 +66,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     TUCKER,
     PRUNE,
     NM,
+    THRESHOLD,
 )
 
 

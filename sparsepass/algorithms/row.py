@@ -63,12 +63,14 @@ class Packed:
     """What a custom op needs besides its input: constants by name, in its order, then the bias.
 
     ``attributes`` are those of the op's own, besides the convolution's and the epilogue's; an op
-    may have no use for some of them in some opsets.
+    may have no use for some of them in some opsets.  With a ``threshold`` above 0, the op reads
+    zeros for what is not above it.
     """
 
     inputs: tuple[tuple[str, Constant], ...]
     bias: Array
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+    threshold: float = 0.0
 
 
 @dataclass(frozen=True)

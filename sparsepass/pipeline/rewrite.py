@@ -18,6 +18,7 @@ from sparsepass.passes import (
     LowerMaxPool,
     Split,
     SplitConvolutions,
+    ThresholdInputs,
 )
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
@@ -110,6 +111,8 @@ def rewrite(
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorConvolutions(chains)(model)
     SplitConvolutions(splits)(model)
+    thresholds = {name: packed.threshold for name, (_, packed) in ops.items() if packed.threshold}
+    ThresholdInputs(thresholds)(model)
     # Values keep their names and shapes whatever becomes of the layers.
     opset, known = model.opset_imports[""], prepared.known
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.

@@ -1,0 +1,57 @@
+"""Make small values of the inputs of layers zero.
+
+Before: y = Conv(x, ...).  After: y = Conv(ThresholdedRelu(x), ...), where what is not above a
+threshold becomes zero (FATReLU, for inputs that are not negative).
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+__all__ = ["ThresholdInputs"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ThresholdInputs(ir.passes.InPlacePass):
+    """Put a ``ThresholdedRelu`` in front of each named node, for it alone.
+
+    ``thresholds`` maps node names to what has to be exceeded.  A node that has one keeps it, so
+    that a second run changes nothing.
+    """
+
+    thresholds: Mapping[str, float]
+    name: ClassVar[str] = "threshold-inputs"
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite the main graph in place."""
+        found = [node for node in model.graph if node.name in self.thresholds and is_open(node)]
+        for node in found:
+            threshold = self.thresholds[node.name or ""]
+            rewrite(model.graph, node, threshold)
+            logger.info("%s reads what is above %g", node.name, threshold)
+        return ir.passes.PassResult(model, modified=bool(found))
+
+
+def is_open(node: ir.Node) -> bool:
+    source = node.inputs[0]
+    maker = None if source is None else source.producer()
+    return source is not None and (maker is None or maker.name != name_for(node))
+
+
+def name_for(node: ir.Node) -> str:
+    return f"{node.name}/threshold"
+
+
+def rewrite(graph: ir.Graph, node: ir.Node, threshold: float) -> None:
+    source = node.inputs[0]
+    assert source is not None
+    above = ir.node("ThresholdedRelu", [source], {"alpha": threshold}, name=name_for(node))
+    (output,) = above.outputs
+    output.name, output.type, output.shape = f"{above.name}.output", source.type, source.shape
+    graph.insert_before(node, above)
+    node.replace_input_with(0, output)

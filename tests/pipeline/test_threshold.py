@@ -1,0 +1,37 @@
+"""A layer behind a threshold, from samples to outputs."""
+
+import numpy as np
+from lossy_networks import classifier, images
+
+from models_in_text import op_types
+from sparsepass.algorithms import algorithm
+from sparsepass.model import load, to_bytes
+from sparsepass.network import plain_session, runner
+from sparsepass.pipeline.rewrite import check_choices, rewrite
+from sparsepass.pipeline.study import study
+from sparsepass.plan import Choice
+from sparsepass.run import RunOptions
+from sparsepass.runtime.session import session
+
+
+def test_a_layer_skips_what_is_below_its_threshold():
+    studied = study(load(classifier()), RunOptions(samples=images(40), max_error=0.3))
+    layer = next(layer for layer in studied.layers if layer.name == "second")
+    row = algorithm("threshold")
+    option = row.options(layer, studied.stats["second"], studied.target)[0]
+    choices = [Choice(layer="second", algorithm="threshold", parameters=option.parameters)]
+
+    check_choices(studied, choices)
+    model = rewrite(studied, choices)
+
+    assert [op for op in op_types(model) if "Thresholded" in op or "Cpo" in op] == [
+        "ThresholdedRelu", "CpoConvRelu",
+    ]  # fmt: skip
+    feed, content = {"x": images(1)}, to_bytes(model)
+    original = runner(plain_session(to_bytes(load(classifier()))))(feed)["y"]
+    plain = runner(plain_session(content))(feed)["y"]
+    ours = runner(session(content, threads=1))(feed)["y"]
+    # 576 products a sum, each side rounds once a product; the head adds 64 of them.
+    atol = 4 * 576 * 2.0**-24 * np.abs(original).max()
+    np.testing.assert_allclose(ours, plain, rtol=0, atol=atol)
+    assert 0 < np.linalg.norm(plain - original) / np.linalg.norm(original) < 2 * option.error
