@@ -36,7 +36,7 @@ def test_terms_add_up_to_the_weight(problem):
         weight, _ = NM.approximate(layer, stats, option.parameters)
         terms = NM.terms(replace(layer, weight=weight), option.parameters)
         assert len(terms) == len(series_of(option.parameters))
-        np.testing.assert_array_equal(sum(terms), weight)
+        np.testing.assert_array_equal(sum(term.weight for term in terms), weight)
 
 
 def test_prefixes_are_offered_with_more_error(problem):

@@ -98,12 +98,13 @@ def compared(base: Sequence[float], found: Sequence[float]) -> dict[str, object]
     }
 
 
-def judges_of(name: str, pictures: int, options: RunOptions) -> list[Judge]:
-    """The layers of a network that take blocks of 16 channels and have enough positions."""
+def judges_of(name: str, pictures: int, step: int, options: RunOptions) -> list[Judge]:
+    """Layers of a network that take blocks of 16 channels and have enough positions."""
     model_name, folder = NETWORKS[name]
     prepared = read(SHARED / "models" / model_name, options)
     fitted, judged, _ = halves(SHARED / "images" / folder, prepared, swap=False)
     layers = [layer for layer in prepared.found.layers if PRUNE.statistics(layer)]
+    layers = [layer for layer in layers if layer.weight.shape[1] >= 16][::step]
     stats: list[Mapping[str, Stats]] = [
         calibrate(prepared.model, layers, samples.take(pictures), options, lossy=True)
         for samples in (fitted, judged)
@@ -111,8 +112,7 @@ def judges_of(name: str, pictures: int, options: RunOptions) -> list[Judge]:
     return [
         Judge(layer, stats[0][layer.name], stats[1][layer.name])
         for layer in layers
-        if layer.weight.shape[1] >= 16
-        and NM.refuse(layer, stats[0][layer.name], target(None)) is None
+        if NM.refuse(layer, stats[0][layer.name], target(None)) is None
     ]
 
 
@@ -121,13 +121,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", choices=NETWORKS, nargs="+")
     parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--step", type=int, default=1, help="every so many layers only")
     given = parser.parse_args()
     with progress_bars(quiet=False) as progress:
         options = RunOptions(progress=progress)
         rows = [
             row
             for name in given.networks
-            for row in rows_for(name, judges_of(name, given.pictures, options))
+            for row in rows_for(name, judges_of(name, given.pictures, given.step, options))
         ]
     output.print(table(rows), soft_wrap=True)
 
