@@ -35,7 +35,7 @@ NATIVE_NUMBERS = {
     "encodings of instructions": {
         "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",
     },
-    "limits": {"kMost", "kMostFloats", "kMostSizes", "most"},
+    "limits": {"kMost", "kMostFloats", "kMostSize", "kMostSizes", "most"},
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
 }  # fmt: skip
 COUNTED_NUMBERS = {
@@ -50,6 +50,8 @@ COUNTED_NUMBERS = {
         "WEIGHT_BYTES",
     },
     "the paper": {"GROUP_ROWS"},
+    "limits": {"MOST_TAPS"},
+    "statistics": {"POSITIONS_PER_TAP"},
     "the machine": {"FIRST_LEVEL"},
     "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_BLOCKS", "BLOCK", "WIDE"},
     "mathematics": {"STRIDES"},

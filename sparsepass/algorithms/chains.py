@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.algorithms.moments import refuse_taps
 from sparsepass.algorithms.row import Factor, Option, Work
 from sparsepass.algorithms.work import read_bytes
 from sparsepass.layer import Array, Epilogue, Layer
@@ -15,7 +16,7 @@ from sparsepass.sparsity import Patches, Stats
 
 __all__ = [
     "Part", "chain_of", "chain_work", "factors_of", "kept_mean", "patches_in", "ranks_below",
-    "refuse_patches", "refuse_shape", "relative", "single", "worthwhile",
+    "refuse_shape", "relative", "single", "worthwhile",
 ]  # fmt: skip
 
 Matrix = NDArray[np.floating[Any]]
@@ -24,10 +25,6 @@ Matrix = NDArray[np.floating[Any]]
 # the whole block.  Above WIDE channels steps of 8 change the work by less than a tenth.
 BLOCK = 8
 WIDE = 128
-# Moments of taps^2 float64 take 176 MB here: enough for 3x3 of 512 channels.
-MOST_TAPS = 4700
-# Maps are fitted to that many positions a tap at least: fewer say nothing of other images.
-POSITIONS_PER_TAP = 2
 
 
 @dataclass(frozen=True)
@@ -116,26 +113,13 @@ def worthwhile(options: Iterable[Option]) -> tuple[Option, ...]:
     return tuple(kept)
 
 
-def refuse_patches(layer: Layer, stats: Stats) -> str | None:
-    """Why a chain cannot be fitted to the layer's input patches as they are, or None."""
-    if stats.patches is None:
-        return "lossy: needs --max-error and --samples"
-    if stats.patches.positions < POSITIONS_PER_TAP * layer.taps:
-        return "too few samples to fit its factors"
-    if not stats.patches.output_energy(layer.weight, layer.bias) > 0:
-        return "its output is zero on all samples"
-    return None
-
-
 def refuse_shape(layer: Layer) -> str | None:
     """Why there are no chains for such layers, or None."""
     if layer.op_type != "Conv":
         return "not a convolution"
     if layer.groups > 1:
         return "grouped convolution"
-    if layer.taps > MOST_TAPS:
-        return f"moments of {layer.taps} taps take too much memory"
-    return None
+    return refuse_taps(layer)
 
 
 def patches_in(stats: Stats) -> Patches:

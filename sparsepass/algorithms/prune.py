@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparsepass.algorithms.moments import refuse_patches, refuse_taps
 from sparsepass.algorithms.row import Algorithm, Option, Payload
 from sparsepass.algorithms.weight_sparse import SPMM, spmm_work
 from sparsepass.algorithms.work import refuse_all_but_planar
@@ -28,10 +29,6 @@ __all__ = [
 
 # Percent of zeros that are offered.  Below, sparse kernels are seldom faster than dense ones.
 ZEROS = tuple(range(50, 100, 5))
-# Moments of taps^2 float64 take 176 MB here: enough for 3x3 of 512 channels.
-MOST_TAPS = 4700
-# Filters are fitted to that many positions a tap at least: fewer say nothing of other images.
-POSITIONS_PER_TAP = 2
 
 
 def prune_statistics(layer: Layer) -> frozenset[Statistic]:
@@ -44,9 +41,7 @@ def refuse_shape(layer: Layer) -> str | None:
         return reason
     if layer.is_depthwise:
         return "depthwise: no channel to skip"
-    if layer.taps > MOST_TAPS:
-        return f"moments of {layer.taps} taps take too much memory"
-    return None
+    return refuse_taps(layer)
 
 
 def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
@@ -59,15 +54,7 @@ def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
 
 def refuse_moments(layer: Layer, stats: Stats) -> str | None:
     """Why the second moments do not say what weights matter to the outputs, or None."""
-    if reason := refuse_shape(layer):
-        return reason
-    if stats.patches is None:
-        return "lossy: needs --max-error and --samples"
-    if stats.patches.positions < POSITIONS_PER_TAP * layer.taps:
-        return "too few samples to fit its filters"
-    if not stats.patches.output_energy(layer.weight, layer.bias) > 0:
-        return "its output is zero on all samples"
-    return None
+    return refuse_shape(layer) or refuse_patches(layer, stats)
 
 
 def prune_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:

@@ -22,13 +22,13 @@ from sparsepass.algorithms.chains import (
     kept_mean,
     patches_in,
     ranks_below,
-    refuse_patches,
     refuse_shape,
     relative,
     single,
     worthwhile,
 )
 from sparsepass.algorithms.dense import DENSE
+from sparsepass.algorithms.moments import refuse_patches
 from sparsepass.algorithms.row import Algorithm, Factor, Option
 from sparsepass.approximation import NestedFit, nested_fit, repeated, slice_features
 from sparsepass.layer import Array, Layer
