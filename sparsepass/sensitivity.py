@@ -10,7 +10,7 @@ a plan really does to the outputs is measured before anything is written.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -121,9 +121,11 @@ def responses(
     target: Target,
     samples: Samples,
     options: RunOptions = DEFAULTS,
+    offered: Mapping[str, Container[str]] | None = None,
 ) -> dict[str, Response]:
     """Measure how the outputs respond to errors of each layer that an algorithm may approximate.
 
+    ``offered`` names those that count for a layer, by default all.
     Each layer is replaced by the approximations whose errors are nearest to ``PROBED_ERRORS``.
     Layer errors are the expected ones: ``samples`` that were not calibrated on bring out what those
     hide.
@@ -131,7 +133,9 @@ def responses(
     probes: dict[tuple[str, int], Probe] = {}
     errors: dict[tuple[str, int], float] = {}
     for layer in layers:
-        for number, (probe, error) in enumerate(probes_of(layer, stats[layer.name], target)):
+        for number, (probe, error) in enumerate(
+            probes_of(layer, stats[layer.name], target, offered and offered[layer.name])
+        ):
             probes[layer.name, number] = probe
             errors[layer.name, number] = error
     if not probes:
@@ -144,12 +148,16 @@ def responses(
     return {name: Response(tuple(sorted(found))) for name, found in points.items()}
 
 
-def probes_of(layer: Layer, stats: Stats, target: Target) -> list[tuple[Probe, float]]:
+def probes_of(
+    layer: Layer, stats: Stats, target: Target, offered: Container[str] | None = None
+) -> list[tuple[Probe, float]]:
     """The approximations that are nearest to ``PROBED_ERRORS``, with their errors."""
     found = [
         (Probe(layer, partial(row.approximate, layer, stats, option.parameters)), option.error)
         for row in ALGORITHMS
-        if row.approximate and row.refuse(layer, stats, target) is None
+        if row.approximate
+        and (offered is None or row.name in offered)
+        and row.refuse(layer, stats, target) is None
         for option in row.options(layer, stats, target)
         if option.error > 0
     ]

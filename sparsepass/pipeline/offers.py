@@ -27,6 +27,8 @@ Answers = Mapping[str, tuple[Answer, ...]]
 # Runs of the whole network per probe: they take most of the time of a lossy plan.
 RESPONSE_SAMPLES = 3
 NO_TURNS = Turns({})
+# Our kernels take any zeros, and those that pruning chooses freely cost the outputs less.
+PATTERN = "a pattern of zeros gains nothing over free ones here; give --emit nm-series for it"
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
 
 def refuse_emitted(row: Algorithm, options: RunOptions) -> str | None:
     """Why a row has no place in what is written, or None."""
-    if options.emit == OPERATORS or row is DENSE or row.terms:
+    if options.emit == OPERATORS:
+        return PATTERN if row.terms else None
+    if row is DENSE or row.terms:
         return None
     return f"not {options.emit}"
 
@@ -146,7 +150,11 @@ def output_responses(
         return {}
     samples = studied.held_out.take(RESPONSE_SAMPLES)
     model, stats = studied.prepared.model, studied.stats
-    return responses(model, hopeful, stats, studied.target, samples, options)
+    offered = {
+        layer.name: {a.algorithm for a in answers[layer.name] if isinstance(a, Offer)}
+        for layer in hopeful
+    }
+    return responses(model, hopeful, stats, studied.target, samples, options, offered)
 
 
 def lossy_could_win(answers: Sequence[Answer]) -> bool:

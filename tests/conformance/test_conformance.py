@@ -3,7 +3,6 @@
 import pytest
 from backend_cases import backend_cases
 from conform import FAILED, IMPROVED, outcomes
-from run import run_all
 
 CASES = {case.name: case for case in backend_cases()}
 # Each stands for a kind: constants for weights, bodies, sequences, strings, indices, empty axes.
@@ -41,10 +40,3 @@ def test_a_pruned_weight_runs_on_our_operators(name):
 
     assert [outcome for outcome in found if outcome.result == FAILED] == []
     assert any(outcome.result == IMPROVED for outcome in found)
-
-
-@pytest.mark.slow
-def test_the_whole_suite_goes_through():
-    found = run_all(CASES.values(), jobs=2)
-
-    assert [outcome for outcome in found if outcome.result == FAILED] == []
