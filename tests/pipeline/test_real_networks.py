@@ -92,15 +92,13 @@ def test_every_photograph_is_classified_as_before(shared):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["squeezenet1.1", "resnet50v2"])
-def test_a_lossy_plan_keeps_its_budget_on_photographs(name, shared):
+def test_a_lossy_plan_keeps_its_budget_on_pictures(shared):
     result = sparsepass.optimize(
-        path_of(shared, name),
-        samples=shared / "images" / "imagenet",
+        path_of(shared, "resnet20"),
+        samples=shared / "images" / "cifar10-jpeg",
         max_error=0.1,
         measure=False,
     )
 
     assert result.report.budget.measured <= 0.1
     assert result.report.verification.passed
-    assert result.report.samples.count == 64
