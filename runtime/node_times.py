@@ -13,6 +13,7 @@ from sparsepass.layer import Layer
 from sparsepass.network import runner
 from sparsepass.runtime.profiling import NodeRun, end_profile
 from sparsepass.runtime.session import session
+from sparsepass.runtime.timing import orders
 
 __all__ = ["layer_times", "names_of_layers"]
 
@@ -49,8 +50,8 @@ def layer_times(
 ) -> list[dict[str, list[float]]]:
     """Microseconds of each layer of ``names`` (see ``names_of_layers``), turn by turn, per network.
 
-    The networks, which are contents of files, run in turn for about ``seconds`` each, in an order
-    that is reversed every other turn; ``isa`` is that of our kernels, see ``session``.  What ONNX
+    The networks, which are contents of files, run in turn for about ``seconds`` each, see
+    ``orders``; ``isa`` is that of our kernels, see ``session``.  What ONNX
     Runtime keeps as separate nodes, such as an activation function it cannot fuse, counts for the
     layer it follows.
     """
@@ -61,10 +62,10 @@ def layer_times(
         ]
         runs = [runner(one) for one in opened]
         # The first turn warms up.
-        started, turns = time.perf_counter(), -1
+        started, turns, order = time.perf_counter(), -1, orders(len(runs))
         while turns < FEWEST_TURNS or time.perf_counter() - started < seconds * len(networks):
-            for run in runs if turns % 2 else runs[::-1]:
-                run(feed)
+            for position in next(order):
+                runs[position](feed)
             turns += 1
         return [by_layer(end_profile(one), names) for one in opened]
 

@@ -25,6 +25,7 @@ class Shape:
     groups: int = 1
     axes: int = 2
     residual: bool = False
+    dilation: int = 1
 
     @property
     def map_size(self) -> int:
@@ -49,6 +50,13 @@ SPATIAL = (
     *(Shape(c, f, s, 3, 2) for c, f, s in ((16, 96, 112), (24, 192, 56), (16, 32, 32))),
     *(Shape(c, c, s, 3, residual=True) for c, s in ((64, 56), (128, 28), (256, 14), (512, 7))),
     *(Shape(c, c, s, 3, residual=True) for c, s in ((16, 32), (32, 16), (64, 8), (24, 56))),
+)
+# What activation-sparse convolutions gather, output by output.
+GATHERED = (
+    *(Shape(c, c, s, 3, dilation=d) for c, s, d in ((16, 40, 2), (64, 28, 2), (256, 14, 2))),
+    *(Shape(c, f, s, 5) for c, f, s in ((16, 32, 40), (96, 128, 14))),
+    *(Shape(c, 2 * c, s, 3, 2) for c, s in ((32, 28), (64, 28), (128, 14), (512, 14))),
+    *(Shape(c, c, s, 3, dilation=3) for c, s in ((32, 32), (128, 20))),
 )
 FIRST = (
     *(Shape(3, f, s, 7, 2) for f, s in ((64, 224), (96, 227), (32, 128))),
@@ -115,7 +123,17 @@ PRODUCTS = tuple(
     for c, f in ((width, filters) for width in widths)
 )  # fmt: skip
 
-TABLES = (SPATIAL, FIRST, POINTWISE, DEPTHWISE, GROUPED, UNBLOCKED_GROUPS, UNBLOCKED, PRODUCTS)
+TABLES = (
+    SPATIAL,
+    GATHERED,
+    FIRST,
+    POINTWISE,
+    DEPTHWISE,
+    GROUPED,
+    UNBLOCKED_GROUPS,
+    UNBLOCKED,
+    PRODUCTS,
+)
 
 
 def sample_shapes() -> Iterator[Shape]:
@@ -146,8 +164,8 @@ def make_layer(shape: Shape, name: str, sparsity: float, rng: np.random.Generato
         groups=shape.groups,
         kernel=kernel,
         strides=(shape.stride,) * axes,
-        dilations=(1,) * axes,
-        pads=(shape.kernel // 2,) * 2 * axes,
+        dilations=(shape.dilation,) * axes,
+        pads=(shape.kernel // 2 * shape.dilation,) * 2 * axes,
         input_spatial=(shape.size,) * axes,
         weight=random_weight(dims, sparsity, rng),
         bias=np.zeros(shape.filters, np.float32),

@@ -171,6 +171,7 @@ def conv_attributes(layer: Layer) -> dict[str, int | list[int]]:
     return {
         "kernel_shape": list(layer.kernel),
         "strides": list(layer.strides),
+        "dilations": list(layer.dilations),
         "pads": list(layer.pads),
         "group": layer.groups,
     }

@@ -1,12 +1,13 @@
 """Timing whole networks against each other, fairly."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-__all__ = ["Timing", "interleave"]
+__all__ = ["Timing", "interleave", "orders"]
 
 Run = Callable[[], object]
 
@@ -34,7 +35,7 @@ def interleave(
     """Time each of ``runs`` in turn, round after round, for about ``seconds`` in all.
 
     Drift of the machine hits all of them alike, so that ratios of the medians can be compared.
-    The order is reversed every other round: each follows each other equally often.
+    See ``orders`` for the order.
     """
     for run in runs:
         for _ in range(WARM_UP):
@@ -45,14 +46,28 @@ def interleave(
     one_round = max(clock() - started, 1e-6)
     rounds = int(np.clip(seconds / one_round, FEWEST_ROUNDS, MOST_ROUNDS))
     times: list[list[float]] = [[] for _ in runs]
-    forward = list(range(len(runs)))
-    for done in range(rounds):
-        for position in forward if done % 2 == 0 else forward[::-1]:
+    for done, order in enumerate(islice(orders(len(runs)), rounds)):
+        for position in order:
             started = clock()
             runs[position]()
             times[position].append((clock() - started) * 1e3)
         progress(done + 1, rounds)
     return [summary(values) for values in times]
+
+
+def orders(count: int) -> Iterator[list[int]]:
+    """Orders of ``count`` runs, for one turn each: at random, the same every time.
+
+    What ran before leaves its data in the caches.  So each run follows each other about equally
+    often, and never itself.
+    """
+    rng, last = np.random.default_rng(0), -1
+    while True:
+        order = [int(position) for position in rng.permutation(count)]
+        if order[0] == last:
+            order.append(order.pop(0))
+        last = order[-1]
+        yield order
 
 
 def summary(milliseconds: list[float]) -> Timing:

@@ -41,8 +41,7 @@ def features(work: Work) -> tuple[float, ...]:
 def kind(row: Algorithm, layer: Layer, block: int) -> str:
     """Which prices a layer has: layers of one kind run on one kernel."""
     if row.op:
-        # A product runs as a convolution of kernel 1.
-        return "pointwise" if layer.is_pointwise else "spatial"
+        return row.kernel(layer)
     if layer.op_type != "Conv":
         return "product"
     reads, writes = convolution_ends(layer, block)

@@ -34,9 +34,7 @@ _optimize = cast(Any, optimize)  # its types are partial
 
 __all__ = ["EXACT", "Limits", "Quality", "ask", "choose", "quality"]
 
-# The least margin of a prediction, and the margin of a measurement, which is the noise of a timing.
-# Both are shares of the dense time.
-LEAST_MARGIN = 0.05
+# The margin of a measurement, which is the noise of a timing, as a share of the dense time.
 NOISE = 0.02
 # Microseconds that decide between equal offers for the earlier row.
 TIE = 1e-4
@@ -116,9 +114,9 @@ def choose(
     """Return one choice per layer: the least time of the whole graph.
 
     An offer has to be faster than the dense one by a margin, a share of the dense time.  Where both
-    were measured the margin is 2 %.  Else it is the median error of the prediction, at least 5 %.
-    Between equal offers the earlier row wins.  Raises PlanError where nothing fits or the solver
-    gives up.
+    were measured the margin is 2 %.  Else it is the median error of the profile: one for all, as
+    an algorithm that is hard to predict is not slower for it.  Between equal offers the earlier row
+    wins.  Raises PlanError where nothing fits or the solver gives up.
     """
     max_error, max_bytes = limits.max_error, limits.max_bytes
     problem = Problem()
@@ -178,7 +176,7 @@ def priced_offers(
         if error > limits.max_error:
             continue
         row = algorithm(offer.algorithm)
-        margin = 0.0 if offer is dense else margin_of(layer, offer, dense, costs)
+        margin = 0.0 if offer is dense else margin_of(offer, dense, costs)
         found.append(
             PricedOffer(
                 layer=layer.name,
@@ -193,13 +191,11 @@ def priced_offers(
     return undominated(found)
 
 
-def margin_of(layer: Layer, offer: Offer, dense: Offer, costs: CostModel) -> float:
+def margin_of(offer: Offer, dense: Offer, costs: CostModel) -> float:
     """The share of the dense time that ``offer`` has to save; see ``choose``."""
     if offer.measured is not None and dense.measured is not None:
         return NOISE
-    row = algorithm(offer.algorithm)
-    name = offer.algorithm if row is None else row.priced_as
-    return max(LEAST_MARGIN, costs.error(name, layer))
+    return max(NOISE, costs.profile.median_error)
 
 
 def undominated(found: Sequence[PricedOffer]) -> list[PricedOffer]:

@@ -33,7 +33,7 @@ def network_of(
 ) -> Network:
     costs = CostModel(
         profile_of(
-            isa="avx512", rates=prices,
+            isa="avx512", rates=prices, median_error=0.05,
             to_blocked=Transfer(fixed=change, bytes=0),
             from_blocked=Transfer(fixed=change, bytes=0),
         )

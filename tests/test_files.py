@@ -18,7 +18,7 @@ from sparsepass.plan import Plan
 from sparsepass.profile import MachineProfile
 
 CONV = "g (float[1, 64, 8, 8] x) => (float[1, 64, 6, 6] y) { y = Conv(x, w) }"
-PROFILE = ROOT / "sparsepass" / "profiles" / "x86-64-avx512.json"
+PROFILE = ROOT / "sparsepass" / "profiles" / "x86-64-avx512-1.json"
 
 
 def write_model(path: Path) -> None:

@@ -42,6 +42,17 @@ def refuse_encoded(layer: Layer, stats: Stats, target: Target) -> str | None:
     return None
 
 
+def sweeps(layer: Layer) -> bool:
+    """Whether input rows meet all taps in one pass; elsewhere each output gathers its inputs."""
+    return layer.kernel == (3, 3) and layer.strides == layer.dilations == (1, 1)
+
+
+def encoded_kernel(layer: Layer) -> str:
+    if layer.is_pointwise:
+        return "pointwise"
+    return "sweep" if sweeps(layer) else "gather"
+
+
 def break_even_density(layer: Layer, tuning: Tuning) -> float:
     """The share of non-zeros above which the ops take their dense path.
 
@@ -50,9 +61,8 @@ def break_even_density(layer: Layer, tuning: Tuning) -> float:
     """
     channels, filters = layer.channels // layer.groups, layer.filters // layer.groups
     vectors, kernel = math.ceil(filters / UNIT), math.prod(layer.kernel)
-    sweep = layer.kernel == (3, 3) and layer.strides == layer.dilations == (1, 1)
-    chunks = math.ceil(channels / tuning.chunk_channels)
-    chunk_channels = round_up(math.ceil(channels / chunks), UNIT)
+    sweep = sweeps(layer)
+    chunk_channels = channels_of_chunk(layer, tuning)
     block = min(vectors, tuning.gather_vectors)
     is_near = 4 * kernel * chunk_channels * block * UNIT <= tuning.near_weight_bytes
     nonzero = tuning.near_weight_multiplies if is_near else tuning.far_weight_multiplies
@@ -63,6 +73,22 @@ def break_even_density(layer: Layer, tuning: Tuning) -> float:
     dense = layer.taps * filters / (vectors * UNIT)
     rest = dense - tuning.finish_multiplies - visit * math.ceil(channels / chunk_channels) - encode
     return max(0.0, rest / (nonzero * layer.taps))
+
+
+def channels_of_chunk(layer: Layer, tuning: Tuning) -> int:
+    """The channels of a group that are encoded together."""
+    channels = layer.channels // layer.groups
+    return round_up(math.ceil(channels / math.ceil(channels / tuning.chunk_channels)), UNIT)
+
+
+def gather_visits(layer: Layer, tuning: Tuning) -> int:
+    """How often outputs look up the values of an input pixel; a sweep looks each up once."""
+    if encoded_kernel(layer) != "gather":
+        return 0
+    channels, filters = layer.channels // layer.groups, layer.filters // layer.groups
+    chunks = math.ceil(channels / channels_of_chunk(layer, tuning))
+    blocks = math.ceil(math.ceil(filters / UNIT) / tuning.gather_vectors)
+    return layer.batch * layer.groups * layer.pixels * math.prod(layer.kernel) * chunks * blocks
 
 
 def expected_density(stats: ActivationStats, break_even: float) -> float:
@@ -81,7 +107,7 @@ def encoded_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option,
                 input_bytes=read_bytes(layer),
                 output_bytes=4 * layer.output_size,
                 weight_bytes=4 * layer.weight.size,
-                moves=layer.input_size / target.lanes,
+                moves=layer.input_size / target.lanes + gather_visits(layer, target.tuning),
                 copied_bytes=6 * layer.input_size * density,
             )
         ),
@@ -145,10 +171,12 @@ def pointer_words(layer: Layer) -> int:
 
 CPO = Algorithm(
     "cpo", "rounding", refuse_encoded, encoded_options, pack_encoded,
-    op="CpoConv", source="arXiv 2104.08314", workspace=cpo_workspace, paper_workspace=cpo_paper,
+    op="CpoConv", source="arXiv 2104.08314", kernel=encoded_kernel,
+    workspace=cpo_workspace, paper_workspace=cpo_paper,
 )  # fmt: skip
 
 CPS = Algorithm(
     "cps", "rounding", refuse_encoded, encoded_options, pack_encoded,
-    op="CpsConv", source="arXiv 2104.08314", workspace=cps_workspace, paper_workspace=cps_paper,
+    op="CpsConv", source="arXiv 2104.08314", kernel=encoded_kernel,
+    workspace=cps_workspace, paper_workspace=cps_paper,
 )  # fmt: skip

@@ -108,6 +108,11 @@ Payload = Packed | tuple[Factor, ...] | None
 """What a layer becomes: a custom op, a chain of plain convolutions, or what it was."""
 
 
+def kernel_by_size(layer: Layer) -> str:
+    """Layers of kernel 1 need no neighbours; a product runs as one of these."""
+    return "pointwise" if layer.is_pointwise else "spatial"
+
+
 def no_statistics(layer: Layer) -> frozenset[Statistic]:
     return frozenset()
 
@@ -128,7 +133,7 @@ class Algorithm:
     again, with its zeros: it packs a layer that has it.  ``terms`` are those that
     add up to the weight of a layer which has it, each with a structure that hardware may use.
     ``prices`` names the row whose kernels do the work, and so whose prices hold; empty where it has
-    its own.
+    its own.  ``kernel`` says which kernel of its custom op a layer runs on: each has prices.
 
     ``workspace`` are the bytes that the kernel holds of the input of one image, copied or encoded;
     None where it takes the input piece by piece, in pieces that stay in a cache.
@@ -143,6 +148,7 @@ class Algorithm:
     op: str = ""
     source: str = ""
     prices: str = ""
+    kernel: Callable[[Layer], str] = kernel_by_size
     statistics: Callable[[Layer], frozenset[Statistic]] = no_statistics
     approximate: Callable[[Layer, Stats, Mapping[str, int]], tuple[Array, Array]] | None = None
     pack_weight: Callable[[Layer, Stats], Payload] | None = None

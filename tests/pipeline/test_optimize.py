@@ -277,7 +277,7 @@ def test_outputs_that_are_not_finite_are_reported():
 
 
 def test_prices_of_another_machine_do_not_cost_the_plan(monkeypatch, tmp_path):
-    (shipped,) = profile.shipped()
+    shipped = next(profile.shipped())
     costly = {
         kind: rates.model_copy(update={"macs": 100 * rates.macs, "nodes": 1000.0})
         for kind, rates in shipped.rates["spmm"].items()
@@ -298,7 +298,7 @@ def test_prices_of_another_machine_do_not_cost_the_plan(monkeypatch, tmp_path):
 
 
 def profile_of_another(**changes) -> MachineProfile:
-    (shipped,) = profile.shipped()
+    shipped = next(profile.shipped())
     return shipped.model_copy(update={"cpu": "another", "threads": 4} | changes)
 
 

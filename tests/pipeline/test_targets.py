@@ -16,12 +16,12 @@ OPTIONS = RunOptions()
 
 
 def machine(**changes) -> MachineProfile:
-    (shipped,) = profile.shipped()
+    shipped = next(profile.shipped())
     return shipped.model_copy(update=changes)
 
 
 def without_sparse_kernels(factor: float) -> MachineProfile:
-    (shipped,) = profile.shipped()
+    shipped = next(profile.shipped())
     dear = {
         kind: rates.model_copy(update={"macs": factor * rates.macs})
         for kind, rates in shipped.rates["spmm"].items()

@@ -1,8 +1,10 @@
+from collections import Counter
 from collections.abc import Callable
+from itertools import islice, pairwise
 
 import pytest
 
-from sparsepass.runtime.timing import FEWEST_ROUNDS, MOST_ROUNDS, interleave
+from sparsepass.runtime.timing import FEWEST_ROUNDS, MOST_ROUNDS, interleave, orders
 
 
 class Clock:
@@ -33,12 +35,15 @@ def test_each_run_has_its_own_times():
     assert fast.median_ms == pytest.approx(10)
 
 
-def test_the_order_turns_round_every_time():
-    clock = Clock()
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_run_follows_every_other_about_equally_often_and_never_itself(count):
+    every = [position for order in islice(orders(count), 1000) for position in order]
+    followed = Counter(pairwise(every))
 
-    interleave([clock.work("a", 1), clock.work("b", 1)], seconds=4, clock=clock)
-
-    assert "".join(clock.called).endswith("abba" * (FEWEST_ROUNDS // 2) + "ab")
+    assert all(times == 1000 for times in Counter(every).values())
+    assert count == 1 or not any(one == next_one for one, next_one in followed)
+    usual = len(every) / (count * max(1, count - 1))
+    assert all(abs(times - usual) < 0.25 * usual for times in followed.values())
 
 
 @pytest.mark.parametrize(
