@@ -7,7 +7,7 @@ import argparse
 import multiprocessing
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -21,6 +21,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 SECONDS = 120.0
 RESULTS = (IMPROVED, UNCHANGED, FAILED)
 OURS = (SHIPPED, LOADED, PRUNED)
+# What reasons say of cases that are listed by name.
+UNGUESSABLE = "does not run on random numbers"
 MARK = "<!-- made by make conformance -->\n"
 
 
@@ -72,12 +74,23 @@ def page(found: Sequence[Outcome]) -> str:
     offered = {o.case for o in found if o.result == IMPROVED}
     lines += ["", f"Our operators computed {len(offered)} of the {PRUNED} cases."]
     for part in OURS:
-        reasons = Counter(o.reason for o in found if o.part == part and o.result == UNCHANGED)
+        reasons = defaultdict[str, list[str]](list)
+        for one in found:
+            if one.part == part and one.result == UNCHANGED:
+                reasons[one.reason].append(one.case)
         lines += ["", f"Why {part} cases are unchanged:", ""]
-        lines += [f"- {count}: {reason}" for reason, count in reasons.most_common()]
+        lines += [
+            f"- {len(names)}: {reason}{named(reason, names)}"
+            for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1]))
+        ]
     failed = [o for o in found if o.result == FAILED]
     lines += ["", "Failed:", "", *(f"- {o.case} ({o.part}): {o.reason}" for o in failed)]
     return "\n".join(lines if failed else lines[:-3]) + "\n"
+
+
+def named(reason: str, names: Sequence[str]) -> str:
+    """The names of the cases whose inputs no random numbers can stand for."""
+    return f": {', '.join(sorted(names))}" if UNGUESSABLE in reason else ""
 
 
 def main() -> None:
