@@ -147,7 +147,8 @@ def seen(model: ir.Model, known: Inferred, samples: Samples, options: RunOptions
     try:
         for feed in samples:
             for name, value in run(feed).items():
-                sizes[name] = max(sizes.get(name, ()), np.shape(value), key=math.prod)
+                shape = np.shape(value)
+                sizes[name] = max(shape, sizes.get(name, shape), key=math.prod)
     except ModelError:
         return known
     return replace(known, sizes={**sizes, **known.sizes})

@@ -297,6 +297,25 @@ def test_prices_of_another_machine_do_not_cost_the_plan(monkeypatch, tmp_path):
 # --- other machines ------------------------------------------------------------------------------
 
 
+def test_a_size_of_one_that_only_a_run_shows_is_read_with_its_axes():
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> net (float[1, 1, 4, 4] x) => (float[a, b] y)
+        <float[1, 3] w = {1, 0, 2}> {
+          scanned = Scan <num_scan_inputs = 1, body = rows (image) => (row) {
+            row = Relu (image)
+          }> (x)
+          pooled = GlobalAveragePool (scanned)
+          flat = Flatten (pooled)
+          y = MatMul (flat, w)
+        }"""
+    )
+
+    found = sparsepass.optimize(model, measure=False)
+
+    (layer,) = found.report.layers
+    assert (layer.name, layer.shape) == ("MatMul_y", "1 -> 3")
+
+
 def profile_of_another(**changes) -> MachineProfile:
     shipped = next(profile.shipped())
     return shipped.model_copy(update={"cpu": "another", "threads": 4} | changes)
