@@ -300,9 +300,12 @@ def test_prices_of_another_machine_do_not_cost_the_plan(monkeypatch, tmp_path):
 def test_a_size_of_one_that_only_a_run_shows_is_read_with_its_axes():
     model = onnx.parser.parse_model(
         """<ir_version: 8, opset_import: ["": 17]> net (float[1, 1, 4, 4] x) => (float[a, b] y)
-        <float[1, 3] w = {1, 0, 2}> {
-          scanned = Scan <num_scan_inputs = 1, body = rows (image) => (row) {
-            row = Relu (image)
+        <float[1, 3] w = {1, 0, 2}, int64[1] zero = {0}> {
+          scanned = Scan <num_scan_inputs = 1, body = images (float[?, ?, ?] image) => (
+            float[?, ?, ?] same
+          ) {
+            four = Unsqueeze (image, zero)
+            same = Squeeze (four, zero)
           }> (x)
           pooled = GlobalAveragePool (scanned)
           flat = Flatten (pooled)
