@@ -13,7 +13,7 @@ from sparsepass.algorithms import Work
 from sparsepass.cost import FEATURES, features, priced
 from sparsepass.profile import Rates, Transfer
 
-__all__ = ["Sample", "corrected", "fit", "fit_kinds", "fit_transfer"]
+__all__ = ["Sample", "corrected", "fit", "fit_kinds", "fit_transfer", "learned"]
 
 _optimize = cast(Any, optimize)  # its types are partial
 
@@ -25,6 +25,9 @@ USUAL_ERROR, FIT_ROUNDS = 0.05, 10
 FEWEST_SAMPLES = 6
 # Shapes are left out in turn in so many parts.
 PARTS = 5
+# What a price costs that is twice the known one, where prices are learned: in relative errors
+# squared.
+LOYALTY = 0.05
 
 Kind = tuple[str, str]
 """An algorithm and a kind of layer, see ``cost.kind``."""
@@ -69,14 +72,14 @@ def by_kind(samples: Sequence[Sample]) -> dict[Kind, list[Sample]]:
     return found
 
 
-def cross_validated(samples: Sequence[Sample]) -> NDArray[np.float64]:
+def cross_validated(samples: Sequence[Sample], known: Rates | None = None) -> NDArray[np.float64]:
     """The error of each sample under prices that were fitted to the other shapes."""
     part = {shape: i % PARTS for i, shape in enumerate(dict.fromkeys(s.shape for s in samples))}
     errors = np.zeros(len(samples))
     for left_out in set(part.values()):
         rest = [sample for sample in samples if part[sample.shape] != left_out]
-        # One shape alone can only be held to itself.
-        prices, _ = fit_samples(rest or samples)
+        # One shape alone is held to known prices, else to itself.
+        prices = prices_of(known) if known and not rest else fit_samples(rest or samples, known)[0]
         for index, sample in enumerate(samples):
             if part[sample.shape] == left_out:
                 predicted = float(np.dot(features(sample.work), prices))
@@ -88,32 +91,57 @@ def relative_error(predicted: float, measured: float) -> float:
     return abs(predicted - measured) / (measured + RESOLUTION)
 
 
-def fit_samples(samples: Sequence[Sample]) -> tuple[list[float], NDArray[np.float64]]:
-    return fit([features(s.work) for s in samples], [s.microseconds for s in samples])
+def fit_samples(
+    samples: Sequence[Sample], known: Rates | None = None
+) -> tuple[list[float], NDArray[np.float64]]:
+    counts = [features(s.work) for s in samples]
+    return fit(counts, [s.microseconds for s in samples], prices_of(known) if known else None)
+
+
+def prices_of(rates: Rates) -> list[float]:
+    """Prices in the order of ``features``."""
+    return [getattr(rates, name) for name in FEATURES]
 
 
 def fit(
-    counts: Sequence[Sequence[float]], times: Sequence[float]
+    counts: Sequence[Sequence[float]],
+    times: Sequence[float],
+    known: Sequence[float] | None = None,
 ) -> tuple[list[float], NDArray[np.float64]]:
     """Prices of the columns of ``counts``, and the error of each row as a share of its time.
 
     Minimises the squares of the relative errors, and the magnitude of those beyond ``USUAL_ERROR``
-    so that a disturbed timing does not count for more, with no price below zero.
+    so that a disturbed timing does not count for more, with no price below zero.  Where prices are
+    ``known``, the squares of their relative changes count as well; what was free stays free.
     """
     matrix, measured = np.array(counts, np.float64), np.array(times, np.float64)
     # Columns of one size keep the solver exact; an empty one costs nothing.
     scale = np.maximum(np.abs(matrix).max(axis=0), 1e-30)
+    loyal, before = loyalty(known, scale)
     relative = 1 / (measured + RESOLUTION)
     weights = relative
     prices = errors = np.zeros(0)
     for _ in range(FIT_ROUNDS):
         solution: NDArray[np.float64] = _optimize.nnls(
-            matrix / scale * weights[:, None], measured * weights
+            np.vstack([matrix / scale * weights[:, None], loyal]),
+            np.concatenate([measured * weights, before]),
         )[0]
         prices = solution / scale
         errors = np.abs(matrix @ prices - measured) * relative
         weights = relative / np.sqrt(np.maximum(errors / USUAL_ERROR, 1.0))
     return [float(p) for p in prices], errors
+
+
+def loyalty(
+    known: Sequence[float] | None, scale: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows of the least squares that hold scaled prices near ``known`` ones."""
+    if known is None:
+        return np.zeros((0, len(scale))), np.zeros(0)
+    before = np.array(known) * scale
+    # A price of zero is held there by a row that outweighs all samples.
+    strength = np.sqrt(LOYALTY) / np.maximum(before, 1e-9)
+    return np.diag(strength), strength * before
 
 
 def fit_transfer(found: Sequence[tuple[float, float]]) -> Transfer:
@@ -122,6 +150,35 @@ def fit_transfer(found: Sequence[tuple[float, float]]) -> Transfer:
         return Transfer(fixed=0.0, bytes=0.0)
     prices, _ = fit([(1.0, size / 1e6) for size, _ in found], [time for _, time in found])
     return Transfer(fixed=prices[0], bytes=prices[1])
+
+
+def learned(
+    rates: Mapping[str, Mapping[str, Rates]], samples: Sequence[Sample]
+) -> tuple[dict[str, dict[str, Rates]], list[float]]:
+    """Known prices moved towards more samples, and the errors of these under prices without them.
+
+    Each price stays near the known one where the samples say little of it; kinds without samples
+    keep theirs.
+    """
+    errors: list[float] = []
+    moved = {name: dict(kinds) for name, kinds in rates.items()}
+    for (name, which), found in sorted(by_kind(samples).items()):
+        kinds = rates.get(name)
+        if not kinds:
+            continue
+        known = kinds.get(which) or max(kinds.values(), key=lambda r: r.samples)
+        off = cross_validated(found, known)
+        prices, _ = fit_samples(found, known)
+        moved[name][which] = known.model_copy(
+            update=dict(zip(FEATURES, prices, strict=True))
+            | {
+                "samples": known.samples + len(found),
+                "median_error": float(np.median(off)),
+                "worst_error": float(np.max(off)),
+            }
+        )
+        errors += list(off)
+    return moved, errors
 
 
 def corrected(

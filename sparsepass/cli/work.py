@@ -5,6 +5,7 @@ from sparsepass.model import load, save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline import analyze, optimize, prune
 from sparsepass.pipeline.bench import compare_engines, save_rows
+from sparsepass.pipeline.learn import learn_profile
 from sparsepass.pipeline.prepare import prepare
 from sparsepass.pipeline.targets import plan_for
 from sparsepass.pipeline.verification import verify_files
@@ -36,12 +37,11 @@ from sparsepass.shapes import parse_shape
 
 __all__ = [
     "ALGORITHMS", "ANALYSES", "DOMAIN", "ImageTransform", "MachineProfile", "Plan", "Report",
-    "analyze",
-    "answers_fact", "cached_path", "check_format", "check_pareto", "compare_engines",
-    "compare_reports", "correct_profile", "cpu_name", "find", "instruction_set", "library_path",
-    "load", "measure_profile", "nearest", "optimize", "parse_shape", "plan_for", "prepare",
-    "print_analysis", "print_difference", "print_explanation", "print_pruning", "print_report",
-    "print_targets", "prune", "registered_ops", "render_difference", "render_html",
-    "render_markdown", "save", "save_rows", "table", "target", "verify_files", "write",
-    "write_pareto",
+    "analyze", "answers_fact", "cached_path", "check_format", "check_pareto", "compare_engines",
+    "compare_reports", "correct_profile", "cpu_name", "find", "instruction_set", "learn_profile",
+    "library_path", "load", "measure_profile", "nearest", "optimize", "parse_shape", "plan_for",
+    "prepare", "print_analysis", "print_difference", "print_explanation", "print_pruning",
+    "print_report", "print_targets", "prune", "registered_ops", "render_difference",
+    "render_html", "render_markdown", "save", "save_rows", "table", "target", "verify_files",
+    "write", "write_pareto",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
 """Times of offers that earlier runs measured on this machine, by what decides them of a layer.
 
 A network that was optimized before is not measured again, a sibling of it only where its layers are
-new, and both get the same plan.  The file in the user's cache belongs to one processor, instruction
-set and number of threads; with another ONNX Runtime or build of our library it starts empty.
+new, and both get the same plan.  Prices can be learned from the times, see ``learn``.  The file in
+the user's cache belongs to one processor, instruction set and number of threads; with another ONNX
+Runtime or build of our library it starts empty.
 """
 
 import hashlib
@@ -12,14 +13,18 @@ from pathlib import Path
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sparsepass.algorithms import Work, algorithm
+from sparsepass.cost import kind
 from sparsepass.files import make_folder, read_document, write_text
 from sparsepass.layer import Layer
 from sparsepass.pipeline.stages import Studied
-from sparsepass.pipeline.turns import Key, key_of
+from sparsepass.pipeline.turns import Key, key_of, low
 from sparsepass.plan import Answer, Offer
 from sparsepass.profile import cached_path
+from sparsepass.runtime.fitting import Sample
 from sparsepass.runtime.library import library_path
 from sparsepass.sparsity import Stats
+from sparsepass.target import Target
 
 __all__ = ["Measurements", "measurements_path", "signature", "software"]
 
@@ -29,8 +34,21 @@ MOST_TURNS = 40
 STEP = 2
 
 
+class Measured(BaseModel):
+    """An offer: its microseconds, one per turn, and what it does for them, by its kind of prices.
+
+    Lossy offers have no counted ``work``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    times: list[float]
+    kind: str = ""
+    work: Work | None = None
+
+
 class Measurements(BaseModel):
-    """Microseconds of offers, one per turn, by the signature of the layer and the offer's name.
+    """Measured offers by the signature of the layer and the offer's name.
 
     ``software`` is what they were measured with.
     """
@@ -38,7 +56,7 @@ class Measurements(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     software: str
-    times: dict[str, dict[str, list[float]]]
+    layers: dict[str, dict[str, Measured]]
 
     @classmethod
     def load(cls, path: Path) -> "Measurements":
@@ -48,7 +66,7 @@ class Measurements(BaseModel):
         except (OSError, ValidationError):
             found = None
         here = software()
-        return found if found and found.software == here else cls(software=here, times={})
+        return found if found and found.software == here else cls(software=here, layers={})
 
     def save(self, path: Path) -> None:
         """Write the file; raises UsageError where that is impossible."""
@@ -61,20 +79,47 @@ class Measurements(BaseModel):
         """The times of the offers for each layer, where there are any."""
         signatures = signatures_of(studied)
         return {
-            key_of(layer, offer): list(times)
+            key: list(found.times)
             for layer, layer_answers in answers.items()
             for offer in layer_answers
             if isinstance(offer, Offer)
-            and (times := self.times.get(signatures[layer], {}).get(name_of(key_of(layer, offer))))
+            and (key := key_of(layer, offer))
+            and (found := self.layers.get(signatures[layer], {}).get(name_of(key)))
         }
 
     def add(self, studied: Studied, times: Mapping[Key, Sequence[float]]) -> None:
         """Keep new times, of layers that are alike as if they were one."""
         signatures = signatures_of(studied)
+        layers = {layer.name: layer for layer in studied.layers}
         for key, turns in times.items():
-            kept = self.times.setdefault(signatures[key[0]], {}).setdefault(name_of(key), [])
+            offers = self.layers.setdefault(signatures[key[0]], {})
+            if name_of(key) not in offers:
+                offers[name_of(key)] = measured(
+                    layers[key[0]], studied.stats[key[0]], studied.target, key
+                )
+            kept = offers[name_of(key)].times
             kept.extend(round(us, 1) for us in turns)
             del kept[:-MOST_TURNS]
+
+    def samples(self) -> list[Sample]:
+        """What prices can be learned from: each offer whose work is counted, once."""
+        return [
+            Sample((name.split()[0], found.kind), layer, found.work, low(found.times))
+            for layer, offers in self.layers.items()
+            for name, found in offers.items()
+            if found.work is not None and found.times
+        ]
+
+
+def measured(layer: Layer, stats: Stats, target: Target, key: Key) -> Measured:
+    """An offer without times yet."""
+    _, name, parameters = key
+    row = algorithm(name)
+    if row is None or row.numerics == "lossy":
+        return Measured(times=[])
+    options = row.options(layer, stats, target)
+    work = next((o.work for o in options if dict(o.parameters) == dict(parameters)), None)
+    return Measured(times=[], kind=kind(row, layer, target.block), work=work)
 
 
 def signatures_of(studied: Studied) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from sparsepass.pipeline import measure as stage
 from sparsepass.pipeline import measurements
-from sparsepass.pipeline.measurements import Measurements
+from sparsepass.pipeline.measurements import Measured, Measurements
 from sparsepass.pipeline.turns import Turns
 from sparsepass.plan import Answer, Choice, Offer, Refusal
 from sparsepass.run import RunOptions
@@ -17,7 +17,10 @@ from sparsepass.run import RunOptions
 PREPARED = SimpleNamespace(clean_content=b"", model=None, known=SimpleNamespace(shapes={}))
 LAYER = cast(Any, SimpleNamespace(name="layer"))
 STUDIED = cast(
-    Any, SimpleNamespace(prepared=PREPARED, layers=(LAYER,), held_out=[{}], stats={"layer": None})
+    Any,
+    SimpleNamespace(
+        prepared=PREPARED, layers=(LAYER,), held_out=[{}], stats={"layer": None}, target=None
+    ),
 )
 # The median error of every price, a share.
 ERROR = 0.1
@@ -61,7 +64,8 @@ def measured(monkeypatch):
     """Measure one layer that has some offers on a machine, and remember it."""
 
     monkeypatch.setattr(measurements, "signature", lambda layer, stats: layer.name)
-    memory = Measurements(software="", times={})
+    monkeypatch.setattr(measurements, "measured", lambda *args: Measured(times=[]))
+    memory = Measurements(software="", layers={})
 
     def call(
         machine: Machine, offers: Sequence[Offer], *, trusted: bool, seconds: float = 20.0

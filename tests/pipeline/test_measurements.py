@@ -7,7 +7,7 @@ import pytest
 
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline import measurements
-from sparsepass.pipeline.measurements import Measurements, signature, software
+from sparsepass.pipeline.measurements import Measured, Measurements, signature, software
 from sparsepass.sparsity import Stats, weight_stats
 
 
@@ -44,7 +44,9 @@ def test_what_changes_the_time_changes_the_signature(other):
 
 def test_times_come_back_from_the_file(tmp_path):
     path = tmp_path / "cache" / "machine.json"
-    found = Measurements(software=software(), times={"layer": {"spmm": [1.0, 2.0]}})
+    found = Measurements(
+        software=software(), layers={"layer": {"spmm": Measured(times=[1.0, 2.0])}}
+    )
 
     found.save(path)
 
@@ -56,12 +58,12 @@ def test_a_file_that_is_none_of_ours_is_as_good_as_none(content, tmp_path):
     path = tmp_path / "machine.json"
     path.write_text(content)
 
-    assert Measurements.load(path).times == {}
+    assert Measurements.load(path).layers == {}
 
 
 def test_times_of_other_software_do_not_count(tmp_path, monkeypatch):
     path = tmp_path / "machine.json"
-    Measurements(software=software(), times={"layer": {"spmm": [1.0]}}).save(path)
+    Measurements(software=software(), layers={"layer": {"spmm": Measured(times=[1.0])}}).save(path)
     monkeypatch.setattr(measurements, "software", lambda: "another build")
 
-    assert Measurements.load(path).times == {}
+    assert Measurements.load(path).layers == {}

@@ -6,7 +6,7 @@ import pytest
 from sparsepass.algorithms import Work
 from sparsepass.profile import Transfer
 from sparsepass.runtime import fitting
-from sparsepass.runtime.fitting import Sample, corrected, fit, fit_kinds, fit_transfer
+from sparsepass.runtime.fitting import Sample, corrected, fit, fit_kinds, fit_transfer, learned
 
 KIND = ("spmm", "spatial")
 
@@ -61,3 +61,34 @@ def test_prices_are_scaled_to_the_samples_of_their_kind_then_of_their_algorithm_
     for name, which in kinds:
         assert found[name][which].macs == pytest.approx(2 * rates[name][which].macs)
     assert errors == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_learned_prices_follow_many_samples_and_stay_near_the_known_ones_of_few():
+    known, _ = fit_kinds([sample(i, 10.0 * i) for i in range(1, 11)])
+    doubled = [sample(i, 20.0 * i, shape=f"new {i}") for i in range(1, 31)]
+
+    many, _ = learned(known, doubled)
+    one, _ = learned(known, doubled[:1])
+
+    assert many["spmm"]["spatial"].macs == pytest.approx(20, rel=0.02)
+    assert 10.1 < one["spmm"]["spatial"].macs < 19
+
+
+def test_learned_errors_are_those_of_prices_that_did_not_see_the_sample():
+    known, _ = fit_kinds([sample(i, 10.0 * i) for i in range(1, 11)])
+
+    _, errors = learned(known, [sample(10, 300.0)])
+
+    assert errors == [pytest.approx(200 / 301, rel=0.01)]
+
+
+def test_kinds_without_samples_keep_their_prices_and_free_ones_stay_free():
+    other = ("mec", "spatial")
+    known, _ = fit_kinds(
+        [sample(i, 10.0 * i, kind=kind) for i in range(1, 11) for kind in (KIND, other)]
+    )
+
+    moved, _ = learned(known, [sample(i, 20.0 * i) for i in range(1, 11)])
+
+    assert moved["mec"] == known["mec"]
+    assert moved["spmm"]["spatial"].moves == known["spmm"]["spatial"].moves == 0
