@@ -112,6 +112,20 @@ Status* KernelInfoGetConstantInput_tensor(const ort::KernelInfo* info, size_t in
   return nullptr;
 }
 
+// Sizes that a graph declares are those fed or open ones.
+Status* KernelInfo_GetInputTypeInfo(const ort::KernelInfo* info, size_t index,
+                                    ort::TypeInfo** out) {
+  if (index >= info->constants.size()) return fail("no such input");
+  const ort::Value& input = info->constants[index];
+  *out = new ort::TypeInfo{{input.type, input.dims}};
+  if (info->node.at_end / 2 % 2 != 0) {
+    std::fill((*out)->tensor.dims.begin(), (*out)->tensor.dims.end(), -1);
+  }
+  return nullptr;
+}
+
+void ReleaseTypeInfo(ort::TypeInfo* type) { delete type; }
+
 // --- tensors ------------------------------------------------------------------------------------
 
 Status* GetTensorMutableData(ort::Value* value, void** out) {
@@ -121,6 +135,11 @@ Status* GetTensorMutableData(ort::Value* value, void** out) {
 
 Status* GetTensorTypeAndShape(const ort::Value* value, ort::TensorInfo** out) {
   *out = new ort::TensorInfo{value->type, value->dims};
+  return nullptr;
+}
+
+Status* CastTypeInfoToTensorInfo(const ort::TypeInfo* type, const ort::TensorInfo** out) {
+  *out = &type->tensor;
   return nullptr;
 }
 

@@ -48,6 +48,10 @@ struct TensorInfo {
   std::vector<int64_t> dims;
 };
 
+struct TypeInfo {
+  TensorInfo tensor;
+};
+
 struct MemoryInfo {};
 struct Allocator {};
 
