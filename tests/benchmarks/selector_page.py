@@ -24,9 +24,10 @@ INTRODUCTION = """# How good the choice is
 
 Written by `make selector`, which takes about an hour and goes on where it was interrupted. Every
 offer of every layer is measured inside its network. Each way to choose then makes its plan, and all
-plans are timed in turn as whole networks. The regret of a plan is its median time over that of the
-fastest plan that any of the ways found, less one. The same predicted plan stands there twice: the
-difference is the floor, what timing alone makes of one plan.
+plans are timed in turn as whole networks, in two sets of sessions, of which the faster counts. The
+regret of a plan is its median time over that of the fastest plan that any of the ways found, less
+one. The same predicted plan stands there twice: the difference is the floor, what timing alone
+makes of one plan.
 
 - `predictions`: the prices of the machine profile decide, nothing is measured (`--no-measure`,
   without its verification and its races of whole networks).
