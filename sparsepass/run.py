@@ -1,5 +1,6 @@
 """A run as a value: what was asked for besides the network, and how it tells how far it is."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
@@ -21,6 +22,7 @@ __all__ = [
     "Progress",
     "RunOptions",
     "Steps",
+    "Stopwatch",
     "silent",
 ]
 
@@ -48,6 +50,33 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int) -> None:
     """A Progress that tells nobody."""
+
+
+@dataclass
+class Stopwatch:
+    """A Progress that counts the ``seconds`` of each stage and tells ``progress`` as well.
+
+    A stage lasts until another one begins.
+    """
+
+    progress: Progress
+    clock: Callable[[], float] = time.perf_counter
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        self.current, self.since = "starting", self.clock()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Count the time since the last call for the stage of that one."""
+        self.stop()
+        self.current = stage
+        self.progress(stage, done, total)
+
+    def stop(self) -> None:
+        """Count the time until now."""
+        now = self.clock()
+        self.seconds[self.current] = self.seconds.get(self.current, 0.0) + now - self.since
+        self.since = now
 
 
 @dataclass(frozen=True)

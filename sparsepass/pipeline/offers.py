@@ -51,8 +51,11 @@ class Offers:
         studied = self.studied
         if not studied.layers:
             return ()
+        done = self.options.step("choosing")
         limits = self.limits(max_error)
-        return choose(studied.layers, self.answers, studied.layouts, self.costs, limits)
+        choices = choose(studied.layers, self.answers, studied.layouts, self.costs, limits)
+        done(1, 1)
+        return choices
 
     def limits(self, max_error: float) -> Limits:
         """What a plan for an error budget has to keep to."""

@@ -34,8 +34,8 @@ from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
 from sparsepass.profile import MachineProfile, cpu_name
-from sparsepass.report.schema import Analysis, ParetoPoint, Report
-from sparsepass.run import OPERATORS, Emit, Progress, RunOptions, silent
+from sparsepass.report.schema import Analysis, ParetoPoint, Report, StageTime
+from sparsepass.run import OPERATORS, Emit, Progress, RunOptions, Stopwatch, silent
 from sparsepass.samples import SampleSource
 from sparsepass.tool import tool_name
 
@@ -123,11 +123,12 @@ def optimize(
     if plan is not None and not asked and (plan.weight_bits or any(map(is_lossy, plan.choices))):
         max_error, max_drop = plan.max_error, plan.max_drop
         weight_bits = weight_bits or plan.weight_bits
+    watch = Stopwatch(progress)
     options = RunOptions(
         threads=threads,
         isa=isa,
         seed=seed,
-        progress=progress,
+        progress=watch,
         samples=samples,
         labels=labels,
         image_transform=image_transform,
@@ -159,7 +160,9 @@ def optimize(
     final = plan_of(options, made, error_of(made, options), prices.elsewhere)
     warnings = tuple(filter(None, [prices.warning, *studied.warnings, *made.warnings]))
     report = report_of(offers, final, made.outcome, warnings, made.pareto)
-    report = report.model_copy(update={"advice": advice})
+    watch.stop()
+    stages = tuple(StageTime(stage=name, seconds=took) for name, took in watch.seconds.items())
+    report = report.model_copy(update={"advice": advice, "stages": stages})
     return Result(signed(made.model, final), final, report)
 
 

@@ -1,6 +1,6 @@
 """The statistics of a layer as (label, value) pairs, for every face of the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sparsepass.advice import Advice, LayerAdvice
 from sparsepass.plan import Tiling
@@ -11,6 +11,7 @@ from sparsepass.report.schema import (
     LossyOption,
     NetworkTime,
     PairedAnswers,
+    StageTime,
 )
 from sparsepass.sparsity import ActivationStats, WeightStats
 
@@ -25,6 +26,7 @@ __all__ = [
     "certainty_fact",
     "first_answer_fact",
     "input_facts",
+    "stages_fact",
     "weight_facts",
     "workspace_facts",
 ]
@@ -111,6 +113,12 @@ def batch_fact(tiling: Tiling | None) -> str:
     group = "one image" if tiling.micro_batch == 1 else f"{tiling.micro_batch} images"
     end = f" up to {units.printable(tiling.until)}" if tiling.until else ""
     return f"{group} at a time{end}"
+
+
+def stages_fact(stages: Sequence[StageTime]) -> str:
+    """Where the time of the run itself went, the longest first; empty where nobody looked."""
+    longest = sorted(stages, key=lambda stage: -stage.seconds)
+    return ", ".join(f"{one.stage} {one.seconds:.2g} s" for one in longest if one.seconds >= 0.005)
 
 
 def certainty_fact(share: float) -> str:

@@ -20,6 +20,7 @@ from sparsepass.report.facts import (
     certainty_fact,
     first_answer_fact,
     input_facts,
+    stages_fact,
     weight_facts,
     workspace_facts,
 )
@@ -55,6 +56,7 @@ def render_html(report: Report) -> str:
             certainty_fact=certainty_fact,
             first_answer_fact=first_answer_fact,
             input_facts=input_facts,
+            stages_fact=stages_fact,
             weight_facts=weight_facts,
             workspace_facts=workspace_facts,
         )

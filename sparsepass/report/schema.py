@@ -22,7 +22,8 @@ __all__ = [
     "AlgorithmTotal", "Analysis", "Bought", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
     "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile", "NetworkTime",
     "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer", "RefusalTotal",
-    "Report", "Samples", "Selector", "SkippedNode", "Tensor", "Verification", "json_schema",
+    "Report", "Samples", "Selector", "SkippedNode", "StageTime", "Tensor", "Verification",
+    "json_schema",
 ]  # fmt: skip
 
 
@@ -353,6 +354,13 @@ class Selector(_Value):
     regret: float
 
 
+class StageTime(_Value):
+    """How long one stage of the run itself took; ``choosing`` is the integer programme."""
+
+    stage: str
+    seconds: float
+
+
 class AlgorithmTotal(_Value):
     """All layers of one algorithm together."""
 
@@ -450,7 +458,8 @@ class PruneReport(_Document):
 class Report(_Document):
     """What was made of a network.  Parts that were not measured are None.
 
-    ``pareto`` has plans for a ladder of error budgets, where they were asked for.
+    ``pareto`` has plans for a ladder of error budgets, where they were asked for; ``stages`` say
+    where the time of the run went, in the order in which they began.
     """
 
     kind: Literal["report"] = "report"
@@ -461,6 +470,7 @@ class Report(_Document):
     verification: Verification | None = None
     selector: Selector | None = None
     pareto: tuple[ParetoPoint, ...] = ()
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def dense_us(self) -> float:

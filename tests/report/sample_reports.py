@@ -20,6 +20,7 @@ from sparsepass.report.schema import (
     Samples,
     Selector,
     SkippedNode,
+    StageTime,
     Tensor,
     Verification,
 )
@@ -160,6 +161,10 @@ def report_of(layers, before, after) -> Report:
             top1_agreement=1.0,
         ),
         selector=Selector(layers=len(layers), best_share=0.93, regret=0.012),
+        stages=(
+            StageTime(stage="measuring layers", seconds=12.3),
+            StageTime(stage="choosing", seconds=0.0412),
+        ),
     )
 
 
