@@ -62,7 +62,7 @@ class Judge:
 
 
 def halves(
-    folder: Path, prepared: Prepared, swap: bool, most: int
+    folder: Path, prepared: Prepared, swap: bool, most: int | None = None
 ) -> tuple[Samples, Samples, list[Path]]:
     """Samples for calibration and for judging, spread over all, and the files of the latter."""
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))

@@ -4,7 +4,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sparsepass.report.schema import Engine, Latency, Machine
+from sparsepass.report.schema import Engine, Latency, Machine, PairedAnswers
 from sparsepass.runtime.library import instruction_set
 
 
@@ -125,3 +125,39 @@ class SelectorRow(Row):
     network: str
     offers: tuple[OfferRow, ...]
     plans: tuple[PlanRow, ...]
+
+
+class LossyTime(BaseModel):
+    """One of the networks of a lossy case: its time, its size, and what it does to the outputs.
+
+    ``error`` is relative, ``answers`` and ``agreement`` (a share) are those of classifiers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    network: str
+    median_ms: float
+    size_bytes: int
+    error: float
+    answers: PairedAnswers | None
+    agreement: float | None
+
+
+class LossyRow(Row):
+    """A network within a limit, fitted on one ``half`` of its pictures and judged on the other.
+
+    ``asked_error`` is what the run measured on pictures that it held out itself; it took
+    ``seconds``.
+    """
+
+    case: str
+    half: str
+    seconds: float
+    asked_error: float | None
+    lossy_layers: int
+    times: tuple[LossyTime, ...]
+
+    def speedup(self, base: str, network: str) -> float:
+        """The time of ``base`` over that of ``network``."""
+        times = {time.network: time.median_ms for time in self.times}
+        return times[base] / times[network]
