@@ -49,9 +49,17 @@ SPARSITIES = 3
 INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
 # Shapes of each table that a quick correction times.
 PROBES = 3
-# Operators that ONNX Runtime runs in either layout, at different speeds, and the feature maps to
-# time them on: channels and size.
-OPERATORS = ("GlobalAveragePool", "GlobalMaxPool", "Resize")
+# Operators that ONNX Runtime runs in either layout, at different speeds, by the names that
+# ``graph.layout`` gives them, and the feature maps to time them on: channels and size.
+RESIZE_NEAREST = {
+    "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor",
+}  # fmt: skip
+OPERATORS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "GlobalAveragePool": ("GlobalAveragePool", {}),
+    "GlobalMaxPool": ("GlobalMaxPool", {}),
+    "Resize linear": ("Resize", {"mode": "linear"}),
+    "Resize nearest": ("Resize", RESIZE_NEAREST),
+}
 OPERATOR_MAPS = {
     "m0": (64, 56), "m1": (128, 28), "m2": (256, 14), "m3": (512, 7), "m4": (32, 48),
     "m5": (64, 12),
@@ -257,11 +265,11 @@ def operator_branch(
     nodes = [relu(shared[source], f"{name}.first", number)]
     if blocked:
         nodes.append(into_blocked(nodes[-1].outputs[0], f"{name}.into"))
+    op_type, attributes = OPERATORS[operator]
     operands: list[ir.Value | None] = [nodes[-1].outputs[0]]
-    if operator == "Resize":
+    if op_type == "Resize":
         operands += [None, shared["scales"]]
-    attributes = {"mode": "linear"} if operator == "Resize" else {}
-    nodes.append(ir.node(operator, operands, attributes, name=name))
+    nodes.append(ir.node(op_type, operands, attributes, name=name))
     return ended(nodes, nodes[-1])
 
 
@@ -272,5 +280,5 @@ def extra(times: Mapping[str, float], name: str) -> float:
 
 
 def moved(operator: str, channels: int, size: int) -> float:
-    outputs = 4 * size * size if operator == "Resize" else 1
+    outputs = 4 * size * size if OPERATORS[operator][0] == "Resize" else 1
     return 4.0 * channels * (size * size + outputs)

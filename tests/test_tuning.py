@@ -39,7 +39,13 @@ NATIVE_NUMBERS = {
     "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
 }  # fmt: skip
 COUNTED_NUMBERS = {
-    "lanes and registers": {"LEAST_LANES", "MOST_VECTORS", "SHARING_KERNELS", "UNIT"},
+    "lanes and registers": {
+        "FEW_TILES",
+        "LEAST_LANES",
+        "MOST_VECTORS",
+        "SHARING_KERNELS",
+        "UNIT",
+    },
     "layouts": {
         "CHANNEL_STEP",
         "DOT_BYTES",

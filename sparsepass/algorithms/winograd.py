@@ -17,6 +17,8 @@ from sparsepass.target import Target
 __all__ = ["WINOGRAD_2", "WINOGRAD_4"]
 
 STRIDES = (1, 2, 4)
+# As many tiles as the widest vectors have lanes: with fewer, filters fill the lanes.
+FEW_TILES = 16
 
 
 def phase_taps(layer: Layer) -> tuple[int, ...]:
@@ -47,25 +49,37 @@ def refuse_winograd_4(layer: Layer, stats: Stats, target: Target) -> str | None:
     return refuse_winograd(layer, (3, 4))
 
 
+def tiles_of(layer: Layer, outputs: int) -> tuple[int, int]:
+    """Rows of tiles of ``outputs`` squared in a batch, and tiles in a row."""
+    height, width = layer.output_spatial
+    return layer.batch * math.ceil(height / outputs), math.ceil(width / outputs)
+
+
+def kernel_by_tiles(layer: Layer) -> str:
+    """Products of few large tiles have filters in their lanes, and wait for the weight."""
+    return "few tiles" if math.prod(tiles_of(layer, 4)) <= FEW_TILES else "tiles"
+
+
 def winograd_work(layer: Layer, outputs: int, lanes: int) -> Work:
     """The products of the transformed tiles of ``outputs`` squared; transforms count as moves."""
-    height, width = layer.output_spatial
-    tiles = layer.batch * math.ceil(height / outputs) * math.ceil(width / outputs)
+    rows, columns = tiles_of(layer, outputs)
+    tiles = rows * columns
     tile = outputs + phase_taps(layer)[0] - 1
     channels = layer.channels * math.prod(layer.strides)
     points = tile**2
     products = points * channels * layer.filters
     useful = layer.batch * layer.pixels / outputs**2 * products
-    # Each point of a tile takes part in two one-dimensional transforms of as many terms.
-    turned = tiles * points * (channels + layer.filters)
+    # Each point of a tile takes part in two one-dimensional transforms of as many terms, in vectors
+    # of tiles of one row.
+    turned = points * (channels + layer.filters)
     return Work(
         macs=useful,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * products,
         idle_macs=tiles * products - useful,
-        moves=turned * tile / lanes,
-        copied_bytes=4 * turned,
+        moves=rows * math.ceil(columns / lanes) * turned * tile,
+        copied_bytes=4 * tiles * turned,
     )
 
 
@@ -89,4 +103,5 @@ WINOGRAD_2 = Algorithm(
 WINOGRAD_4 = Algorithm(
     "winograd4", "bounded", refuse_winograd_4, winograd_4_options, pack_winograd,
     op="Winograd4Conv", source="arXiv 1509.09308, arXiv 2002.00552",
+    kernel=kernel_by_tiles,
 )  # fmt: skip

@@ -40,12 +40,12 @@ def layout_graph(
 
     ``layers`` and ``known`` are what ``graph.layers`` and ``shapes.infer`` find in ``model``.
 
-    Every node has an ``op_type`` and a ``kind``: "layer" (its layout depends on the choice of
-    algorithm), "transparent" (blocked where all of its inputs are), "blocked" (always) or "nchw".
-    ``reads_blocked`` and ``writes_blocked`` say what ONNX Runtime does with the node left to it.
-    Inputs and outputs of the model are nodes of kind "nchw" named ``input x`` and ``output y``,
-    with an empty ``op_type``.  Edges carry the ``value`` between their ends and its ``bytes``; a
-    layout change is paid once per value.
+    Every node has an ``op_type``, see ``operator``, and a ``kind``: "layer" (its layout depends on
+    the choice of algorithm), "transparent" (blocked where all of its inputs are), "blocked"
+    (always) or "nchw".  ``reads_blocked`` and ``writes_blocked`` say what ONNX Runtime does with
+    the node left to it.  Inputs and outputs of the model are nodes of kind "nchw" named ``input x``
+    and ``output y``, with an empty ``op_type``.  Edges carry the ``value`` between their ends and
+    its ``bytes``; a layout change is paid once per value.
 
     ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
     """
@@ -57,7 +57,7 @@ def layout_graph(
         reads, writes = blocked_ends(node, found.get(name), sizes, block)
         kind = "layer" if name in found else kind_of(node, known.values) if reads else "nchw"
         graph.add_node(
-            name, kind=kind, op_type=node.op_type, reads_blocked=reads, writes_blocked=writes
+            name, kind=kind, op_type=operator(node), reads_blocked=reads, writes_blocked=writes
         )
     inside = {
         inner: outer
@@ -156,6 +156,12 @@ def is_transparent(node: ir.Node, sizes: Mapping[str, Dims], block: int) -> bool
             len(shape) == 4 and shape[1] % block == 0 for shape in shapes
         )
     return is_standard(node, "Resize") and is_blocked_resize(node, shapes[0], sizes)
+
+
+def operator(node: ir.Node) -> str:
+    """The operator of a node, with the mode of a Resize: its speed in a layout depends on it."""
+    mode = node.attributes.get_string("mode", "nearest")
+    return f"Resize {mode}" if is_standard(node, "Resize") else node.op_type
 
 
 def follows_convolution(node: ir.Node) -> bool:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparsepass.algorithms import DENSE, Algorithm, algorithm, held_bytes
 from sparsepass.cost import CostModel
@@ -56,6 +56,22 @@ class Offers:
         choices = choose(studied.layers, self.answers, studied.layouts, self.costs, limits)
         done(1, 1)
         return choices
+
+    def by_predictions(self) -> "Offers":
+        """The same offers as if none had been measured."""
+        return replace(
+            self,
+            answers={
+                layer: tuple(
+                    answer.model_copy(update={"measured": None})
+                    if isinstance(answer, Offer)
+                    else answer
+                    for answer in answers
+                )
+                for layer, answers in self.answers.items()
+            },
+            turns=NO_TURNS,
+        )
 
     def limits(self, max_error: float) -> Limits:
         """What a plan for an error budget has to keep to."""

@@ -27,7 +27,7 @@ from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.pareto import pareto_points
 from sparsepass.pipeline.prices import prices_for
 from sparsepass.pipeline.rewrite import check_choices
-from sparsepass.pipeline.search import Outcome, search
+from sparsepass.pipeline.search import Outcome, active, search
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.pipeline.study import naming, proven, study
 from sparsepass.pipeline.tiling import check_tiling, tile
@@ -283,6 +283,7 @@ def carry_out(offers: Offers, plan: Plan | None) -> Made:
         replayed=plan is not None,
         extended=options.max_memory is None,
         timed=options.timed,
+        rivals=[active(offers.by_predictions().choose(0.0))] if options.measured else (),
     )
     if plan is None or tiling:
         outcome = tile(outcome, trials, tiling)

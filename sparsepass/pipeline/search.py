@@ -8,10 +8,11 @@ from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.errors import ModelError
 from sparsepass.pipeline.budget import Fitted, fit
 from sparsepass.pipeline.trials import Candidate, Verified, is_lossy, numerics_of
+from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.runtime.timing import Timing
 
-__all__ = ["Outcome", "Tester", "search"]
+__all__ = ["Outcome", "Tester", "active", "search"]
 
 Answers = Mapping[str, tuple[Answer, ...]]
 Choose = Callable[[float], tuple[Choice, ...]]
@@ -79,6 +80,7 @@ def search(
     replayed: bool = False,
     extended: bool = True,
     timed: bool = True,
+    rivals: Sequence[tuple[Choice, ...]] = (),
 ) -> Outcome:
     """Find the fastest plan whose outputs are right and which beats the original.
 
@@ -89,12 +91,13 @@ def search(
     is left.  Then the result is the clean network, or the original where the clean network is
     slower or has other outputs.
 
-    ``extended`` tries a second plan beside the first one, see ``variants``.  A ``replayed`` plan is
-    neither extended nor chosen again for another budget.  Where nothing is ``timed``, the first
-    plan whose outputs are right is taken.
+    ``extended`` tries other plans beside the first one: see ``variants``, and ``rivals``, exact
+    plans that were chosen in other ways.  A ``replayed`` plan is neither extended nor chosen again
+    for another budget.  Where nothing is ``timed``, the first plan whose outputs are right is
+    taken.
     """
     extended = extended and timed and not replayed
-    return Search(choose, answers, tester, max_error, replayed, extended, timed).run()
+    return Search(choose, answers, tester, max_error, replayed, extended, timed, rivals).run()
 
 
 @dataclass
@@ -108,6 +111,7 @@ class Search:
     replayed: bool
     extended: bool
     timed: bool = True
+    rivals: Sequence[tuple[Choice, ...]] = ()
     fates: dict[str, str] = field(default_factory=dict[str, str])
     fitted: Fitted | None = None
     kept: Passed | None = None
@@ -117,6 +121,9 @@ class Search:
         clean = self.passing(())
         choices = self.first_plan()
         plans = variants(choices, self.answers) if self.extended else [choices]
+        for rival in self.rivals if self.extended else ():
+            if doing(rival) not in map(doing, plans):
+                plans.append(rival)
         if self.fitted and self.fitted.best:
             # An error has to buy time.
             plans.append(active(self.choose(0.0)))
@@ -234,6 +241,11 @@ def low_is_faster(one: Timing, other: Timing) -> bool:
 def active(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     """The choices that change something."""
     return tuple(choice for choice in choices if choice.algorithm != DENSE.name)
+
+
+def doing(choices: Iterable[Choice]) -> frozenset[Key]:
+    """What a plan does, in whatever order and for whatever reasons."""
+    return frozenset(key_of(choice.layer, choice) for choice in choices)
 
 
 def names(choices: Iterable[Choice]) -> set[str]:

@@ -241,6 +241,15 @@ def test_poor_offers_beside_a_plan_are_not_tried():
     assert tester.made == [(), ("a",)]
 
 
+def test_a_plan_that_was_chosen_in_another_way_wins_where_it_is_faster():
+    tester = Networks({"a": 1.0, "b": 3.0})
+
+    result = found(tester, spmm("a"), answers(a=50, b=-60), rivals=[spmm("b"), spmm("a")])
+
+    assert layers_of(result) == {"b"}
+    assert tester.made.count(("a",)) == 1
+
+
 def test_a_replayed_plan_gets_no_layers_that_it_does_not_name():
     tester = Networks({"a": 1, "b": 2})
 
