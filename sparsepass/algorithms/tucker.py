@@ -62,7 +62,8 @@ def refuse_layer(layer: Layer) -> str | None:
         return reason
     if layer.is_pointwise:
         return "pointwise: one factor would do for two"
-    return None if possible_ranks(layer) else "no ranks below the dense work"
+    least = [min(ranks_below(n, n), default=0) for n in (layer.channels, layer.filters)]
+    return None if all(least) and is_cheaper(layer, *least) else "no ranks below the dense work"
 
 
 def refuse_tucker(layer: Layer, stats: Stats, target: Target) -> str | None:
@@ -111,8 +112,13 @@ def possible_ranks(layer: Layer) -> list[tuple[int, int]]:
         (inputs, outputs)
         for inputs in ranks_below(layer.channels, layer.channels)
         for outputs in ranks_below(layer.filters, layer.filters)
-        if chain_work(chain_of(layer, parts(layer, inputs, outputs))).macs < layer.macs
+        if is_cheaper(layer, inputs, outputs)
     ]
+
+
+def is_cheaper(layer: Layer, inputs: int, outputs: int) -> bool:
+    """Whether three convolutions of these ranks do less than the dense one; lower ranks do less."""
+    return chain_work(chain_of(layer, parts(layer, inputs, outputs))).macs < layer.macs
 
 
 def matrices(
