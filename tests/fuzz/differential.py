@@ -14,7 +14,7 @@ import random
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -171,9 +171,22 @@ def names_of(opened: onnxruntime.InferenceSession) -> list[str]:
 
 def terms_of(model: onnx.ModelProto) -> int:
     """How many weights an output value can meet, one after the other, three rounds of a loop."""
-    return 3 * sum(math.prod(c.dims[1:]) for c in model.graph.initializer if len(c.dims) > 1) + len(
+    weights = [*model.graph.initializer, *constants_in(model.graph.node)]
+    for function in model.functions:
+        weights += constants_in(function.node)
+    return 3 * sum(math.prod(c.dims[1:]) for c in weights if len(c.dims) > 1) + len(
         model.graph.node
     )
+
+
+def constants_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    """The tensors that nodes hold, and those of bodies."""
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        if attribute.HasField("t"):
+            yield attribute.t
+        if attribute.HasField("g"):
+            yield from attribute.g.initializer
+            yield from constants_in(attribute.g.node)
 
 
 def distance(made: np.ndarray, wanted: np.ndarray, terms: int) -> str | None:
