@@ -3,17 +3,19 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, cast
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from scipy import optimize
 
 from sparsepass.algorithms import Work
 from sparsepass.cost import FEATURES, features, priced
-from sparsepass.profile import Rates, Transfer
+from sparsepass.profile import MachineProfile, Rates, Transfer, cpu_name
 
-__all__ = ["Sample", "corrected", "fit", "fit_kinds", "fit_transfer", "learned"]
+__all__ = ["Sample", "corrected", "fit", "fit_kinds", "fit_transfer", "learned", "revised"]
 
 _optimize = cast(Any, optimize)  # its types are partial
 
@@ -206,6 +208,33 @@ def corrected(
             errors += off
             scaled.setdefault(name, {})[which] = scaled_rates(known, factor, off)
     return scaled, errors
+
+
+def revised(
+    known: MachineProfile,
+    rates: Mapping[str, Mapping[str, Rates]],
+    errors: Sequence[float],
+    *,
+    threads: int,
+    command: str,
+) -> MachineProfile:
+    """``known`` as a profile of this machine with other prices, and where they come from.
+
+    ``errors`` are those of the samples that prices were moved to.
+    """
+    return known.model_copy(
+        update={
+            "cpu": cpu_name(),
+            "threads": threads,
+            "onnxruntime": onnxruntime.__version__,
+            "date": date.today().isoformat(),
+            "command": f"{command}, from {known.cpu} of {known.date}",
+            "samples": len(errors),
+            "median_error": float(np.median(errors)),
+            "worst_error": float(np.max(errors)),
+            "rates": rates,
+        }
+    )
 
 
 def scaled_rates(rates: Rates, factor: float, off: Sequence[float]) -> Rates:

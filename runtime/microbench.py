@@ -20,7 +20,7 @@ from sparsepass.errors import UsageError
 from sparsepass.layer import Array
 from sparsepass.profile import MachineProfile, Transfer, cpu_name
 from sparsepass.run import Steps
-from sparsepass.runtime.fitting import Sample, corrected, fit_kinds, fit_transfer
+from sparsepass.runtime.fitting import Sample, corrected, fit_kinds, fit_transfer, revised
 from sparsepass.runtime.library import target as target_of
 from sparsepass.runtime.sample_layers import TABLES, Shape, sample_layers, sample_shapes
 from sparsepass.runtime.sample_networks import (
@@ -130,21 +130,8 @@ def correct_profile(
         "to_blocked": scaled_transfer(known.to_blocked, timed.passes["ReorderInput"]),
         "from_blocked": scaled_transfer(known.from_blocked, timed.passes["ReorderOutput"]),
     }
-    return known.model_copy(
-        update={
-            "cpu": cpu_name(),
-            "threads": threads,
-            "onnxruntime": _ort.__version__,
-            "date": date.today().isoformat(),
-            "command": f"{command}, from {known.cpu} of {known.date}",
-            "samples": len(timed.samples),
-            "median_error": float(np.median(errors)),
-            "worst_error": float(np.max(errors)),
-            "peak_gflops": timed.peak_gflops,
-            "rates": rates,
-        }
-        | passes
-    )
+    found = revised(known, rates, errors, threads=threads, command=command)
+    return found.model_copy(update={"peak_gflops": timed.peak_gflops} | passes)
 
 
 def scaled_transfer(known: Transfer, found: Sequence[tuple[float, float]]) -> Transfer:

@@ -1,14 +1,9 @@
 """A profile that learns from the layers that ``optimize`` measured inside networks."""
 
-from datetime import date
-
-import numpy as np
-import onnxruntime
-
 from sparsepass.errors import UsageError
 from sparsepass.pipeline.measurements import Measurements, measurements_path
 from sparsepass.profile import MachineProfile, cpu_name, find
-from sparsepass.runtime.fitting import learned
+from sparsepass.runtime.fitting import learned, revised
 from sparsepass.runtime.library import target
 
 __all__ = ["learn_profile"]
@@ -36,16 +31,4 @@ def learn_profile(
             f"no profile of {here} to start from, only of {known.target}; run sparsepass calibrate"
         )
     rates, errors = learned(known.rates, samples)
-    return known.model_copy(
-        update={
-            "cpu": cpu_name(),
-            "threads": threads,
-            "onnxruntime": onnxruntime.__version__,
-            "date": date.today().isoformat(),
-            "command": f"{command}, from {known.cpu} of {known.date}",
-            "samples": len(samples),
-            "median_error": float(np.median(errors)),
-            "worst_error": float(np.max(errors)),
-            "rates": rates,
-        }
-    )
+    return revised(known, rates, errors, threads=threads, command=command)
