@@ -79,7 +79,7 @@ its limit on one half of the pictures, and judged on the other; then the halves 
 `error` is the relative error of the outputs on the pictures that judge, `asked` what the run itself
 measured on those it held out. The drop is that of right first answers in points, paired, with its
 standard error. int8 is ONNX Runtime's own static quantisation of the original (QDQ, weights by
-channel, 64 pictures), in the same turns.
+channel, 64 pictures; activations signed, as by default), in the same turns.
 """
 
 
