@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.answers import AnswerTally, class_rows
 from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
 from sparsepass.network import Run
@@ -19,7 +20,6 @@ __all__ = [
     "ROUNDING",
     "Comparison",
     "Difference",
-    "class_rows",
     "compare",
     "rounding_bound",
     "rounding_tolerances",
@@ -187,54 +187,6 @@ def compare(
         samples=len(samples),
         answers=answers.result(),
     )
-
-
-def class_rows(output: object) -> NDArray[Any] | None:
-    """An output as (images, classes), or None where it is not that: axes of length 1 may follow."""
-    if not isinstance(output, np.ndarray):
-        return None
-    rows = cast("NDArray[Any]", output)
-    shape = rows.shape
-    if rows.dtype.kind != "f" or len(shape) < 2 or shape[1] < 2 or math.prod(shape[2:]) != 1:
-        return None
-    return rows.reshape(shape[:2])
-
-
-@dataclass
-class AnswerTally:
-    """First answers of the first output that has rows of classes, before and after."""
-
-    against: Literal["labels", "original"] = "original"
-    images: int = 0
-    right: int = 0
-    lost: int = 0
-    gained: int = 0
-
-    def add(
-        self,
-        references: Mapping[str, NDArray[Any]],
-        found: Mapping[str, NDArray[Any]],
-        labels: NDArray[np.int64] | None,
-    ) -> None:
-        """Add one sample; without ``labels`` the answers of the reference are the right ones."""
-        pairs = ((class_rows(values), class_rows(found[n])) for n, values in references.items())
-        before, after = next((pair for pair in pairs if pair[0] is not None), (None, None))
-        if before is None or after is None or before.shape != after.shape:
-            return
-        first = before.argmax(1)
-        truth = first if labels is None else labels
-        was, is_now = first == truth, after.argmax(1) == truth
-        self.against = "original" if labels is None else "labels"
-        self.images += len(first)
-        self.right += int(np.count_nonzero(was))
-        self.lost += int(np.count_nonzero(was & ~is_now))
-        self.gained += int(np.count_nonzero(~was & is_now))
-
-    def result(self) -> PairedAnswers | None:
-        """The paired counts, or None where there are no answers."""
-        if not self.images:
-            return None
-        return PairedAnswers.count(self.against, self.images, self.right, self.lost, self.gained)
 
 
 @dataclass

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.answers import class_rows
 from sparsepass.errors import UsageError
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.pipeline.stages import Prepared
+from sparsepass.report.schema import PairedAnswers
 from sparsepass.run import RunOptions
 from sparsepass.samples import Samples
-from sparsepass.verify import class_rows
 
 __all__ = ["judged", "too_few"]
 
@@ -102,13 +103,14 @@ def rows_of(run: Run, samples: Samples, position: int) -> NDArray[np.float32] | 
     return next((rows for rows in found if rows is not None), None)
 
 
-def too_few(images: int, standard_error: float, max_drop: float) -> str:
+def too_few(answers: PairedAnswers, max_drop: float) -> str:
     """What to say where so many images cannot tell whether a drop is within its limit, or "".
 
-    A drop of its limit alone has a standard error of sqrt(limit / images).
+    A counted drop of its limit alone has a standard error of sqrt(limit / images).
     """
-    least = 100 * math.sqrt(max_drop / 100 / images)
-    error = max(standard_error, least)
+    images, (_, error) = answers.images, answers.judged
+    if answers.expected is None:
+        error = max(error, 100 * math.sqrt(max_drop / 100 / images))
     if error <= max_drop:
         return ""
     needed = math.ceil(images * (error / max_drop) ** 2) if max_drop > 0 else 0

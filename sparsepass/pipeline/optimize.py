@@ -375,8 +375,7 @@ def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
         return [f"the plan is lossless: {why_lossless(outcome)}"]
     if options.max_drop is None or found.answers is None:
         return []
-    answers = found.answers
-    return [too_few(answers.images, answers.standard_error_points, options.max_drop)]
+    return [too_few(found.answers, options.max_drop)]
 
 
 def why_lossless(outcome: Outcome) -> str:

@@ -79,7 +79,7 @@ def verify_files(
     for name, found in verified.items():
         if not found.drop_passed and found.answers is not None:
             raise VerificationError(
-                f"{optimized}: {name}, right answers drop by {found.answers.drop_points:.3g} "
+                f"{optimized}: {name}, right answers drop by {found.answers.judged[0]:.3g} "
                 f"points, allowed are {options.max_drop:g}; optimize {original} again"
             )
         if not found.passed:

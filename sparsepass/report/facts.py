@@ -137,10 +137,17 @@ def first_answer_fact(network: NetworkTime) -> str:
 def answers_fact(answers: PairedAnswers) -> str:
     """How many right answers were lost, and how sure that is."""
     against = "the labels" if answers.against == "labels" else "the original"
-    return (
+    counted = (
         f"top-1 drop {units.points(answers.drop_points)}, "
         f"standard error {answers.standard_error_points:.2g} "
         f"({answers.lost} lost, {answers.gained} gained of {answers.images} against {against})"
+    )
+    if answers.expected is None:
+        return counted
+    return (
+        f"{counted}; expected by the original's probabilities "
+        f"{units.points(answers.expected.points)}, standard error "
+        f"{answers.expected.standard_error_points:.2g}"
     )
 
 
@@ -151,7 +158,7 @@ def budget_fact(budget: ErrorBudget, answers: PairedAnswers | None) -> str:
     if budget.max_error:
         parts.append(f"error {units.error(spent)} of {units.error(budget.max_error)}")
     if budget.max_drop_points is not None:
-        drop = "-" if answers is None else f"{answers.drop_points:.2g}"
+        drop = "-" if answers is None else f"{answers.judged[0]:.2g}"
         parts.append(f"drop {drop} of {units.points(budget.max_drop_points)}")
     return ", ".join(parts)
 

@@ -4,20 +4,22 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from sparsepass.errors import UsageError
 from sparsepass.files import write_text
 from sparsepass.report import units
-from sparsepass.report.schema import ParetoPoint
+from sparsepass.report.schema import PairedAnswers, ParetoPoint
 
 __all__ = ["check_pareto", "pareto_rows", "write_pareto"]
 
 CSV, JSON = ".csv", ".json"
 COLUMNS: tuple[str, ...] = (
     "budget", "lossy_layers", "layers_us", "error", "measured_error", "measured_ms", "speedup",
-    "drop_points", "standard_error_points", "chosen",
+    "drop_points", "standard_error_points", "expected_drop_points", "expected_error_points",
+    "chosen",
 )  # fmt: skip
 
 
@@ -44,7 +46,19 @@ def pareto_rows(points: Sequence[ParetoPoint]) -> tuple[dict[str, str], ...]:
 def drop_of(point: ParetoPoint) -> str:
     if point.answers is None:
         return "-"
-    return f"{point.answers.drop_points:.2g} +- {point.answers.standard_error_points:.2g}"
+    drop, standard_error = point.answers.judged
+    return f"{drop:.2g} +- {standard_error:.2g}"
+
+
+def counted(answers: PairedAnswers | None) -> dict[str, Any]:
+    """The columns of a drop."""
+    if answers is None:
+        return {}
+    expected = answers.expected
+    return answers.model_dump() | {
+        "expected_drop_points": expected and expected.points,
+        "expected_error_points": expected and expected.standard_error_points,
+    }
 
 
 def check_pareto(path: Path) -> None:
@@ -64,6 +78,5 @@ def write_pareto(points: Sequence[ParetoPoint], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for point in points:
-        answers = point.answers.model_dump() if point.answers else {}
-        writer.writerow({**answers, **point.model_dump()})
+        writer.writerow({**counted(point.answers), **point.model_dump()})
     write_text(path, text.getvalue())

@@ -19,16 +19,18 @@ from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
-    "AlgorithmTotal", "Analysis", "Bought", "Engine", "ErrorBudget", "Latency", "LayerAnalysis",
-    "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile", "NetworkTime",
-    "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer", "RefusalTotal",
-    "Report", "Samples", "Selector", "SkippedNode", "StageTime", "Tensor", "Verification",
-    "json_schema",
+    "AlgorithmTotal", "Analysis", "Bought", "Engine", "ErrorBudget", "ExpectedDrop", "Latency",
+    "LayerAnalysis", "LayerReport", "LayerTime", "LossyOption", "Machine", "ModelFile",
+    "NetworkTime", "PairedAnswers", "ParetoPoint", "PassRun", "PruneReport", "PrunedLayer",
+    "RefusalTotal", "Report", "Samples", "Selector", "SkippedNode", "StageTime", "Tensor",
+    "Verification", "json_schema",
 ]  # fmt: skip
 
 
 # A choice that won fewer of its turns is a close call, and how many such layers a report lists.
 SURE, LEAST_SURE = 0.75, 10
+# Standard errors beyond which what was counted is no chance.
+CERTAIN = 2.0
 
 
 class _Value(BaseModel):
@@ -250,6 +252,18 @@ class NetworkTime(_Value):
         return _ratio(self.before.median_ms, self.after.median_ms)
 
 
+class ExpectedDrop(_Value):
+    """The drop that the original's own probabilities expect of the answers that changed.
+
+    The mean of p(answer before) - p(answer after) over the images, with its standard error, in
+    percentage points; p is the softmax of the original at the ``temperature`` that fits the labels.
+    """
+
+    points: float
+    standard_error_points: float
+    temperature: float
+
+
 class PairedAnswers(_Value):
     """First answers of a classifier before and after, image by image.
 
@@ -258,6 +272,9 @@ class PairedAnswers(_Value):
     tell nothing of a change.  The drop is (lost - gained) / images, its standard error that of
     paired differences, sqrt(lost + gained - (lost - gained)^2 / images) / images; both in
     percentage points.  ``right_before`` is the share of right answers of the original.
+
+    A limit is held against the ``judged`` drop: the expected one where there are labels, which
+    chance moves less, unless what was counted is certainly more.
     """
 
     against: Literal["labels", "original"]
@@ -267,10 +284,18 @@ class PairedAnswers(_Value):
     right_before: float
     drop_points: float
     standard_error_points: float
+    expected: ExpectedDrop | None = None
 
     @classmethod
     def count(
-        cls, against: Literal["labels", "original"], images: int, right: int, lost: int, gained: int
+        cls,
+        against: Literal["labels", "original"],
+        *,
+        images: int,
+        right: int,
+        lost: int,
+        gained: int,
+        expected: ExpectedDrop | None = None,
     ) -> Self:
         """The drop of ``images`` answers, of which the original had ``right`` ones."""
         change = lost - gained
@@ -283,7 +308,19 @@ class PairedAnswers(_Value):
             right_before=right / images,
             drop_points=100 * change / images,
             standard_error_points=100 * math.sqrt(variance) / images,
+            expected=expected,
         )
+
+    @property
+    def judged(self) -> tuple[float, float]:
+        """The drop that a limit is held against and its standard error, in percentage points."""
+        counted = self.drop_points, self.standard_error_points
+        if self.expected is None:
+            return counted
+        certain = self.drop_points - CERTAIN * self.standard_error_points
+        if certain > self.expected.points:
+            return counted
+        return self.expected.points, self.expected.standard_error_points
 
 
 class Verification(_Value):
@@ -312,14 +349,14 @@ class Verification(_Value):
         """Whether no more answers were lost than may be."""
         if self.max_drop_points is None or self.answers is None:
             return True
-        return self.answers.drop_points <= self.max_drop_points
+        return self.answers.judged[0] <= self.max_drop_points
 
     @property
     def spent(self) -> float:
         """The share of what is allowed that was taken: at most 1 where this passed."""
         shares = [_share(self.max_absolute_error, self.tolerance)]
         if self.max_drop_points is not None and self.answers is not None:
-            shares.append(_share(self.answers.drop_points, self.max_drop_points))
+            shares.append(_share(self.answers.judged[0], self.max_drop_points))
         return max(shares)
 
 

@@ -13,6 +13,7 @@ from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import too_few
 from sparsepass.report import Report, render_html, write, write_pareto
+from sparsepass.report.schema import ExpectedDrop, PairedAnswers
 
 
 def answers_of_the_original(count: int) -> np.ndarray:
@@ -33,7 +34,7 @@ def test_a_drop_is_kept_against_labels():
     answers = found.report.verification.answers
     assert answers.against == "labels"
     assert answers.images == 12
-    assert answers.drop_points <= 10
+    assert answers.judged[0] <= 10
     assert found.plan.max_drop == 10.0
     assert found.report.budget.max_drop_points == 10.0
 
@@ -104,7 +105,17 @@ def test_a_budget_that_nothing_meets_gives_the_lossless_plan_and_says_why():
     ],
 )
 def test_too_few_samples_are_named(images_given, error, max_drop, words):
-    found = too_few(images_given, error, max_drop)
+    expected = ExpectedDrop(points=0.0, standard_error_points=error, temperature=1.0)
+    answers = PairedAnswers.count(
+        "labels",
+        images=images_given,
+        right=images_given,
+        lost=0,
+        gained=0,
+        expected=expected if error else None,
+    )
+
+    found = too_few(answers, max_drop)
 
     assert words in found
     assert bool(found) == bool(words)
