@@ -29,8 +29,9 @@ __all__ = ["CrossMoments", "Weights", "reconstructed", "with_weights"]
 Weights = Mapping[str, tuple[Array, Array]]
 """Weight and bias of layers, by name."""
 
-# The share of the mean variance by which weights are held where they were.
-DAMPING = 1e-3
+# The share of the mean variance by which weights are held where they were.  More than numbers need:
+# on others than the fitted samples it is the better by 1 % (squeezenet1.1, resnet56).
+DAMPING = 0.1
 # Feature maps of both networks are held of so many samples as fit in so many bytes.
 HELD_BYTES = 1_000_000_000
 MOST_SAMPLES = 256

@@ -1,6 +1,11 @@
-"""Approximated weights fitted again for a whole plan, where held-out samples say that it helps."""
+"""Weights fitted again for a whole plan, where held-out samples say that it helps.
 
-from collections.abc import Sequence
+Those of approximated layers, and of the exact layers behind the first of them: these keep their
+algorithm and their zeros, cost no time, and make up for a good part of the errors that they read.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from itertools import dropwhile
 
 from sparsepass.algorithms import algorithm
 from sparsepass.layer import Array, Layer
@@ -19,16 +24,19 @@ JUDGES = 32
 
 
 def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Weights:
-    """Weights of the layers of ``choices`` that may be fitted again; none where that is no gain."""
+    """Weights that may be fitted again to the lossy ``choices``; none where that is no gain."""
     chosen = {choice.layer: choice for choice in choices}
-    layers = [layer for layer in studied.layers if layer.name in chosen]
     weights = {
         layer.name: stand_in
-        for layer in layers
-        if (stand_in := approximated(studied, layer, chosen[layer.name]))
+        for layer in studied.layers
+        if layer.name in chosen and (stand_in := approximated(studied, layer, chosen[layer.name]))
     }
-    changed = [layer for layer in layers if layer.name in weights]
-    free = {layer.name for layer in changed if is_open(chosen[layer.name])}
+    free = {name for name in weights if is_open(chosen[name])}
+    for layer in behind(studied.layers, weights):
+        if layer.name not in chosen and layer.op_type == "Conv":
+            weights[layer.name] = layer.weight, layer.bias
+            free.add(layer.name)
+    changed = [layer for layer in studied.layers if layer.name in weights]
     if not free or studied.calibration is None:
         return {}
     model = studied.prepared.model
@@ -36,6 +44,11 @@ def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Wei
     if error(studied, changed, fitted, options) >= error(studied, changed, weights, options):
         return {}
     return {name: fitted[name] for name in free}
+
+
+def behind(layers: Sequence[Layer], names: Container[str]) -> Iterator[Layer]:
+    """The layers from the first one of ``names`` on."""
+    return dropwhile(lambda layer: layer.name not in names, layers)
 
 
 def is_open(choice: Choice) -> bool:

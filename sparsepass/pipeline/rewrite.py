@@ -16,6 +16,7 @@ from sparsepass.passes import (
     LowerConvolutions,
     LowerLrn,
     LowerMaxPool,
+    SetWeights,
     Split,
     SplitConvolutions,
     ThresholdInputs,
@@ -83,7 +84,8 @@ def rewrite(
     written as sums of plain convolutions.
     """
     prepared = studied.prepared
-    by_name = {layer.name: layer for layer in studied.layers}
+    fitted = with_fitted(studied.layers, choices, weights)
+    by_name = {layer.name: fitted.get(layer.name, layer) for layer in studied.layers}
     chains: dict[str, tuple[Factor, ...]] = {}
     ops: dict[str, tuple[Algorithm, Packed]] = {}
     splits: dict[str, Split] = {}
@@ -108,6 +110,7 @@ def rewrite(
             case None:
                 continue
     model = prepared.model.clone()
+    SetWeights({layer.name: (layer.weight, layer.bias) for layer in fitted.values()}, {})(model)
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorConvolutions(chains)(model)
     SplitConvolutions(splits)(model)
@@ -135,6 +138,18 @@ def rewrite(
         FuseBranches(DOMAIN, pairs(opset))(model)
     add_functions(model)
     return model
+
+
+def with_fitted(
+    layers: Sequence[Layer], choices: Sequence[Choice], weights: Weights
+) -> dict[str, Layer]:
+    """The exact layers whose weights were fitted to what the lossy ones leave, with these."""
+    lossy = {choice.layer for choice in choices if row_of(choice).numerics == "lossy"}
+    return {
+        layer.name: replace(layer, weight=weights[layer.name][0], bias=weights[layer.name][1])
+        for layer in layers
+        if layer.name in weights and layer.name not in lossy
+    }
 
 
 def row_of(choice: Choice) -> Algorithm:

@@ -1,68 +1,55 @@
-"""Weights of a whole plan, fitted again and carried to the file."""
+"""Weights fitted again: also those of exact layers, behind the first lossy one."""
 
 import numpy as np
 import pytest
+from lossy_networks import classifier, images
 
-from models_in_text import model_of, normal
-from sparsepass.algorithms import algorithm
-from sparsepass.model import to_bytes
-from sparsepass.network import plain_session, runner
-from sparsepass.pipeline.fit import error, fit
+from sparsepass.calibration import nodes_of
+from sparsepass.graph import constant_array
+from sparsepass.pipeline.fit import behind, fit
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.plan import Choice
 from sparsepass.run import RunOptions
 
-NETWORK = """
-    g (float[1, 8, 12, 12] x) => (float[1, 16, 12, 12] y) {
-        [one] a = Conv<pads = [1, 1, 1, 1]>(x, w1)
-        [relu] r = Relu(a)
-        [two] y = Conv<pads = [1, 1, 1, 1]>(r, w2)
-    }
-"""
-CHOICES = tuple(
-    Choice(layer=n, algorithm="prune", parameters={"zeros": 80}) for n in ("one", "two")
-)
+
+@pytest.fixture(scope="module")
+def options() -> RunOptions:
+    return RunOptions(samples=images(24), max_error=0.2, measure=False)
 
 
 @pytest.fixture(scope="module")
-def studied():
-    x = np.random.default_rng(0).random((40, 8, 12, 12)).astype(np.float32)
-    model = model_of(NETWORK, w1=normal(16, 8, 3, 3), w2=normal(16, 16, 3, 3, seed=1))
-    return study(model, RunOptions(samples=x, max_error=0.5))
+def studied(options):
+    return study(classifier(), options)
 
 
-def approximated(studied):
-    row = algorithm("prune")
-    return {
-        layer.name: row.approximate(layer, studied.stats[layer.name], {"zeros": 80})
-        for layer in studied.layers
-    }
+def pruned(layer) -> Choice:
+    return Choice(layer=layer.name, algorithm="prune", parameters={"zeros": 80})
 
 
-def test_weights_of_a_plan_are_better_together(studied):
-    options = RunOptions()
+def test_layers_behind_begin_with_the_first_named(studied):
+    names = [layer.name for layer in studied.layers]
 
-    fitted = fit(studied, CHOICES, options)
-
-    assert set(fitted) == {"one", "two"}
-    before = error(studied, studied.layers, approximated(studied), options)
-    assert error(studied, studied.layers, fitted, options) < before
+    assert [layer.name for layer in behind(studied.layers, {names[1]})] == names[1:]
+    assert list(behind(studied.layers, ())) == []
 
 
-def test_fitted_weights_are_those_of_the_file(studied):
-    fitted = fit(studied, CHOICES, RunOptions())
+def test_exact_layers_behind_a_lossy_one_get_other_weights_and_no_other_zeros(studied, options):
+    first, *others = (layer for layer in studied.layers if layer.op_type == "Conv")
+    choices = [pruned(first)]
+    weights = fit(studied, choices, options)
+    model = rewrite(studied, choices, weights=weights)
+    nodes = nodes_of(model, others)
 
-    plain = rewrite(studied, CHOICES)
-    changed = rewrite(studied, CHOICES, weights=fitted)
-
-    feeds = list(studied.held_out)
-    exact, first, second = (
-        [runner(plain_session(to_bytes(model)))(feed)["y"] for feed in feeds]
-        for model in (studied.prepared.model, plain, changed)
-    )
-    assert np.linalg.norm(np.subtract(second, exact)) < np.linalg.norm(np.subtract(first, exact))
+    assert set(weights) == {first.name, *(layer.name for layer in others)}
+    for layer in others:
+        held = constant_array(nodes[layer.name].inputs[1])
+        np.testing.assert_array_equal(held, weights[layer.name][0])
+        assert not np.array_equal(held, layer.weight)
+        assert not held[layer.weight == 0].any()
 
 
-def test_exact_choices_have_nothing_to_fit(studied):
-    assert fit(studied, (Choice(layer="one", algorithm="dense"),), RunOptions()) == {}
+def test_layers_before_the_first_lossy_one_stay(studied, options):
+    found = [layer for layer in studied.layers if layer.op_type == "Conv"]
+
+    assert set(fit(studied, [pruned(found[-1])], options)) <= {found[-1].name}
