@@ -57,6 +57,11 @@ KERNELS_LINK = """
 
 Each algorithm without ONNX Runtime: [kernels](benchmarks/kernels.md).
 """
+LOSSY_LINK = """
+## Lossy plans
+
+What an error budget buys, beside int8: [lossy plans](benchmarks/lossy.md).
+"""
 SIZES_LINK = """
 ## Sizes that change
 
@@ -85,7 +90,9 @@ def write_pages(results: Path = FOLDER, docs: Path = DOCS) -> None:
     text = INTRODUCTION
     text += with_machines(PEERS, old.get(title_of(PEERS), ""), 3, peers, peer_table)
     text += with_machines(NETWORKS, old.get(title_of(NETWORKS), ""), 3, networks, plotted)
-    text += KERNELS_LINK * listed.exists() + SIZES_LINK * (folder / "sizes.md").exists()
+    text += KERNELS_LINK * listed.exists()
+    text += LOSSY_LINK * (folder / "lossy.md").exists()
+    text += SIZES_LINK * (folder / "sizes.md").exists()
     write(page, text)
 
 
