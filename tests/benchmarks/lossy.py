@@ -51,13 +51,17 @@ SIGNED, LUMA = "mean=0.5;std=0.5", "mean=0;std=1;scale=255;order=gray;size=256"
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its pictures, what may be lost, and whether pictures show one class each."""
+    """A network, its pictures, what may be lost, and whether pictures show one class each.
+
+    ``first_class`` is the number that the network gives to the first of them.
+    """
 
     network: str
     folder: str
     limit: tuple[str, float]
     transform: str = ""
     classified: bool = True
+    first_class: int = 0
 
     @property
     def name(self) -> str:
@@ -66,6 +70,7 @@ class Case:
         return f"{self.network}, --{option.replace('_', '-')} {value:g}"
 
 
+EDGETPU = "mobilenet-edgetpu-0.75-224-imagenet"
 TRUNK = "resnet50v2-trunk-stage3-imagenet"
 CASES = (
     Case("resnet56-cifar10", "cifar10-jpeg", ("max_drop", 1.0)),
@@ -73,7 +78,9 @@ CASES = (
     Case("squeezenet1.1-imagenet", "imagenet", ("max_error", 0.1)),
     Case(TRUNK, "imagenet", ("max_error", 0.05), classified=False),
     Case(TRUNK, "imagenet", ("max_error", 0.1), classified=False),
-    Case("mobilenet-edgetpu-0.75-224-imagenet", "imagenet", ("max_drop", 1.0), SIGNED),
+    Case(
+        "mobilenet-edgetpu-0.75-224-imagenet", "imagenet", ("max_drop", 1.0), SIGNED, first_class=1
+    ),
     Case("vdsr-superres", "coco-val2017", ("max_error", 0.005), LUMA, classified=False),
 )
 
@@ -94,7 +101,7 @@ def evaluate(case: Case, swap: bool) -> LossyRow:
     transform = ImageTransform.parse(case.transform) if case.transform else None
     with tempfile.TemporaryDirectory() as folder:
         halves = Path(folder, "even"), Path(folder, "odd")
-        split(SHARED / "images" / case.folder, halves, case.classified)
+        split(SHARED / "images" / case.folder, halves, case.classified, case.first_class)
         fitted, judged = halves[::-1] if swap else halves
         shown: dict[str, Any] = {"samples": fitted, "image_transform": transform}
         lossless = optimize(source, **shown)
@@ -133,7 +140,7 @@ def evaluate(case: Case, swap: bool) -> LossyRow:
     )
 
 
-def split(folder: Path, halves: tuple[Path, Path], classified: bool) -> None:
+def split(folder: Path, halves: tuple[Path, Path], classified: bool, first_class: int = 0) -> None:
     """Link every other picture into each half, with its class where pictures have one."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
     for half in halves:
@@ -145,7 +152,7 @@ def split(folder: Path, halves: tuple[Path, Path], classified: bool) -> None:
         for first, half in enumerate(halves):
             half.joinpath("labels.csv").write_text(
                 "".join(
-                    f"{number:05}{files[number].suffix},{classes[number]}\n"
+                    f"{number:05}{files[number].suffix},{classes[number] + first_class}\n"
                     for number in range(first, len(files), 2)
                 )
             )
