@@ -20,6 +20,9 @@ __all__ = ["judged", "too_few"]
 # Enough to tell the answers of a trained network from those of chance.
 JUDGED_SAMPLES = 64
 
+# Classes are counted from 0, from 1, or with one for the background in front.
+SHIFTS = {1: "one higher", -1: "one lower"}
+
 AGREEMENT = "agreement with the original is judged instead"
 
 
@@ -77,16 +80,24 @@ def by_chance(run: Run, samples: Samples, classes: int, options: RunOptions) -> 
     """
     some = samples.take(JUDGED_SAMPLES)
     progress = options.step("checking labels")
-    right = images = 0
+    right = dict.fromkeys((0, *SHIFTS), 0)
+    images = 0
     for position, answers in enumerate(answers_of(run, some)):
         labels = some.labels_of(position)
+        assert labels is not None
         images += len(answers)
-        right += int(np.count_nonzero(answers == labels))
+        for shift in right:
+            right[shift] += int(np.count_nonzero(answers == labels + shift))
         progress(position + 1, len(some))
     chance = images / classes
-    if right >= min(images, chance + 2 * math.sqrt(chance * (1 - 1 / classes))):
+    enough = min(images, chance + 2 * math.sqrt(chance * (1 - 1 / classes)))
+    if right[0] >= enough:
         return None
-    return f"the network is right for {right} of {images} images, as by chance; check their order"
+    found = f"the network is right for {right[0]} of {images} images, as by chance"
+    best = max(SHIFTS, key=lambda shift: right[shift])
+    if right[best] >= max(enough, images / 2):
+        return f"{found}, and for {right[best]} with labels {SHIFTS[best]}; change them so"
+    return f"{found}; check their order"
 
 
 def answers_of(run: Run, samples: Samples) -> Iterator[NDArray[np.intp]]:

@@ -65,9 +65,16 @@ def test_labels_that_do_not_match_are_refused(labels, words):
 
 
 def test_labels_of_another_order_are_refused():
+    labels = (answers_of_the_original(64) + 2) % CLASSES
+
+    with pytest.raises(UsageError, match="as by chance; check their order"):
+        optimized(64, labels=labels, max_drop=1.0)
+
+
+def test_labels_counted_from_elsewhere_are_refused_with_the_remedy():
     labels = (answers_of_the_original(64) + 1) % CLASSES
 
-    with pytest.raises(UsageError, match="as by chance"):
+    with pytest.raises(UsageError, match=r"as by chance, and for \d+ with labels one lower"):
         optimized(64, labels=labels, max_drop=1.0)
 
 
