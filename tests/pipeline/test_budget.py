@@ -83,7 +83,7 @@ def test_exact_plans_are_not_verified_and_loosened():
 
 
 def answers(lost: int, gained: int, images: int = 100) -> PairedAnswers:
-    return PairedAnswers.count("labels", images, 80, lost, gained)
+    return PairedAnswers.count("labels", images=images, right=80, lost=lost, gained=gained)
 
 
 @pytest.mark.parametrize(
