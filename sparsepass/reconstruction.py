@@ -9,6 +9,7 @@ for errors that pass it by.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sparsepass.calibration import expose, nodes_of, value_name
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
+from sparsepass.passes import ThresholdInputs
 from sparsepass.patches import columns_of
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
@@ -35,6 +37,7 @@ DAMPING = 0.1
 # Feature maps of both networks are held of so many samples as fit in so many bytes.
 HELD_BYTES = 1_000_000_000
 MOST_SAMPLES = 256
+NO_THRESHOLDS: Mapping[str, float] = MappingProxyType({})
 
 
 def reconstructed(
@@ -44,17 +47,20 @@ def reconstructed(
     open_layers: Collection[str],
     samples: Samples,
     options: RunOptions = DEFAULTS,
+    *,
+    thresholds: Mapping[str, float] = NO_THRESHOLDS,
     method: "Method | None" = None,
 ) -> dict[str, tuple[Array, Array]]:
     """The ``weights`` of ``layers``, those of ``open_layers`` fitted to the outputs of ``model``.
 
-    Layers are in the order of the graph.  Zeros of the weights stay zeros.  Both networks run once
-    on the samples, from layer to layer.
+    Layers are in the order of the graph.  Zeros of the weights stay zeros.  A layer that is named
+    in ``thresholds`` reads zeros for what is not above its own.  Both networks run once on the
+    samples, from layer to layer.
     """
     method = method or CrossMoments.fit
     progress = options.step("fitting weights")
     fitted = dict(weights)
-    changed = with_weights(model, layers, fitted)
+    changed = with_weights(model, layers, fitted, thresholds)
     free = [layer for layer in layers if layer.name in open_layers]
     old = Stream.of(model, free, samples, options)
     new = Stream(changed, options, [dict(feed) for feed in old.values])
@@ -67,11 +73,17 @@ def reconstructed(
     return fitted
 
 
-def with_weights(model: ir.Model, layers: Sequence[Layer], weights: Weights) -> ir.Model:
-    """A copy of ``model`` in which convolutions have other weights and biases."""
+def with_weights(
+    model: ir.Model,
+    layers: Sequence[Layer],
+    weights: Weights,
+    thresholds: Mapping[str, float] = NO_THRESHOLDS,
+) -> ir.Model:
+    """A copy of ``model`` in which convolutions have other weights, biases and inputs."""
     copy = model.clone()
     for layer in layers:
         set_weights(copy, layer, weights[layer.name])
+    ThresholdInputs(thresholds)(copy)
     return copy
 
 
@@ -179,7 +191,8 @@ def sums_over(old: Stream, new: Stream, layer: Layer, options: RunOptions) -> "C
     Of two values that are added, the one of the layer makes up for what the other is off.
     """
     node = nodes_of(old.model, [layer])[layer.name]
-    read, written = value_name(node.inputs[0]), value_name(node.outputs[0])
+    read = value_name(nodes_of(new.model, [layer])[layer.name].inputs[0])
+    written = value_name(node.outputs[0])
     beside = added_to(node, new.values[0])
     run = old.runner([written])
     sums = CrossMoments(layer, options.seed)

@@ -114,7 +114,7 @@ def text_of(series: Series) -> str:
 
 def pack_nm(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Payload:
     weight, bias = approximate_nm(layer, stats, parameters)
-    return pack_weight(replace(layer, weight=weight, bias=bias), stats)
+    return pack_weight(replace(layer, weight=weight, bias=bias), stats, parameters)
 
 
 def terms_of(layer: Layer, parameters: Mapping[str, int]) -> tuple[Term, ...]:

@@ -78,10 +78,10 @@ def approximate_prune(
 
 def pack_prune(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Payload:
     weight, bias = approximate_prune(layer, stats, parameters)
-    return pack_weight(replace(layer, weight=weight, bias=bias), stats)
+    return pack_weight(replace(layer, weight=weight, bias=bias), stats, parameters)
 
 
-def pack_weight(layer: Layer, stats: Stats) -> Payload:
+def pack_weight(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Payload:
     """The weight with its zeros, for the sparse kernel."""
     return SPMM.pack(layer, stats, {})
 

@@ -83,9 +83,8 @@ def at(stats: Stats, share: int) -> Stats:
 
 @dataclass(frozen=True)
 class Cut:
-    """A threshold, the relative error of the output that it causes, and the bias that it wants."""
+    """The relative error of the output that a threshold causes, and the bias that it wants."""
 
-    threshold: float
     error: float
     bias: Array
 
@@ -96,18 +95,27 @@ def cut_of(layer: Layer, stats: Stats, share: int) -> Cut:
 
 def found_cut(layer: Layer, stats: Stats, share: int) -> Cut:
     assert stats.patches is not None
-    assert stats.input is not None
     drawn = drawn_of(stats)
-    # Zeros of a patch may be padding: only what is not zero says how much is below a threshold.
-    kept = (1 - share / 100) / (1 - stats.input.zeros_mean)
-    threshold = float(np.quantile(drawn[drawn > 0], 1 - kept, method="lower"))
-    removed = np.where(drawn > threshold, 0, drawn)
+    removed = np.where(drawn > threshold_of(stats, share), 0, drawn)
     rows = layer.weight.reshape(layer.groups, -1, layer.taps)
     lost = (rows @ removed).reshape(layer.filters, -1)
     mean = lost.mean(axis=1, dtype=np.float64)
     left = np.square(lost - mean[:, None], dtype=np.float64).sum() / lost.shape[1]
     energy = stats.patches.output_energy(layer.weight, layer.bias)
-    return Cut(threshold, math.sqrt(left / energy), (layer.bias + mean).astype(np.float32))
+    return Cut(math.sqrt(left / energy), (layer.bias + mean).astype(np.float32))
+
+
+def threshold_of(stats: Stats, share: int) -> float:
+    """What has to be exceeded, so that ``share`` percent of the input are zeros."""
+    return stats.once(("threshold", share), lambda: found_threshold(stats, share))
+
+
+def found_threshold(stats: Stats, share: int) -> float:
+    assert stats.input is not None
+    drawn = drawn_of(stats)
+    # Zeros of a patch may be padding: only what is not zero says how much is below a threshold.
+    kept = (1 - share / 100) / (1 - stats.input.zeros_mean)
+    return float(np.quantile(drawn[drawn > 0], 1 - kept, method="lower"))
 
 
 def drawn_of(stats: Stats) -> Array:
@@ -117,13 +125,17 @@ def drawn_of(stats: Stats) -> Array:
 
 
 def pack_threshold(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
-    cut = cut_of(layer, stats, parameters["input_zeros"])
-    packed = dense_pack(replace(layer, bias=cut.bias))
-    return replace(packed, threshold=cut.threshold)
+    bias = cut_of(layer, stats, parameters["input_zeros"]).bias
+    return pack_weight(replace(layer, bias=bias), stats, parameters)
+
+
+def pack_weight(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+    """A weight that stands for that of the layer, behind the threshold of a setting."""
+    return replace(dense_pack(layer), threshold=threshold_of(stats, parameters["input_zeros"]))
 
 
 THRESHOLD = Algorithm(
     "threshold", "lossy", refuse_threshold, threshold_options, pack_threshold,
     op=CPO.op, source="PMLR 119:5533-5543, arXiv 2104.08314", prices=CPO.name,
-    statistics=prune_statistics,
+    statistics=prune_statistics, pack_weight=pack_weight,
 )  # fmt: skip

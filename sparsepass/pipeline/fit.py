@@ -1,13 +1,16 @@
 """Weights fitted again for a whole plan, where held-out samples say that it helps.
 
-Those of approximated layers, and of the exact layers behind the first of them: these keep their
-algorithm and their zeros, cost no time, and make up for a good part of the errors that they read.
+Those of approximated layers, of layers that read through a threshold, and of the exact ones behind
+the first of them: these keep their algorithm and their zeros, cost no time, and make up for a good
+part of the errors that they read.
 """
 
 from collections.abc import Container, Iterator, Sequence
 from itertools import dropwhile
 
-from sparsepass.algorithms import algorithm
+import onnx_ir as ir
+
+from sparsepass.algorithms import Packed, algorithm
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
@@ -26,11 +29,17 @@ JUDGES = 32
 def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Weights:
     """Weights that may be fitted again to the lossy ``choices``; none where that is no gain."""
     chosen = {choice.layer: choice for choice in choices}
-    weights = {
-        layer.name: stand_in
-        for layer in studied.layers
-        if layer.name in chosen and (stand_in := approximated(studied, layer, chosen[layer.name]))
-    }
+    weights: dict[str, tuple[Array, Array]] = {}
+    thresholds: dict[str, float] = {}
+    for layer in studied.layers:
+        choice = chosen.get(layer.name)
+        if choice is None:
+            continue
+        if stand_in := approximated(studied, layer, choice):
+            weights[layer.name] = stand_in
+        elif packed := behind_threshold(studied, layer, choice):
+            weights[layer.name] = layer.weight, packed.bias
+            thresholds[layer.name] = packed.threshold
     free = {name for name in weights if is_open(chosen[name])}
     for layer in behind(studied.layers, weights):
         if layer.name not in chosen and layer.op_type == "Conv":
@@ -40,8 +49,11 @@ def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Wei
     if not free or studied.calibration is None:
         return {}
     model = studied.prepared.model
-    fitted = reconstructed(model, changed, weights, free, studied.calibration, options)
-    if error(studied, changed, fitted, options) >= error(studied, changed, weights, options):
+    fitted = reconstructed(
+        model, changed, weights, free, studied.calibration, options, thresholds=thresholds
+    )
+    before, after = (with_weights(model, changed, found, thresholds) for found in (weights, fitted))
+    if error(studied, after, options) >= error(studied, before, options):
         return {}
     return {name: fitted[name] for name in free}
 
@@ -64,12 +76,16 @@ def approximated(studied: Studied, layer: Layer, choice: Choice) -> tuple[Array,
     return row.approximate(layer, studied.stats[layer.name], choice.parameters)
 
 
-def error(
-    studied: Studied, layers: Sequence[Layer], weights: Weights, options: RunOptions
-) -> float:
-    """The relative error of the outputs with other weights, on held-out samples."""
-    model, feeds = studied.prepared.model, list(studied.held_out.take(JUDGES))
-    networks = (model, with_weights(model, layers, weights))
+def behind_threshold(studied: Studied, layer: Layer, choice: Choice) -> Packed | None:
+    """What a choice becomes that makes small values of its input zero; None for others."""
+    row = algorithm(choice.algorithm)
+    packed = row and row.pack(layer, studied.stats[layer.name], choice.parameters)
+    return packed if isinstance(packed, Packed) and packed.threshold else None
+
+
+def error(studied: Studied, changed: ir.Model, options: RunOptions) -> float:
+    """The relative error of the outputs of a changed network, on held-out samples."""
+    feeds, networks = list(studied.held_out.take(JUDGES)), (studied.prepared.model, changed)
     runs = [runner(plain_session(to_bytes(n), threads=options.threads)) for n in networks]
     reference, found = ([run(feed) for feed in feeds] for run in runs)
     return relative_error(reference, found)

@@ -99,7 +99,8 @@ def rewrite(
             continue
         if row.pack_weight and layer.name in weights:
             weight, bias = weights[layer.name]
-            packed = row.pack_weight(replace(layer, weight=weight, bias=bias), stats)
+            fitted_layer = replace(layer, weight=weight, bias=bias)
+            packed = row.pack_weight(fitted_layer, stats, choice.parameters)
         else:
             packed = row.pack(layer, stats, choice.parameters)
         match packed:

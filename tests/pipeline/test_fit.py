@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 from lossy_networks import classifier, images
 
+from sparsepass.algorithms import algorithm
 from sparsepass.calibration import nodes_of
 from sparsepass.graph import constant_array
+from sparsepass.model import to_bytes
+from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.fit import behind, fit
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.plan import Choice
 from sparsepass.run import RunOptions
+from sparsepass.sensitivity import relative_error
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +57,25 @@ def test_layers_before_the_first_lossy_one_stay(studied, options):
     found = [layer for layer in studied.layers if layer.op_type == "Conv"]
 
     assert set(fit(studied, [pruned(found[-1])], options)) <= {found[-1].name}
+
+
+def test_a_layer_behind_a_threshold_is_fitted_to_what_passes_it(studied, options):
+    row = algorithm("threshold")
+    layer, option = next(
+        (layer, found[-1])
+        for layer in studied.layers
+        if row.refuse(layer, studied.stats[layer.name], studied.target) is None
+        and (found := row.options(layer, studied.stats[layer.name], studied.target))
+    )
+    choices = [Choice(layer=layer.name, algorithm="threshold", parameters=dict(option.parameters))]
+    weights = fit(studied, choices, options)
+    networks = (
+        studied.prepared.model,
+        rewrite(studied, choices),
+        rewrite(studied, choices, weights=weights),
+    )
+    runs = [runner(plain_session(to_bytes(network), threads=1)) for network in networks]
+    exact, before, after = ([run(feed) for feed in studied.held_out] for run in runs)
+
+    assert layer.name in weights
+    assert relative_error(exact, after) < relative_error(exact, before)
