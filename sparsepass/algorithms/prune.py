@@ -139,8 +139,10 @@ def fitted_on(layer: Layer, stats: Stats, mask: Array) -> tuple[Array, Array]:
     rows = layer.weight.reshape(masks.shape)
     found = np.stack(
         [
-            refit(weight, mask > 0, covariance, weight @ covariance.astype(np.float64))
-            for weight, mask, covariance in zip(rows, masks, patches.covariance, strict=True)
+            refit(weight, mask > 0, covariance, weight @ covariance)
+            for weight, mask, covariance in zip(
+                rows, masks, patches.covariance.astype(np.float64), strict=True
+            )
         ]
     )
     shift = np.einsum("gft,gt->gf", rows - found, patches.mean).reshape(-1)

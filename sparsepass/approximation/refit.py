@@ -17,25 +17,25 @@ MOST_STEPS = 200
 
 def refit(
     start: Floats, mask: Mask, moments: Floats, products: Floats, steps: int = MOST_STEPS
-) -> NDArray[np.float64]:
+) -> Floats:
     """The weight (rows, taps) with zeros outside ``mask`` of least mean square error.
 
     ``moments`` are E x x^T of what is read, (taps, taps), and ``products`` E y x^T with what is to
     be computed of it, (rows, taps): W minimises E |W x - y|^2, whose gradient is W moments -
     products.  Conjugate gradients with the diagonal as preconditioner begin at ``start``,
-    and go on until the gradient vanishes or for ``steps``.
+    and go on until the gradient vanishes or for ``steps``, all in the precision of ``moments``.
     """
-    exact = moments.astype(np.float64)
-    scale = np.maximum(np.diagonal(exact), np.finfo(np.float64).tiny)
-    weight = np.where(mask, start, 0.0).astype(np.float64)
-    residual = np.where(mask, products - weight @ exact, 0.0)
+    precision, zero = moments.dtype, moments.dtype.type(0)
+    scale = np.maximum(np.diagonal(moments), np.finfo(precision).tiny)
+    weight = np.where(mask, start, zero).astype(precision)
+    residual = np.where(mask, products.astype(precision) - weight @ moments, zero)
     target = SMALL**2 * dots(np.where(mask, products, 0.0), products / scale)
     direction = residual / scale
     size = dots(residual, direction)
     for _ in range(steps):
         if np.all(size <= target):
             break
-        image = np.where(mask, direction @ exact, 0.0)
+        image = np.where(mask, direction @ moments, zero)
         curvature = dots(direction, image)
         step = divided(size, curvature)
         weight += step[:, None] * direction
@@ -46,14 +46,14 @@ def refit(
     return weight
 
 
-def lost(change: Floats, moments: Floats) -> NDArray[np.float64]:
+def lost(change: Floats, moments: Floats) -> Floats:
     """Mean square of ``change`` x, (rows,), for a change of a weight, (rows, taps)."""
-    return dots((change @ moments).astype(np.float64), change)
+    return dots(change @ moments, change)
 
 
-def dots(one: Floats, other: Floats) -> NDArray[np.float64]:
+def dots(one: Floats, other: Floats) -> Floats:
     return np.einsum("rt,rt->r", one, other)
 
 
-def divided(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def divided(one: Floats, other: Floats) -> Floats:
     return np.divide(one, other, out=np.zeros_like(one), where=other > 0)

@@ -34,8 +34,7 @@ def find_series(
     """
     steady = damped(moments)
     projections = [partial(projected, channels=channels, series=series) for series in every]
-    masks = searched(weight.astype(np.float64), steady, projections)
-    return priced_supports(weight, steady, masks)
+    return priced_supports(weight, steady, searched(weight, steady, projections))
 
 
 def projected(weight: Floats, channels: int, series: Series) -> NDArray[np.float32]:

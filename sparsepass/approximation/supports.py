@@ -25,8 +25,8 @@ DAMPING = 1e-3
 # Up to so many taps weights are removed one by one: rows d^3 / 3 multiply-adds are seconds there
 # and give all densities.  Beyond, a search for each density costs rows d^2.
 MOST_TAPS_OF_A_TRACE = 600
-# Conjugate gradients that price a support, see ``refit``.
-STEPS = 20
+# Conjugate gradients that price a support, from weights that are near the best: see ``refit``.
+STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,17 @@ def find_supports(weight: Floats, moments: Floats, kept: Sequence[int]) -> Suppo
     steady = damped(moments)
     if weight.shape[1] <= MOST_TAPS_OF_A_TRACE:
         return supports_of_trace(removals(weight, steady), kept)
-    return priced_supports(weight, steady, support(weight.astype(np.float64), steady, kept))
+    return priced_supports(weight, steady, support(weight, steady, kept))
 
 
-def priced_supports(weight: Floats, steady: Floats, masks: Sequence[Mask]) -> Supports:
-    """These supports, with what they cost where the weights that they keep are fitted."""
-    exact = weight.astype(np.float64)
-    fitted = (refit(weight, mask, steady, exact @ steady, STEPS) for mask in masks)
-    costs = tuple(float(lost(found - exact, steady).sum()) for found in fitted)
+def priced_supports(weight: Floats, steady: Floats, sparse: Sequence[Floats]) -> Supports:
+    """The supports of ``sparse`` weights, with what they cost where what they keep is fitted."""
+    exact, masks = weight.astype(np.float64), [found != 0 for found in sparse]
+    moments, products = steady.astype(np.float32), (exact @ steady).astype(np.float32)
+    costs = tuple(
+        float(lost(refit(found, mask, moments, products, STEPS) - exact, moments).sum())
+        for found, mask in zip(sparse, masks, strict=True)
+    )
     return Supports(bits_of(masks), costs)
 
 
