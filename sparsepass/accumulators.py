@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparsepass.errors import ModelError
 from sparsepass.layer import Layer
-from sparsepass.patches import PATCHES, patches_of
+from sparsepass.patches import PATCHES, TOGETHER, patches_of
 from sparsepass.sparsity import ActivationStats, Moments, Patches
 
 __all__ = ["POSITIONS", "InputMoments", "InputZeros", "OutputMoments"]
@@ -94,17 +94,15 @@ class OutputMoments:
 
 
 class InputMoments:
-    """The moments of a layer's input patches, at positions of each image that ``seed`` draws.
+    """Moments of a layer's input patches, at ``most`` positions of each image, drawn by ``seed``.
 
     It holds 8 groups taps^2 bytes, 4 groups taps for each of ``DRAWN`` patches, and 4 groups taps^2
-    more for a moment.  Products of a few images are summed in
-    float32, by a product of half the operations of one in float64 and a quarter of its traffic:
-    the rounding of some ``PATCHES`` terms is 1e-6 of the largest moment.  The rest is summed in
-    float64.
+    more for a moment.  Products of ``TOGETHER`` positions are summed in float32, at twice the speed
+    of float64: their rounding is some 1e-6 of the largest moment.  The rest is summed in float64.
     """
 
-    def __init__(self, layer: Layer, seed: int) -> None:
-        self.layer = layer
+    def __init__(self, layer: Layer, seed: int, most: int = PATCHES) -> None:
+        self.layer, self.most = layer, most
         self.rng = np.random.default_rng(seed)
         self.positions = 0
         taps = layer.taps
@@ -115,17 +113,17 @@ class InputMoments:
 
     def add(self, values: NDArray[Any]) -> None:
         """Add patches of a batch of inputs to the sums; raises ModelError on NaN."""
-        for columns in patches_of(values, self.layer, self.rng):
+        for columns in patches_of(values, self.layer, self.rng, self.most):
             check_finite(columns, self.layer, "input")
             self.waiting.append(columns)
             if DRAWN_OF_ONE * len(self.drawn) < DRAWN:
                 every = self.rng.permutation(columns.shape[-1])
                 self.drawn.append(columns[..., every[:DRAWN_OF_ONE]])
-            if sum(part.shape[-1] for part in self.waiting) >= PATCHES:
+            if sum(part.shape[-1] for part in self.waiting) >= TOGETHER:
                 self.sum_up()
 
     def sum_up(self) -> None:
-        """Add the patches that wait: of small maps several images at once, for fewer passes."""
+        """Add the patches that wait."""
         if not self.waiting:
             return
         columns = np.concatenate(self.waiting, axis=-1)

@@ -15,6 +15,7 @@ from sparsepass.errors import ModelError
 from sparsepass.layer import Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
+from sparsepass.patches import positions_for
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Statistic, Stats, weight_stats
@@ -55,7 +56,7 @@ def calibrate(
         if "input moments" in wanted_of(layer, lossy)
     }
     shared = {
-        patches[layer.name]: InputMoments(layer, options.seed)
+        patches[layer.name]: InputMoments(layer, options.seed, positions_for(layer, len(samples)))
         for layer in layers
         if layer.name in patches
     }

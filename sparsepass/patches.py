@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from math import prod
+from math import ceil, prod
 from operator import mul
 from typing import Any
 
@@ -11,27 +11,39 @@ from numpy.typing import NDArray
 
 from sparsepass.layer import Layer
 
-__all__ = ["PATCHES", "columns_of", "patches_of"]
+__all__ = ["PATCHES", "TOGETHER", "columns_of", "patches_of", "positions_for"]
 
 # Positions of one image that are drawn: fewer than for moments of the output, because the products
-# of a patch cost taps^2 each.
+# of a patch cost taps^2 each.  Of few images they are more: all have PER_TAP for each tap.
 PATCHES = 256
+PER_TAP = 20
+# Positions whose products are added as one, in single precision: adding taps^2 numbers in double
+# takes as long as the products of a hundred positions.
+TOGETHER = 1024
+
+
+def positions_for(layer: Layer, samples: int) -> int:
+    """How many positions of each image to draw, where ``samples`` are seen."""
+    return max(PATCHES, ceil(PER_TAP * layer.taps / (samples * layer.batch)))
 
 
 def patches_of(
-    values: NDArray[Any], layer: Layer, rng: np.random.Generator
+    values: NDArray[Any], layer: Layer, rng: np.random.Generator, most: int = PATCHES
 ) -> Iterator[NDArray[np.float32]]:
-    """Patches of each image as columns, (groups, taps, positions); of a product, of all rows."""
-    return (columns for columns, _ in columns_of(values, layer, rng))
+    """Patches of each image as columns, (groups, taps, positions); of a product, of all rows.
+
+    There are ``most`` of them, or all where those are fewer.
+    """
+    return (columns for columns, _ in columns_of(values, layer, rng, most))
 
 
 def columns_of(
-    values: NDArray[Any], layer: Layer, rng: np.random.Generator
+    values: NDArray[Any], layer: Layer, rng: np.random.Generator, most: int = PATCHES
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
     """Patches as ``patches_of`` gives them, each with its output positions in the flat map."""
     if not layer.kernel:
         rows = values.reshape(-1, layer.taps)
-        chosen = drawn(len(rows), rng)
+        chosen = drawn(len(rows), rng, most)
         yield np.ascontiguousarray(rows[chosen].T, np.float32)[None], chosen
         return
     axes = len(layer.kernel)
@@ -41,17 +53,17 @@ def columns_of(
     offsets = offsets_of(layer, padded_sizes)
     for image in values:
         flat = np.pad(image, ((0, 0), *pads)).reshape(layer.channels, -1)
-        chosen = drawn(len(places), rng)
+        chosen = drawn(len(places), rng, most)
         taken = np.add.outer(offsets, places[chosen])
         columns = np.take(flat, taken, axis=1).reshape(layer.groups, layer.taps, -1)
         yield columns.astype(np.float32, copy=False), chosen
 
 
-def drawn(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """``PATCHES`` of ``count`` positions, or all where they are fewer."""
-    if count <= PATCHES:
+def drawn(count: int, rng: np.random.Generator, most: int) -> NDArray[np.intp]:
+    """``most`` of ``count`` positions, or all where they are fewer."""
+    if count <= most:
         return np.arange(count)
-    return rng.choice(count, PATCHES, replace=False)
+    return rng.choice(count, most, replace=False)
 
 
 def positions_of(layer: Layer, sizes: Sequence[int]) -> NDArray[np.intp]:

@@ -22,7 +22,7 @@ from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.passes import ThresholdInputs
-from sparsepass.patches import columns_of
+from sparsepass.patches import PATCHES, TOGETHER, columns_of, positions_for
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 
@@ -195,7 +195,7 @@ def sums_over(old: Stream, new: Stream, layer: Layer, options: RunOptions) -> "C
     written = value_name(node.outputs[0])
     beside = added_to(node, new.values[0])
     run = old.runner([written])
-    sums = CrossMoments(layer, options.seed)
+    sums = CrossMoments(layer, options.seed, positions_for(layer, len(old.values)))
     for before, after in zip(old.values, new.values, strict=True):
         output = run(before)[written]
         sums.add(after[read], output, change_of(output, before, after, beside))
@@ -230,8 +230,8 @@ class CrossMoments:
     8 (taps + filters) taps bytes.
     """
 
-    def __init__(self, layer: Layer, seed: int) -> None:
-        self.layer = layer
+    def __init__(self, layer: Layer, seed: int, most: int = PATCHES) -> None:
+        self.layer, self.most = layer, most
         self.rng = np.random.default_rng(seed)
         self.positions = 0
         groups, taps, filters = layer.groups, layer.taps, layer.filters // layer.groups
@@ -239,6 +239,7 @@ class CrossMoments:
         self.moments = np.zeros((groups, taps, taps))
         self.products = np.zeros((groups, filters, taps))
         self.output, self.squares = np.zeros((groups, filters)), np.zeros((groups, filters))
+        self.waiting: list[tuple[Array, Array, Array]] = []
 
     def add(
         self, values: NDArray[Any], output: NDArray[Any], change: NDArray[Any] | float = 0.0
@@ -247,19 +248,29 @@ class CrossMoments:
         shape = (len(output), *self.output.shape, -1)
         pairs = zip(output.reshape(shape), (output + change).reshape(shape), strict=True)
         for (x, chosen), (old, wanted) in zip(
-            columns_of(values, self.layer, self.rng), pairs, strict=True
+            columns_of(values, self.layer, self.rng, self.most), pairs, strict=True
         ):
-            y, z = old[..., chosen], np.ascontiguousarray(wanted[..., chosen])
-            self.positions += x.shape[-1]
-            self.read += x.sum(axis=-1, dtype=np.float64)
-            self.moments += x @ x.swapaxes(-1, -2)
-            self.wanted += z.sum(axis=-1, dtype=np.float64)
-            self.products += z @ x.swapaxes(-1, -2)
-            self.output += y.sum(axis=-1, dtype=np.float64)
-            self.squares += np.square(y).sum(axis=-1, dtype=np.float64)
+            self.waiting.append((x, old[..., chosen], wanted[..., chosen]))
+        if sum(x.shape[-1] for x, _, _ in self.waiting) >= TOGETHER:
+            self.sum_up()
+
+    def sum_up(self) -> None:
+        """Add the patches that wait."""
+        if not self.waiting:
+            return
+        x, y, z = (np.concatenate(parts, axis=-1) for parts in zip(*self.waiting, strict=True))
+        self.waiting.clear()
+        self.positions += x.shape[-1]
+        self.read += x.sum(axis=-1, dtype=np.float64)
+        self.moments += x @ x.swapaxes(-1, -2)
+        self.wanted += z.sum(axis=-1, dtype=np.float64)
+        self.products += z @ x.swapaxes(-1, -2)
+        self.output += y.sum(axis=-1, dtype=np.float64)
+        self.squares += np.square(y).sum(axis=-1, dtype=np.float64)
 
     def fit(self, weight: Array) -> tuple[Array, Array]:
         """Weight and bias of least squares, with the zeros of ``weight``."""
+        self.sum_up()
         found = np.zeros(self.products.shape)
         read, wanted = self.read / self.positions, self.wanted / self.positions
         for group, start in enumerate(weight.reshape(found.shape)):
@@ -273,6 +284,7 @@ class CrossMoments:
 
     def repair(self, weight: Array) -> tuple[Array, Array]:
         """The weight scaled, and the bias: filters have their mean and variance of the original."""
+        self.sum_up()
         read, output = self.read / self.positions, self.output / self.positions
         variances = self.squares / self.positions - output**2
         found = [

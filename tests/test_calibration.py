@@ -12,7 +12,7 @@ from sparsepass.calibration import calibrate
 from sparsepass.errors import ModelError
 from sparsepass.graph import layers
 from sparsepass.layer import Layer
-from sparsepass.patches import PATCHES
+from sparsepass.patches import PATCHES, PER_TAP, TOGETHER, positions_for
 from sparsepass.run import RunOptions
 from sparsepass.samples import inputs_of, load_samples
 
@@ -215,7 +215,8 @@ def test_input_moments_are_those_of_unfolded_patches(layer):
     found = sums.result()
 
     # Float32 sums of the terms of a group of images, and the rounding of what is kept.
-    atol = (2 * PATCHES + 2) * 2.0**-24 * np.square(columns).max()
+    terms = TOGETHER + 2 * PATCHES
+    atol = (2 * terms + 2) * 2.0**-24 * np.square(columns).max()
     assert found.positions == columns.shape[-1]
     np.testing.assert_allclose(found.mean, columns.mean(axis=-1), atol=atol)
     for group in range(layer.groups):
@@ -223,7 +224,7 @@ def test_input_moments_are_those_of_unfolded_patches(layer):
         np.testing.assert_allclose(found.covariance[group], expected, atol=atol)
     energy = np.square(y).sum(axis=0).mean()
     assert found.output_energy(layer.weight, layer.bias) == pytest.approx(
-        energy, rel=(layer.taps + PATCHES) * 2.0**-22
+        energy, rel=(layer.taps + terms) * 2.0**-22
     )
 
 
@@ -267,3 +268,15 @@ def test_input_that_is_not_finite_is_an_error_that_names_the_layer():
 
     with pytest.raises(ModelError, match="conv: its input has NaN or infinite"):
         InputMoments(layer, seed=0).add(np.full((1, 2, 9, 9), np.inf, np.float32))
+
+
+def test_of_few_images_more_positions_are_drawn():
+    layer = convolution((3, 3), 32, size=40)
+    x = np.random.default_rng(1).standard_normal((1, 32, 40, 40)).astype(np.float32)
+    few, many = (InputMoments(layer, 0, positions_for(layer, samples)) for samples in (6, 600))
+
+    few.add(x)
+    many.add(x)
+
+    assert 6 * few.result().positions >= PER_TAP * layer.taps
+    assert many.result().positions == PATCHES

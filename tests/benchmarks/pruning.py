@@ -159,7 +159,9 @@ def methods(
     yield "magnitude", lambda: small
     yield (
         "magnitude, statistics repaired",
-        lambda: reconstructed(model, layers, small, names, samples, options, CrossMoments.repair),
+        lambda: reconstructed(
+            model, layers, small, names, samples, options, method=CrossMoments.repair
+        ),
     )
     yield "prune", lambda: ours
     for name, weights in (("prune, fitted", ours), ("prune, own densities, fitted", own)):
