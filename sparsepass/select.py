@@ -77,7 +77,7 @@ def answers_of(
             predicted=costs.price(row, layer, option),
             error=option.error,
         )
-        for option in row.options(layer, stats, costs.target)
+        for option in row.known_options(layer, stats, costs.target)
     ]
 
 

@@ -158,7 +158,7 @@ def probes_of(
         if row.approximate
         and (offered is None or row.name in offered)
         and row.refuse(layer, stats, target) is None
-        for option in row.options(layer, stats, target)
+        for option in row.known_options(layer, stats, target)
         if option.error > 0
     ]
     nearest = {

@@ -84,6 +84,6 @@ def held_bytes(
 ) -> float:
     """About the bytes of the layer's weight in the form that the algorithm's kernel holds."""
     row = algorithm(algorithm_name)
-    options = row.options(layer, stats, target) if row else ()
+    options = row.known_options(layer, stats, target) if row else ()
     held = (o.work.weight_bytes for o in options if dict(o.parameters) == dict(parameters))
     return next(held, float(layer.weight.nbytes))

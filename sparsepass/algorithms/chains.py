@@ -141,8 +141,13 @@ def single(values: Matrix) -> Array:
 
 def relative(layer: Layer, stats: Stats, explained: float) -> float:
     """The relative error of an output of which so much of the variance is ``explained``."""
+    variance, energy = stats.once("variance and energy", lambda: variance_and_energy(layer, stats))
+    return math.sqrt(max(variance - explained, 0.0) / energy)
+
+
+def variance_and_energy(layer: Layer, stats: Stats) -> tuple[float, float]:
+    """Variance and mean square of the output, summed over filters."""
     patches = patches_in(stats)
     weight = layer.weight.reshape(layer.filters, -1).astype(np.float64)
     variance = float(np.sum((weight @ patches.covariance[0]) * weight))
-    energy = patches.output_energy(layer.weight, layer.bias)
-    return math.sqrt(max(variance - explained, 0.0) / energy)
+    return variance, patches.output_energy(layer.weight, layer.bias)

@@ -156,6 +156,12 @@ class Algorithm:
     workspace: Callable[[Layer, Stats, Target], float] | None = None
     paper_workspace: Callable[[Layer, Stats], float] | None = None
 
+    def known_options(self, layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
+        """``options``, listed once for the layer that ``stats`` are of."""
+        return stats.once(
+            ("options", self.name, target), lambda: self.options(layer, stats, target)
+        )
+
     @property
     def priced_as(self) -> str:
         """The row whose prices hold for this one."""

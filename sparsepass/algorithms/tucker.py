@@ -71,10 +71,6 @@ def refuse_tucker(layer: Layer, stats: Stats, target: Target) -> str | None:
 
 
 def tucker_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
-    return stats.once("tucker options", lambda: found_options(layer, stats))
-
-
-def found_options(layer: Layer, stats: Stats) -> tuple[Option, ...]:
     spectra = decomposed(layer, stats).spectra
     options: list[Option] = []
     for inputs, outputs in possible_ranks(layer):

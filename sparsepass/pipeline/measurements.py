@@ -117,7 +117,7 @@ def measured(layer: Layer, stats: Stats, target: Target, key: Key) -> Measured:
     row = algorithm(name)
     if row is None or row.numerics == "lossy":
         return Measured(times=[])
-    options = row.options(layer, stats, target)
+    options = row.known_options(layer, stats, target)
     work = next((o.work for o in options if dict(o.parameters) == dict(parameters)), None)
     return Measured(times=[], kind=kind(row, layer, target.block), work=work)
 

@@ -75,7 +75,11 @@ class Offers:
 
     def limits(self, max_error: float) -> Limits:
         """What a plan for an error budget has to keep to."""
-        return Limits(max_error, self.responses, self.options.max_memory, self.weight_bytes)
+        most = self.options.max_memory
+        unlimited = Limits(max_error, self.responses)
+        if most is None:
+            return unlimited
+        return replace(unlimited, max_bytes=most, weight_bytes=self.weight_bytes)
 
     def weight_bytes(self, layer: Layer, offer: Offer) -> float:
         """Bytes that the layer's weight would take in memory."""
@@ -154,7 +158,7 @@ def by_nonzeros(studied: Studied, layer: Layer, answers: Sequence[Answer]) -> tu
 def kept_share(studied: Studied, layer: Layer, offer: Offer) -> float:
     """The multiply-adds of an offer over those of the dense layer."""
     row, stats = algorithm(offer.algorithm), studied.stats[layer.name]
-    options = row.options(layer, stats, studied.target) if row else ()
+    options = row.known_options(layer, stats, studied.target) if row else ()
     return next(o.work.macs for o in options if dict(o.parameters) == offer.parameters) / layer.macs
 
 

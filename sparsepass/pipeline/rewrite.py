@@ -60,7 +60,7 @@ def check_choice(studied: Studied, layer: Layer, choice: Choice) -> None:
         )
     if reason := row.refuse(layer, stats, target) or refuse_opset(row, opset):
         raise PlanError(f"plan: {row.name} cannot compute {layer.name!r}: {reason}; write dense")
-    settings = [dict(option.parameters) for option in row.options(layer, stats, target)]
+    settings = [dict(option.parameters) for option in row.known_options(layer, stats, target)]
     if choice.parameters not in settings:
         raise PlanError(
             f"plan: layer {layer.name!r}: {row.name} is not offered with {choice.parameters}; "

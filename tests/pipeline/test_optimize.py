@@ -463,7 +463,7 @@ def test_a_lossy_plan_keeps_its_budget_on_samples_it_did_not_see():
         low_rank_network(), samples=samples(8), max_error=0.05, measure=False
     )
 
-    assert "low-rank" in {choice.algorithm for choice in found.plan.choices}
+    assert {"low-rank", "separable", "tucker"} & {choice.algorithm for choice in found.plan.choices}
     assert found.report.budget.measured <= 0.05
     assert found.report.verification.tolerance == 0.05
 
