@@ -1,9 +1,8 @@
 """What each output position of a layer reads of its input: patches, as columns of a matrix."""
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from functools import reduce
 from math import ceil, prod
-from operator import mul
 from typing import Any
 
 import numpy as np
@@ -83,5 +82,7 @@ def offsets_of(layer: Layer, sizes: Sequence[int]) -> NDArray[np.intp]:
 
 
 def flat_indices(axes: Sequence[range], sizes: Sequence[int]) -> NDArray[np.intp]:
-    steps = [prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-    return np.array([sum(map(mul, index, steps)) for index in product(*axes)], np.intp)
+    parts = [
+        np.asarray(axis, np.intp) * prod(sizes[number + 1 :]) for number, axis in enumerate(axes)
+    ]
+    return reduce(np.add.outer, parts).reshape(-1)

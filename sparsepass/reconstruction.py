@@ -197,7 +197,8 @@ def sums_over(old: Stream, new: Stream, layer: Layer, options: RunOptions) -> "C
     run = old.runner([written])
     sums = CrossMoments(layer, options.seed, positions_for(layer, len(old.values)))
     for before, after in zip(old.values, new.values, strict=True):
-        output = run(before)[written]
+        # It is kept: what comes next is made of it.
+        output = before[written] = run(before)[written]
         sums.add(after[read], output, change_of(output, before, after, beside))
     return sums
 
