@@ -29,6 +29,7 @@ from results import Results, file_here, this_machine
 from rich.progress import track
 from rows import LossyRow, LossyTime
 from sections import merged_table, text_of, write
+from superresolution import psnr_of, save_parts
 
 from sparsepass import optimize
 from sparsepass.model import load, to_bytes
@@ -46,14 +47,15 @@ SECONDS = 8.0
 # Pictures that int8 is calibrated with.
 CALIBRATED = 64
 REFERENCE, LOSSLESS, LOSSY, INT8 = "ONNX Runtime", "lossless", "lossy", "ONNX Runtime int8"
-SIGNED, LUMA = "mean=0.5;std=0.5", "mean=0;std=1;scale=255;order=gray;size=256"
+SIGNED = "mean=0.5;std=0.5"
 
 
 @dataclass(frozen=True)
 class Case:
     """A network, its pictures, what may be lost, and whether pictures show one class each.
 
-    ``first_class`` is the number that the network gives to the first of them.
+    ``first_class`` is the number that the network gives to the first of them.  One that
+    ``enlarges`` takes parts of the pictures, as they look after they were enlarged twice.
     """
 
     network: str
@@ -62,6 +64,7 @@ class Case:
     transform: str = ""
     classified: bool = True
     first_class: int = 0
+    enlarges: bool = False
 
     @property
     def name(self) -> str:
@@ -81,7 +84,7 @@ CASES = (
     Case(
         "mobilenet-edgetpu-0.75-224-imagenet", "imagenet", ("max_drop", 1.0), SIGNED, first_class=1
     ),
-    Case("vdsr-superres", "coco-val2017", ("max_error", 0.005), LUMA, classified=False),
+    Case("vdsr-superres", "coco-val2017", ("max_error", 0.005), classified=False, enlarges=True),
 )
 
 INTRODUCTION = """# Benchmarks: lossy plans
@@ -101,7 +104,10 @@ def evaluate(case: Case, swap: bool) -> LossyRow:
     transform = ImageTransform.parse(case.transform) if case.transform else None
     with tempfile.TemporaryDirectory() as folder:
         halves = Path(folder, "even"), Path(folder, "odd")
-        split(SHARED / "images" / case.folder, halves, case.classified, case.first_class)
+        if case.enlarges:
+            save_parts(SHARED / "images" / case.folder, halves)
+        else:
+            split(SHARED / "images" / case.folder, halves, case.classified, case.first_class)
         fitted, judged = halves[::-1] if swap else halves
         shown: dict[str, Any] = {"samples": fitted, "image_transform": transform}
         lossless = optimize(source, **shown)
@@ -125,6 +131,11 @@ def evaluate(case: Case, swap: bool) -> LossyRow:
         labels = judged / "labels.csv" if case.classified else None
         every = load_samples(judged, inputs, transform=transform, labels=labels)
         times = judge(contents, every)
+        if case.enlarges:
+            times = tuple(
+                time.model_copy(update={"psnr_db": psnr_of(contents[time.network])})
+                for time in times
+            )
     budget = lossy.report.budget
     return LossyRow(
         machine=this_machine(1),
@@ -228,6 +239,7 @@ def lines(rows: Sequence[LossyRow]) -> list[dict[str, object]]:
             "asked": percent(row.asked_error) if row.asked_error and time.network == LOSSY else "",
             "drop": drop_of(time.answers),
             "agreement": "" if time.agreement is None else percent(time.agreement),
+            "PSNR": "" if time.psnr_db is None else f"{time.psnr_db:.2f} dB",
             "minutes": f"{row.seconds / 60:.1f}" if time.network == LOSSY else "",
             "measured": row.day,
         }

@@ -130,7 +130,8 @@ class SelectorRow(Row):
 class LossyTime(BaseModel):
     """One of the networks of a lossy case: its time, its size, and what it does to the outputs.
 
-    ``error`` is relative, ``answers`` and ``agreement`` (a share) are those of classifiers.
+    ``error`` is relative, ``answers`` and ``agreement`` (a share) are those of classifiers,
+    ``psnr_db`` is that of networks that enlarge pictures, the mean of some whose truth is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -141,6 +142,7 @@ class LossyTime(BaseModel):
     error: float
     answers: PairedAnswers | None
     agreement: float | None
+    psnr_db: float | None = None
 
 
 class LossyRow(Row):
