@@ -11,9 +11,12 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-__all__ = ["ThresholdInputs"]
+__all__ = ["ThresholdInputs", "thresholds_of"]
 
 logger = logging.getLogger(__name__)
+
+# How the node is called that stands in front of another.
+ENDING = "/threshold"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,15 @@ class ThresholdInputs(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=bool(found))
 
 
+def thresholds_of(model: ir.Model) -> dict[str, float]:
+    """What has to be exceeded by the inputs of nodes, by name, as ``ThresholdInputs`` wrote it."""
+    return {
+        (node.name or "").removesuffix(ENDING): node.attributes["alpha"].as_float()
+        for node in model.graph
+        if node.op_type == "ThresholdedRelu" and (node.name or "").endswith(ENDING)
+    }
+
+
 def is_open(node: ir.Node) -> bool:
     source = node.inputs[0]
     maker = None if source is None else source.producer()
@@ -44,7 +56,7 @@ def is_open(node: ir.Node) -> bool:
 
 
 def name_for(node: ir.Node) -> str:
-    return f"{node.name}/threshold"
+    return f"{node.name}{ENDING}"
 
 
 def rewrite(graph: ir.Graph, node: ir.Node, threshold: float) -> None:

@@ -12,7 +12,7 @@ from sparsepass.bits import Bits
 from sparsepass.layer import Array
 from sparsepass.sparsity import Patches, Stats
 
-__all__ = ["Coded", "CodedRows", "code"]
+__all__ = ["Coded", "CodedRows", "code", "code_rows", "whole"]
 
 Doubles = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -35,12 +35,21 @@ class CodedRows:
         """The levels where codes are their numbers, None where codes are levels themselves."""
         return self.levels.levels.astype(np.float32) if self.is_small else None
 
+    def values(self, weight: Array) -> Doubles:
+        """What the codes stand for; zeros of ``weight`` stay zeros."""
+        return np.where(weight != 0, self.levels.values(self.codes), 0.0)
+
     @property
     def stored(self) -> NDArray[np.int8 | np.uint8]:
         """Codes as a file holds them."""
         if self.is_small:
             return self.codes.astype(np.uint8)
         return (self.codes - len(self.levels.levels) // 2).astype(np.int8)
+
+    @property
+    def bits(self) -> Bits:
+        """Bits of a code."""
+        return 4 if self.is_small else 8
 
     @property
     def is_small(self) -> bool:
@@ -100,17 +109,17 @@ def coded_chain(
     values: list[Doubles] = []
     for weight in weights:
         moments = None if patches is None else moments_of(weight, values, patches)
-        levels, codes = coded_rows(weight, bits, moments)
-        found.append(CodedRows(levels, codes))
-        values.append(np.where(weight != 0, levels.values(codes), 0.0))
+        rows = code_rows(weight, bits, moments)
+        found.append(rows)
+        values.append(rows.values(weight))
     return found, values
 
 
-def coded_rows(weight: Array, bits: Bits, moments: Doubles | None) -> tuple[Levels, Codes]:
-    """One weight; ``moments`` are (groups, taps, taps)."""
+def code_rows(weight: Array, bits: Bits, moments: Doubles | None) -> CodedRows:
+    """Round one weight, one row a filter; ``moments`` are (groups, taps, taps)."""
     if moments is None:
         levels = find_levels(weight, bits, np.ones((1, weight.shape[1])))
-        return levels, levels.codes(weight)
+        return CodedRows(levels, levels.codes(weight))
     groups = len(moments)
     diagonals = np.repeat(np.diagonal(moments, axis1=1, axis2=2), len(weight) // groups, axis=0)
     levels = find_levels(weight, bits, diagonals)
@@ -121,7 +130,8 @@ def coded_rows(weight: Array, bits: Bits, moments: Doubles | None) -> tuple[Leve
         )
     ]
     scales = np.concatenate([part.scales for part, _ in parts])
-    return Levels(scales, levels.levels), np.concatenate([codes for _, codes in parts])
+    codes = np.concatenate([codes for _, codes in parts])
+    return CodedRows(Levels(scales, levels.levels), codes)
 
 
 def moments_of(weight: Array, before: Sequence[Doubles], patches: Patches) -> Doubles:

@@ -7,7 +7,7 @@ old one.  Where a residual is added behind, the sum is what is wanted, so that a
 for errors that pass it by.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ from sparsepass.patches import PATCHES, TOGETHER, columns_of, positions_for
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 
-__all__ = ["CrossMoments", "Weights", "reconstructed", "with_weights"]
+__all__ = ["CrossMoments", "Method", "Weights", "reconstructed", "with_weights"]
 
 Weights = Mapping[str, tuple[Array, Array]]
 """Weight and bias of layers, by name."""
@@ -274,40 +274,48 @@ class CrossMoments:
         self.sum_up()
         found = np.zeros(self.products.shape)
         read, wanted = self.read / self.positions, self.wanted / self.positions
-        for group, start in enumerate(weight.reshape(found.shape)):
-            covariance = covariance_of(self, group)
+        for group, (start, covariance) in enumerate(
+            zip(weight.reshape(found.shape), self.covariances(), strict=True)
+        ):
             products = self.products[group] / self.positions - np.outer(wanted[group], read[group])
             # A little as in damped moments: where inputs say nothing, weights stay.
             ridge = DAMPING * float(np.trace(covariance)) / len(covariance)
             covariance[np.diag_indices_from(covariance)] += ridge
             found[group] = refit(start, start != 0, covariance, products + ridge * start)
-        return with_bias(found, read, wanted, weight)
+        return self.with_bias(found)
 
     def repair(self, weight: Array) -> tuple[Array, Array]:
         """The weight scaled, and the bias: filters have their mean and variance of the original."""
         self.sum_up()
-        read, output = self.read / self.positions, self.output / self.positions
+        output = self.output / self.positions
         variances = self.squares / self.positions - output**2
-        found = [
-            repaired(start, covariance_of(self, group), variances[group])
-            for group, start in enumerate(weight.reshape(self.products.shape))
-        ]
-        return with_bias(np.stack(found), read, output, weight)
+        starts = weight.reshape(self.products.shape)
+        found = [*map(repaired, starts, self.covariances(), variances)]
+        return biased(np.stack(found), self.read / self.positions, output, weight.shape)
+
+    def covariances(self) -> Iterator[NDArray[np.float64]]:
+        """The covariance of the new patches, (taps, taps), of one group after the other."""
+        self.sum_up()
+        for moments, total in zip(self.moments, self.read, strict=True):
+            mean = total / self.positions
+            yield moments / self.positions - np.outer(mean, mean)
+
+    def with_bias(self, found: NDArray[np.float64]) -> tuple[Array, Array]:
+        """A weight, (groups, filters, taps), as the layer has it, and the bias that it wants."""
+        self.sum_up()
+        read, wanted = self.read / self.positions, self.wanted / self.positions
+        return biased(found, read, wanted, self.layer.weight.shape)
 
 
-def covariance_of(sums: CrossMoments, group: int) -> NDArray[np.float64]:
-    mean = sums.read[group] / sums.positions
-    return sums.moments[group] / sums.positions - np.outer(mean, mean)
-
-
-def with_bias(
+def biased(
     found: NDArray[np.float64],
     read: NDArray[np.float64],
     wanted: NDArray[np.float64],
-    weight: Array,
+    shape: tuple[int, ...],
 ) -> tuple[Array, Array]:
     shift = wanted - np.einsum("gft,gt->gf", found, read)
-    return found.reshape(weight.shape).astype(np.float32), shift.reshape(-1).astype(np.float32)
+    return found.reshape(shape).astype(np.float32), shift.reshape(-1).astype(np.float32)
 
 
 Method = Callable[[CrossMoments, Array], tuple[Array, Array]]
+"""Weight and bias that take the place of a weight, by the moments of what its layer reads."""

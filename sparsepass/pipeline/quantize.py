@@ -12,9 +12,12 @@ from sparsepass.bits import Bits
 from sparsepass.coded import CodedWeight
 from sparsepass.graph import constant_array
 from sparsepass.layer import Array, Layer
-from sparsepass.passes import QuantizeWeights
+from sparsepass.passes import QuantizeWeights, thresholds_of
+from sparsepass.pipeline.rounding import rounded_in_order
 from sparsepass.pipeline.stages import Studied
-from sparsepass.quantization import Coded, CodedRows, code
+from sparsepass.quantization import Coded, CodedRows, code, whole
+from sparsepass.run import DEFAULTS, RunOptions
+from sparsepass.sparsity import Stats
 
 __all__ = ["coded_bytes", "quantize"]
 
@@ -24,12 +27,20 @@ MOST_FACTORS = 3
 Doubles = NDArray[np.float64]
 
 
-def quantize(studied: Studied, model: ir.Model, bits: Bits, finer: float = 0.0) -> None:
+def quantize(
+    studied: Studied,
+    model: ir.Model,
+    bits: Bits,
+    finer: float = 0.0,
+    options: RunOptions = DEFAULTS,
+) -> None:
     """Keep the weights of ``model``, a rewritten network, in ``bits``, in place.
 
     Weights are rounded by the second moments of what they read where calibration has them, and the
-    biases then keep the means.  Of 4 bits, the layers that lose most by them for their size take
-    8, as long as these hold at most the share ``finer`` of all weights; depthwise ones always do.
+    biases then keep the means; then convolutions once more, in the order of the graph, by what the
+    rounded ones before them leave.  Of 4 bits, the layers that lose most by them for their size
+    take 8, as long as these hold at most the share ``finer`` of all weights; depthwise ones always
+    do.
     """
     nodes = {node.name: node for node in model.graph}
     found: dict[str, list[Held]] = {}
@@ -42,12 +53,62 @@ def quantize(studied: Studied, model: ir.Model, bits: Bits, finer: float = 0.0) 
             coded[layer.name] = code(rows_of(held), own, studied.stats[layer.name])
     for name in finer_layers(found, coded, finer) if bits < MOST_BITS else ():
         coded[name] = code(rows_of(found[name]), MOST_BITS, studied.stats[name])
+    coded |= coded_in_order(studied, model, found, coded, options)
     weights: dict[str, CodedWeight] = {}
     for name, each in coded.items():
         shift_bias(model.graph, found[name][-1].bias, each.shift)
         parts = zip(found[name], each.weights, strict=True)
         weights |= {part.name: part.coded(rows) for part, rows in parts}
     QuantizeWeights(weights)(model)
+
+
+def coded_in_order(
+    studied: Studied,
+    model: ir.Model,
+    found: Mapping[str, Sequence["Held"]],
+    coded: Mapping[str, Coded],
+    options: RunOptions,
+) -> dict[str, Coded]:
+    """The codes of convolutions that are one weight, rounded by what those before them leave."""
+    layers = [layer for layer in studied.layers if layer.name in coded and layer.op_type == "Conv"]
+    biases = {layer.name: bias_of(model.graph, found[layer.name][-1], layer) for layer in layers}
+    exact = {
+        layer.name: (found[layer.name][0].rows.reshape(layer.weight.shape), biases[layer.name])
+        for layer in layers
+        if is_open(model.graph, found[layer.name], layer, studied.stats[layer.name])
+    }
+    rounded = {
+        layer.name: stand_in(layer, found[layer.name], coded[layer.name], biases[layer.name])
+        for layer in layers
+    }
+    bits: dict[str, Bits] = {name: coded[name].weights[0].bits for name in exact}
+    thresholds = thresholds_of(model)
+    again = rounded_in_order(studied, exact, rounded, bits, thresholds, options)
+    return {
+        name: Coded((rows,), bias.astype(np.float64) - biases[name], coded[name].lost)
+        for name, (rows, bias) in again.items()
+    }
+
+
+def is_open(graph: ir.Graph, held: Sequence["Held"], layer: Layer, stats: Stats) -> bool:
+    """Whether a layer is one weight whose inputs are known, with a bias of its own."""
+    known = stats.patches is not None and not layer.is_depthwise and len(held) == 1
+    return known and has_own(graph, held[0].bias)
+
+
+def bias_of(graph: ir.Graph, held: "Held", layer: Layer) -> Array:
+    bias = array_of(graph, held.bias)
+    return layer.bias if bias is None or bias.shape != layer.bias.shape else bias
+
+
+def stand_in(
+    layer: Layer, held: Sequence["Held"], coded: Coded, bias: Array
+) -> tuple[Array, Array]:
+    """Weight and bias of the one convolution that computes what a layer in few bits computes."""
+    parts = [part.values(one.rows) for part, one in zip(coded.weights, held, strict=True)]
+    weight = whole(parts, layer.groups, layer.taps).reshape(layer.weight.shape)
+    shifted = bias if coded.shift is None else bias + coded.shift
+    return weight.astype(np.float32), shifted.astype(np.float32)
 
 
 def coded_bytes(studied: Studied, model: ir.Model, layer: Layer) -> int:
@@ -155,12 +216,12 @@ def array_of(graph: ir.Graph, name: str) -> NDArray[Any] | None:
 def shift_bias(graph: ir.Graph, name: str, shift: Doubles | None) -> None:
     """Add to a bias that nothing else reads."""
     bias = array_of(graph, name)
-    if (
-        bias is None
-        or shift is None
-        or bias.shape != shift.shape
-        or len(graph.initializers[name].uses()) != 1
-    ):
+    if bias is None or shift is None or bias.shape != shift.shape or not has_own(graph, name):
         return
     shifted = (bias + shift).astype(np.float32)
     graph.initializers[name].const_value = ir.tensor(shifted, name=name)
+
+
+def has_own(graph: ir.Graph, name: str) -> bool:
+    """Whether a bias is a constant that nothing else reads."""
+    return name in graph.initializers and len(graph.initializers[name].uses()) == 1

@@ -115,7 +115,8 @@ class Trials:
             split=self.options.emit == NM_SERIES,
         )
         if self.options.weight_bits is not None:
-            quantize(self.studied, model, self.options.weight_bits, self.finer)
+            bits, finer = self.options.weight_bits, self.finer
+            quantize(self.studied, model, bits, finer, self.options)
         batch = self.studied.prepared.batch
         if tiling and isinstance(batch, Batch):
             TileBatch(batch, tiling.micro_batch, tiling.until)(model)

@@ -9,6 +9,7 @@ from sparsepass.errors import UsageError
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
+from sparsepass.pipeline import quantize as module
 from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
@@ -86,7 +87,10 @@ def test_network_changes_little_in_every_form(choices, bits, most, library):
     quantize(found, coded, bits)
 
     x = samples(4)
-    assert 0 < change(run(coded, x, library), run(exact, x, library)) < most
+    original = run(found.prepared.model, x)
+    before = change(run(exact, x, library), original)
+    assert change(run(coded, x, library), original) < before + most
+    assert not np.array_equal(run(coded, x, library), run(exact, x, library))
 
 
 @pytest.mark.parametrize("choices", [[], *[[choice] for choice in CHAINS]], ids=str)
@@ -102,6 +106,20 @@ def test_means_of_a_layer_stay(choices):
         means.append(runner(plain_session(to_bytes(model)))({"x": x})["a"].mean(axis=(0, 2, 3)))
 
     np.testing.assert_allclose(means[1], means[0], atol=1e-3 * np.abs(means[0]).max())
+
+
+def test_layers_make_up_for_the_rounding_of_those_before_them(monkeypatch):
+    found = studied()
+    x, exact = samples(4), rewrite(found, [])
+    errors = []
+    for in_order in (True, False):
+        if not in_order:
+            monkeypatch.setattr(module, "rounded_in_order", lambda *given: {})
+        coded = rewrite(found, [])
+        quantize(found, coded, 4)
+        errors.append(change(run(coded, x), run(exact, x)))
+
+    assert errors[0] < errors[1]
 
 
 def test_finer_layers_are_those_that_lose_most():
