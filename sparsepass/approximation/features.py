@@ -92,10 +92,22 @@ class NestedFit:
 
 
 def nested_fit(weight: Floats, moments: Floats, features: Floats) -> NestedFit:
-    """Fit ``features``, (features, taps), to the outputs of ``weight``, (outputs, taps)."""
-    exact = features.astype(np.float64)
-    images = exact @ moments.astype(np.float64)
-    gram = images @ exact.T
+    """Fit ``features``, (features, taps), to the outputs of ``weight``, (outputs, taps).
+
+    Where inputs are all alike, as in smooth pictures, rounding may have left ``moments`` that are
+    not positive: what is negative of them is left out.
+    """
+    exact, steady = features.astype(np.float64), moments.astype(np.float64)
+    try:
+        return fitted(weight, steady, exact)
+    except np.linalg.LinAlgError:
+        root = square_root(steady)
+        return fitted(weight, root @ root, exact)
+
+
+def fitted(weight: Floats, moments: Doubles, features: Doubles) -> NestedFit:
+    images = features @ moments
+    gram = images @ features.T
     scales = np.sqrt(np.maximum(np.diagonal(gram), tiny()))
     steady = gram / np.outer(scales, scales)
     steady[np.diag_indices_from(steady)] += DAMPING

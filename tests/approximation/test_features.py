@@ -99,3 +99,19 @@ def test_repeated_features_look_at_one_slice_each():
     np.testing.assert_array_equal(
         repeated(features, 3), [[1, 0, 0, 2, 0, 0], [0, 1, 0, 0, 2, 0], [0, 0, 1, 0, 0, 2]]
     )
+
+
+def test_moments_that_rounding_left_without_a_square_root_are_fitted():
+    # Taps that are nearly the same: all but one feature vary less than float32 can tell.
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 4000)) + 1e-5 * rng.standard_normal((40, 4000))
+    moments = (x @ x.T / 4000).astype(np.float32)
+    weight = rng.standard_normal((8, 40))
+    rough = moments.astype(np.float64)
+    assert np.linalg.eigvalsh(rough)[0] < 0
+
+    fit = nested_fit(weight, moments, leading_features(weight.T, moments))
+
+    energy = np.sum((weight @ rough) * weight)
+    assert np.isfinite(fit.map(40)).all()
+    assert fit.energies[-1] == pytest.approx(energy, rel=1e-3)
