@@ -322,6 +322,16 @@ class PairedAnswers(_Value):
             return counted
         return self.expected.points, self.expected.standard_error_points
 
+    @property
+    def cautious(self) -> float:
+        """What a search holds to a limit: of an expected drop, its standard error besides.
+
+        Of many plans it takes the fastest within the limit, which is one that chance favours.
+        """
+        points, standard_error = self.judged
+        is_expected = self.expected is not None and points == self.expected.points
+        return points + standard_error if is_expected else points
+
 
 class Verification(_Value):
     """How far the outputs moved; ``tolerance`` bounds ``max_absolute_error``.
@@ -353,10 +363,13 @@ class Verification(_Value):
 
     @property
     def spent(self) -> float:
-        """The share of what is allowed that was taken: at most 1 where this passed."""
+        """The share of what is allowed that was taken; more than 1 where this did not pass.
+
+        Of a drop in points it is the ``cautious`` one.
+        """
         shares = [_share(self.max_absolute_error, self.tolerance)]
         if self.max_drop_points is not None and self.answers is not None:
-            shares.append(_share(self.answers.judged[0], self.max_drop_points))
+            shares.append(_share(self.answers.cautious, self.max_drop_points))
         return max(shares)
 
 

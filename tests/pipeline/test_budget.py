@@ -7,7 +7,7 @@ import pytest
 from sparsepass.pipeline.budget import fit
 from sparsepass.pipeline.trials import Verified
 from sparsepass.plan import Choice
-from sparsepass.report.schema import PairedAnswers, Verification
+from sparsepass.report.schema import ExpectedDrop, PairedAnswers, Verification
 
 
 def lossy(rank: int) -> tuple[Choice, ...]:
@@ -116,3 +116,14 @@ def test_a_drop_of_nothing_may_be_asked_for():
     assert kept.passed
     assert kept.spent == pytest.approx(0.1)
     assert lost.spent == math.inf
+
+
+def test_a_search_holds_an_expected_drop_by_its_standard_error():
+    expected = ExpectedDrop(points=0.9, standard_error_points=0.3, temperature=1.0)
+    given = answers(1, 0).model_copy(update={"expected": expected})
+    found = verified(0.01, 0.1).verification.model_copy(
+        update={"answers": given, "max_drop_points": 1.0}
+    )
+
+    assert found.passed
+    assert found.spent == pytest.approx(1.2)
