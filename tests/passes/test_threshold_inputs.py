@@ -6,7 +6,7 @@ from onnx_ir.passes.common import CheckerPass
 from models_in_text import model_of, normal, op_types
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
-from sparsepass.passes.threshold_inputs import ThresholdInputs
+from sparsepass.passes import ThresholdInputs, thresholds_of
 
 NETWORK = """
     <ir_version: 8, opset_import: ["": 17]>
@@ -39,3 +39,12 @@ def test_second_run_changes_nothing():
 
     assert not ThresholdInputs({"conv": 0.5})(model).modified
     assert op_types(model) == ["Relu", "ThresholdedRelu", "Conv"]
+
+
+def test_thresholds_are_found_again():
+    model = model_of(NETWORK, w=normal(6, 4, 1, 1))
+    assert thresholds_of(model) == {}
+
+    ThresholdInputs({"conv": 0.5})(model)
+
+    assert thresholds_of(model) == {"conv": 0.5}
