@@ -18,7 +18,7 @@ from sparsepass.passes.quantize_weights import QuantizeWeights
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.split_convolutions import Split, SplitConvolutions
-from sparsepass.passes.threshold_inputs import ThresholdInputs, thresholds_of
+from sparsepass.passes.threshold_inputs import ThresholdInputs, thresholds_of, without_thresholds
 from sparsepass.passes.tile_batch import TileBatch
 from sparsepass.passes.transpose_gemm import TransposeGemm
 from sparsepass.passes.untile_batch import UntileBatch
@@ -50,4 +50,5 @@ __all__ = [
     "TransposeGemm",
     "UntileBatch",
     "thresholds_of",
+    "without_thresholds",
 ]

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-__all__ = ["ThresholdInputs", "thresholds_of"]
+__all__ = ["ThresholdInputs", "thresholds_of", "without_thresholds"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,24 @@ def thresholds_of(model: ir.Model) -> dict[str, float]:
     """What has to be exceeded by the inputs of nodes, by name, as ``ThresholdInputs`` wrote it."""
     return {
         (node.name or "").removesuffix(ENDING): node.attributes["alpha"].as_float()
+        for node in threshold_nodes(model)
+    }
+
+
+def without_thresholds(model: ir.Model) -> ir.Model:
+    """A copy in which every threshold is 0: its outputs do not jump where a value is at one."""
+    copy = model.clone()
+    for node in threshold_nodes(copy):
+        node.attributes["alpha"] = ir.AttrFloat32("alpha", 0.0)
+    return copy
+
+
+def threshold_nodes(model: ir.Model) -> list[ir.Node]:
+    return [
+        node
         for node in model.graph
         if node.op_type == "ThresholdedRelu" and (node.name or "").endswith(ENDING)
-    }
+    ]
 
 
 def is_open(node: ir.Node) -> bool:

@@ -13,7 +13,7 @@ from sparsepass.errors import ModelError
 from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
-from sparsepass.passes import TileBatch
+from sparsepass.passes import TileBatch, thresholds_of, without_thresholds
 from sparsepass.pipeline.fit import fit
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.quantize import quantize
@@ -137,8 +137,8 @@ class Trials:
 
         Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
         held to what rounding allows (``rounding_tolerances``).  With them outputs are held to the
-        error budget, and the library to what the function bodies of the same file give: that
-        verifies the exact layers among the lossy ones, on some of the samples.
+        error budget, and the library to what the function bodies of the same file give, without
+        thresholds: that verifies the exact layers among the lossy ones, on some of the samples.
         """
         tolerances = rounding_tolerances(self.noise, self.studied.layers)
         lossy, few = self.changes_outputs(candidate), self.samples.last(EXACT_SAMPLES)
@@ -147,13 +147,25 @@ class Trials:
         limits = self.options.error_limit, self.options.max_drop
         found = compared.within(*limits) if lossy else compared.exact(tolerances)
         if found.passed and any(n.domain == DOMAIN for n in candidate.model.graph.all_nodes()):
-            content = to_bytes(candidate.model)
-            bodies = runner(plain_session(content, threads=self.options.threads))
-            pair = (bodies, candidate.run) if lossy else (self.original.run, bodies)
+            smooth = self.without_jumps(candidate)
+            bodies = runner(plain_session(to_bytes(smooth.model), threads=self.options.threads))
+            pair = (bodies, smooth.run) if lossy else (self.original.run, bodies)
             plain = self.compare(*pair, few, "comparing bodies").exact(tolerances)
             if not plain.passed:
                 return Verified(plain, compared.relative)
         return Verified(found, compared.relative)
+
+    def without_jumps(self, candidate: Candidate) -> Candidate:
+        """The candidate without its thresholds.
+
+        Rounding moves a value that is at a threshold to either side of it, which changes outputs
+        by more than rounding.
+        """
+        if not thresholds_of(candidate.model):
+            return candidate
+        model = without_thresholds(candidate.model)
+        opened = session(to_bytes(model), threads=self.options.threads, isa=self.options.isa)
+        return replace(candidate, model=model, run=runner(opened))
 
     def changes_outputs(self, candidate: Candidate) -> bool:
         """Whether the outputs of a candidate may differ beyond rounding."""

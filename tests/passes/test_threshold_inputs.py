@@ -6,7 +6,7 @@ from onnx_ir.passes.common import CheckerPass
 from models_in_text import model_of, normal, op_types
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
-from sparsepass.passes import ThresholdInputs, thresholds_of
+from sparsepass.passes import ThresholdInputs, thresholds_of, without_thresholds
 
 NETWORK = """
     <ir_version: 8, opset_import: ["": 17]>
@@ -47,4 +47,15 @@ def test_thresholds_are_found_again():
 
     ThresholdInputs({"conv": 0.5})(model)
 
+    assert thresholds_of(model) == {"conv": 0.5}
+
+
+def test_without_thresholds_nothing_of_a_layer_behind_a_relu_is_left_out():
+    model, x = model_of(NETWORK, w=normal(6, 4, 1, 1)), normal(1, 4, 5, 5)
+    expected = outputs(model, x)["y"]
+    ThresholdInputs({"conv": 0.5})(model)
+
+    smooth = without_thresholds(model)
+
+    np.testing.assert_array_equal(outputs(smooth, x)["y"], expected)
     assert thresholds_of(model) == {"conv": 0.5}

@@ -9,6 +9,7 @@ from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.rewrite import check_choices, rewrite
 from sparsepass.pipeline.study import study
+from sparsepass.pipeline.trials import open_trials
 from sparsepass.plan import Choice
 from sparsepass.run import RunOptions
 from sparsepass.runtime.session import session
@@ -35,3 +36,22 @@ def test_a_layer_skips_what_is_below_its_threshold():
     atol = 4 * 576 * 2.0**-24 * np.abs(original).max()
     np.testing.assert_allclose(ours, plain, rtol=0, atol=atol)
     assert 0 < np.linalg.norm(plain - original) / np.linalg.norm(original) < 2 * option.error
+
+
+def test_values_at_a_threshold_do_not_fail_the_exact_layers():
+    options = RunOptions(samples=images(40), max_error=0.9)
+    studied = study(load(classifier()), options)
+    row = algorithm("threshold")
+    option = row.options(studied.layers[1], studied.stats["second"], studied.target)[-1]
+    trials = open_trials(studied, options)
+    candidate = trials.make(
+        [Choice(layer="second", algorithm="threshold", parameters=option.parameters)]
+    )
+    feed = dict(studied.held_out[0])
+
+    smooth = trials.without_jumps(candidate)
+
+    plain = runner(plain_session(to_bytes(smooth.model)))(feed)["y"]
+    np.testing.assert_allclose(smooth.run(feed)["y"], plain, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(candidate.run(feed)["y"], plain, rtol=1e-4, atol=1e-4)
+    assert trials.without_jumps(trials.original) is trials.original
