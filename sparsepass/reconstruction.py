@@ -9,7 +9,6 @@ for errors that pass it by.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from sparsepass.calibration import expose, nodes_of, value_name
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
-from sparsepass.passes import ThresholdInputs
 from sparsepass.patches import PATCHES, TOGETHER, columns_of, positions_for
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
@@ -37,7 +35,6 @@ DAMPING = 0.1
 # Feature maps of both networks are held of so many samples as fit in so many bytes.
 HELD_BYTES = 1_000_000_000
 MOST_SAMPLES = 256
-NO_THRESHOLDS: Mapping[str, float] = MappingProxyType({})
 
 
 def reconstructed(
@@ -48,19 +45,20 @@ def reconstructed(
     samples: Samples,
     options: RunOptions = DEFAULTS,
     *,
-    thresholds: Mapping[str, float] = NO_THRESHOLDS,
+    change: Callable[[ir.Model], object] = lambda model: None,
     method: "Method | None" = None,
 ) -> dict[str, tuple[Array, Array]]:
     """The ``weights`` of ``layers``, those of ``open_layers`` fitted to the outputs of ``model``.
 
-    Layers are in the order of the graph.  Zeros of the weights stay zeros.  A layer that is named
-    in ``thresholds`` reads zeros for what is not above its own.  Both networks run once on the
+    Layers are in the order of the graph.  Zeros of the weights stay zeros.  ``change`` is what
+    the network that they are fitted in differs by besides, in place.  Both networks run once on the
     samples, from layer to layer.
     """
     method = method or CrossMoments.fit
     progress = options.step("fitting weights")
     fitted = dict(weights)
-    changed = with_weights(model, layers, fitted, thresholds)
+    changed = with_weights(model, layers, fitted)
+    change(changed)
     free = [layer for layer in layers if layer.name in open_layers]
     old = Stream.of(model, free, samples, options)
     new = Stream(changed, options, [dict(feed) for feed in old.values])
@@ -73,17 +71,11 @@ def reconstructed(
     return fitted
 
 
-def with_weights(
-    model: ir.Model,
-    layers: Sequence[Layer],
-    weights: Weights,
-    thresholds: Mapping[str, float] = NO_THRESHOLDS,
-) -> ir.Model:
-    """A copy of ``model`` in which convolutions have other weights, biases and inputs."""
+def with_weights(model: ir.Model, layers: Sequence[Layer], weights: Weights) -> ir.Model:
+    """A copy of ``model`` in which convolutions have other weights and biases."""
     copy = model.clone()
     for layer in layers:
         set_weights(copy, layer, weights[layer.name])
-    ThresholdInputs(thresholds)(copy)
     return copy
 
 

@@ -5,7 +5,7 @@ the first of them: these keep their algorithm and their zeros, cost no time, and
 part of the errors that they read.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from itertools import dropwhile
 
 import onnx_ir as ir
@@ -14,13 +14,14 @@ from sparsepass.algorithms import Packed, algorithm
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.passes import ThresholdInputs
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
-from sparsepass.reconstruction import Weights, reconstructed, with_weights
+from sparsepass.reconstruction import Method, Weights, reconstructed, with_weights
 from sparsepass.run import RunOptions
 from sparsepass.sensitivity import relative_error
 
-__all__ = ["approximated", "fit"]
+__all__ = ["approximated", "fit", "fitted_for_gain"]
 
 # Held-out samples that decide whether fitted weights are better.
 JUDGES = 32
@@ -45,17 +46,36 @@ def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Wei
         if layer.name not in chosen and layer.op_type == "Conv":
             weights[layer.name] = layer.weight, layer.bias
             free.add(layer.name)
-    changed = [layer for layer in studied.layers if layer.name in weights]
+    fitted = fitted_for_gain(studied, weights, free, thresholds, options)
+    return {name: fitted[name] for name in free} if fitted else {}
+
+
+def fitted_for_gain(
+    studied: Studied,
+    weights: Weights,
+    free: Collection[str],
+    thresholds: Mapping[str, float],
+    options: RunOptions,
+    method: Method | None = None,
+) -> Weights | None:
+    """The ``weights`` that stand for a plan, those of ``free`` layers fitted by ``method``.
+
+    ``thresholds`` are those of inputs, by layer.  None where outputs on held-out samples are no
+    nearer for it.
+    """
     if not free or studied.calibration is None:
-        return {}
-    model = studied.prepared.model
+        return None
+    model, change = studied.prepared.model, ThresholdInputs(thresholds)
+    layers = [layer for layer in studied.layers if layer.name in weights]
     fitted = reconstructed(
-        model, changed, weights, free, studied.calibration, options, thresholds=thresholds
+        model, layers, weights, free, studied.calibration, options, change=change, method=method
     )
-    before, after = (with_weights(model, changed, found, thresholds) for found in (weights, fitted))
-    if error(studied, after, options) >= error(studied, before, options):
-        return {}
-    return {name: fitted[name] for name in free}
+    errors: list[float] = []
+    for found in (weights, fitted):
+        changed = with_weights(model, layers, found)
+        change(changed)
+        errors.append(error(studied, changed, options))
+    return fitted if errors[1] < errors[0] else None
 
 
 def behind(layers: Sequence[Layer], names: Container[str]) -> Iterator[Layer]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from sparsepass.bits import Bits
 from sparsepass.layer import Array
-from sparsepass.pipeline.fit import error
+from sparsepass.pipeline.fit import fitted_for_gain
 from sparsepass.pipeline.stages import Studied
 from sparsepass.quantization import CodedRows, code_rows
-from sparsepass.reconstruction import CrossMoments, Weights, reconstructed, with_weights
+from sparsepass.reconstruction import CrossMoments, Weights
 from sparsepass.run import RunOptions
 
 __all__ = ["rounded_in_order"]
@@ -33,8 +33,6 @@ def rounded_in_order(
     ``exact`` are the weights of these layers before they are rounded, ``rounded`` those of all
     convolutions as each is rounded by itself.
     """
-    if studied.calibration is None or not bits:
-        return {}
     coded: dict[str, CodedRows] = {}
 
     def method(sums: CrossMoments, weight: Array) -> tuple[Array, Array]:
@@ -44,16 +42,5 @@ def rounded_in_order(
         rows = coded[layer.name] = code_rows(fitted, bits[layer.name], moments)
         return sums.with_bias(rows.values(fitted).reshape(layer.groups, -1, layer.taps))
 
-    model = studied.prepared.model
-    layers = [layer for layer in studied.layers if layer.name in rounded]
-    found = reconstructed(
-        model, layers, rounded, bits, studied.calibration, options,
-        thresholds=thresholds, method=method,
-    )  # fmt: skip
-    before, after = (
-        error(studied, with_weights(model, layers, weights, thresholds), options)
-        for weights in (rounded, found)
-    )
-    if after >= before:
-        return {}
-    return {name: (rows, found[name][1]) for name, rows in coded.items()}
+    found = fitted_for_gain(studied, rounded, bits, thresholds, options, method)
+    return {name: (rows, found[name][1]) for name, rows in coded.items()} if found else {}
