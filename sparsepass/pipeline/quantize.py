@@ -91,9 +91,9 @@ def coded_in_order(
 
 
 def is_open(graph: ir.Graph, held: Sequence["Held"], layer: Layer, stats: Stats) -> bool:
-    """Whether a layer is one weight whose inputs are known, with a bias of its own."""
+    """Whether a layer is one weight whose inputs are known, with constants of its own."""
     known = stats.patches is not None and not layer.is_depthwise and len(held) == 1
-    return known and has_own(graph, held[0].bias)
+    return known and has_own(graph, held[0].name) and has_own(graph, held[0].bias)
 
 
 def bias_of(graph: ir.Graph, held: "Held", layer: Layer) -> Array:
@@ -223,5 +223,5 @@ def shift_bias(graph: ir.Graph, name: str, shift: Doubles | None) -> None:
 
 
 def has_own(graph: ir.Graph, name: str) -> bool:
-    """Whether a bias is a constant that nothing else reads."""
+    """Whether a constant is there, and read by one node."""
     return name in graph.initializers and len(graph.initializers[name].uses()) == 1
