@@ -17,6 +17,7 @@ from sparsepass.pipeline.rounding import rounded_in_order
 from sparsepass.pipeline.stages import Studied
 from sparsepass.quantization import Coded, CodedRows, code, whole
 from sparsepass.run import DEFAULTS, RunOptions
+from sparsepass.runtime.ops import DOMAIN
 from sparsepass.sparsity import Stats
 
 __all__ = ["coded_bytes", "quantize"]
@@ -46,7 +47,7 @@ def quantize(
     found: dict[str, list[Held]] = {}
     coded: dict[str, Coded] = {}
     for layer in studied.layers:
-        held = held_of(model.graph, nodes.get(layer.name), layer)
+        held = held_of(model.graph, nodes, layer)
         if held:
             found[layer.name] = held
             own: Bits = MOST_BITS if layer.is_depthwise else bits
@@ -121,8 +122,13 @@ def coded_bytes(studied: Studied, model: ir.Model, layer: Layer) -> int:
         value.const_value.nbytes
         for graph in model.graphs()
         for name, value in graph.initializers.items()
-        if value.const_value and any(name == stem or name.startswith(f"{stem}.") for stem in stems)
+        if value.const_value and any(is_part(name, stem) for stem in stems)
     )
+
+
+def is_part(name: str, stem: str) -> bool:
+    """Whether a constant is the one that is called so, or one of those that make it."""
+    return any(is_like(start, stem) for start in (name, name.rpartition(".")[0]))
 
 
 def rows_of(held: Sequence["Held"]) -> list[Array]:
@@ -170,30 +176,53 @@ class Held:
         return CodedWeight(found.stored.reshape(self.shape), column, found.table)
 
 
-def held_of(graph: ir.Graph, node: ir.Node | None, layer: Layer) -> list[Held]:
+def held_of(graph: ir.Graph, nodes: Mapping[str | None, ir.Node], layer: Layer) -> list[Held]:
     """The weights of a layer in the order of a chain, empty where none is an initializer."""
-    stem = f"{layer.name}."
-    kept, places = array_of(graph, f"{stem}values"), array_of(graph, f"{stem}indices")
+    values, indices, weight, bias = (
+        of_an_op(graph, f"{layer.name}.{part}") for part in ("values", "indices", "weight", "bias")
+    )
+    kept, places = array_of(graph, values), array_of(graph, indices)
     if kept is not None and places is not None:
         rows = np.zeros((layer.filters, layer.taps), np.float32)
         rows.reshape(-1)[places] = kept
-        indices = f"{stem}indices"
-        return [Held(f"{stem}values", rows, kept.shape, f"{stem}bias", indices, places)]
-    if (weight := array_of(graph, f"{layer.name}.weight")) is not None:
-        return [dense_held(f"{layer.name}.weight", weight, f"{layer.name}.bias")]
+        return [Held(values, rows, kept.shape, bias, indices, places)]
+    if (array := array_of(graph, weight)) is not None:
+        return [dense_held(weight, array, bias)]
     chain: list[Held] = []
-    stem = f"{layer.name}/factor"
-    while (weight := array_of(graph, f"{stem}{len(chain)}.weight")) is not None:
-        name = f"{stem}{len(chain)}"
-        chain.append(dense_held(f"{name}.weight", weight, f"{name}.bias"))
-    return chain or own_weight(graph, node, layer)
+    while factor := nodes.get(f"{layer.name}/factor{len(chain)}"):
+        name, bias = input_names(factor)[1:3]
+        array = array_of(graph, name)
+        if array is None:
+            return []
+        chain.append(dense_held(name, array, bias))
+    return chain or own_weight(graph, nodes.get(layer.name), layer)
+
+
+def of_an_op(graph: ir.Graph, name: str) -> str:
+    """The constant of one of our operators that is called so, or like it where that was taken."""
+    found = (
+        each
+        for each, value in graph.initializers.items()
+        if is_like(each, name) and any(use.node.domain == DOMAIN for use in value.uses())
+    )
+    return next(found, "")
+
+
+def is_like(name: str, wanted: str) -> bool:
+    """Whether ``name`` is ``wanted``, or that with the number that made it free."""
+    number = name.removeprefix(wanted).removeprefix("_")
+    return name == wanted or (name.startswith(f"{wanted}_") and number.isdecimal())
+
+
+def input_names(node: ir.Node) -> list[str]:
+    return [value.name or "" if value is not None else "" for value in node.inputs]
 
 
 def own_weight(graph: ir.Graph, node: ir.Node | None, layer: Layer) -> list[Held]:
     """The weight of a layer that is a standard operator still."""
     if node is None or node.domain not in ("", "ai.onnx"):
         return []
-    names = [value.name or "" if value is not None else "" for value in node.inputs]
+    names = input_names(node)
     weight = array_of(graph, names[1])
     if weight is None or weight.size != layer.weight.size:
         return []

@@ -1,6 +1,7 @@
 """Weights in few bits, through the whole run and in every form that a layer takes."""
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 import sparsepass
@@ -10,7 +11,7 @@ from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline import quantize as module
-from sparsepass.pipeline.quantize import quantize
+from sparsepass.pipeline.quantize import coded_bytes, quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.plan import Choice
@@ -54,6 +55,19 @@ def network(zeros: float = 0.0):
     weights = {f"w{i}": normal(*shape, seed=i) for i, shape in shapes.items()}
     weights["w2"][np.random.default_rng(0).random(weights["w2"].shape) < zeros] = 0
     return proto_of(NET, **weights, **{f"b{i}": normal(s[0], seed=i) for i, s in shapes.items()})
+
+
+def named_as_ours(zeros: float):
+    """The network with the names for its constants that operators of ours would have."""
+    model = network(zeros)
+    layers = ("first", "second", "groups", "each", "last")
+    names = {f"w{i}": f"{layer}.weight" for i, layer in enumerate(layers, 1)}
+    names |= {f"b{i}": f"{layer}.bias" for i, layer in enumerate(layers, 1)}
+    for value in model.graph.initializer:
+        value.name = names[value.name]
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    return model
 
 
 def samples(count: int = 12) -> np.ndarray:
@@ -106,6 +120,26 @@ def test_means_of_a_layer_stay(choices):
         means.append(runner(plain_session(to_bytes(model)))({"x": x})["a"].mean(axis=(0, 2, 3)))
 
     np.testing.assert_allclose(means[1], means[0], atol=1e-3 * np.abs(means[0]).max())
+
+
+@pytest.mark.parametrize(
+    "choices", FORMS, ids=lambda choices: "+".join(c.algorithm for c in choices) or "dense"
+)
+def test_names_that_are_taken_hide_no_weight(choices):
+    zeros = 0.7 if any(c.algorithm == "spmm" for c in choices) else 0.0
+    found = study(named_as_ours(zeros), RunOptions(samples=samples(), max_error=0.5))
+    model = rewrite(found, choices)
+
+    quantize(found, model, 8)
+
+    left = {
+        name: value.const_value.nbytes
+        for name, value in model.graph.initializers.items()
+        if value.dtype == ir.DataType.FLOAT and value.uses() and value.const_value.size > 64
+    }
+    assert left == {}
+    held = sum(coded_bytes(found, model, layer) for layer in found.layers)
+    assert held > sum(np.count_nonzero(layer.weight) for layer in found.layers[-3:])
 
 
 def test_layers_make_up_for_the_rounding_of_those_before_them(monkeypatch):
