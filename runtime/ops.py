@@ -18,8 +18,8 @@ from sparsepass.runtime.activations import activation_attributes, activation_lin
 from sparsepass.runtime.weight_forms import DENSE, SPARSE, WeightForm
 
 __all__ = [
-    "DOMAIN", "EPILOGUES", "LRN", "MAX_POOL", "OPS", "PAIR", "SECOND", "STEMS", "VERSION", "MapOp",
-    "PairOp", "Stem", "op_names",
+    "DOMAIN", "EPILOGUES", "KEEP_LARGEST", "LRN", "MAX_POOL", "MOST_KEPT", "OPS", "PAIR", "SECOND",
+    "STEMS", "VERSION", "MapOp", "PairOp", "Stem", "op_names",
 ]  # fmt: skip
 
 DOMAIN = "ai.sparsepass"
@@ -116,14 +116,12 @@ class PairOp:
 
 @dataclass(frozen=True)
 class MapOp:
-    """An op between feature maps that keeps NCHW, where ONNX Runtime would change the layout.
-
-    It takes some attributes of ONNX's ``standard`` op, which is its body; none has a default.
-    """
+    """An op between feature maps in NCHW; its ``attributes`` have types and no defaults."""
 
     name: str
-    standard: str
     attributes: Mapping[str, str]
+    lines: tuple[str, ...]
+    oldest_opset: int = 1
 
     def ops(self) -> Mapping[str, Body]:
         """Its one op."""
@@ -131,18 +129,56 @@ class MapOp:
 
     def function(self, opset: int) -> onnx.FunctionProto:
         """The function of the op."""
-        attributes = ", ".join(f"{n}: {kind} = @{n}" for n, kind in self.attributes.items())
-        line = f"Y = {self.standard} <{attributes}> (X)"
-        return parsed(self.name, tuple(self.attributes), ("X",), (line,), opset)
+        return parsed(self.name, tuple(self.attributes), ("X",), self.lines, opset)
+
+
+def in_layout(name: str, standard: str, attributes: Mapping[str, str]) -> MapOp:
+    """ONNX's ``standard`` op, some attributes of it, where ONNX Runtime would change the layout."""
+    passed = ", ".join(f"{n}: {kind} = @{n}" for n, kind in attributes.items())
+    return MapOp(name, attributes, (f"Y = {standard} <{passed}> (X)",))
 
 
 SPARSE_CONV = Stem("SparseConv", SPARSE)
-LRN = MapOp(
+LRN = in_layout(
     "LocalResponseNorm", "LRN", {"size": "int", "alpha": "float", "beta": "float", "bias": "float"}
 )
-MAX_POOL = MapOp(
+MAX_POOL = in_layout(
     "MaxPool2d", "MaxPool", {"kernel_shape": "ints", "strides": "ints", "pads": "ints"}
 )
+# Of each ``block`` channels of a pixel the ``kept`` of largest magnitude stay, others become zero;
+# all that are equal to the least of these stay.  Constant takes integers from opset 12 on.
+KEEP_LARGEST = MapOp(
+    "KeepLargest",
+    {"kept": "int", "block": "int"},
+    (
+        "first = Constant <value_ints = [0]> ()",
+        "second = Constant <value_ints = [1]> ()",
+        "third = Constant <value_ints = [2]> ()",
+        "last = Constant <value_ints = [-1]> ()",
+        "end = Constant <value_ints = [9223372036854775807]> ()",
+        "zero = Constant <value_float = 0.0> ()",
+        "number = Constant <value_int: int = @kept> ()",
+        "N = Reshape (number, second)",
+        "size = Constant <value_int: int = @block> ()",
+        "M = Reshape (size, second)",
+        "shape = Shape (X)",
+        "batch = Slice (shape, first, second)",
+        "channels = Slice (shape, second, third)",
+        "plane = Slice (shape, third, end)",
+        "blocks = Div (channels, M)",
+        "blocked = Concat <axis = 0> (batch, blocks, M, plane)",
+        "V = Reshape (X, blocked)",
+        "A = Abs (V)",
+        "largest, places = TopK <axis = 2> (A, N)",
+        "least = Slice (largest, last, end, third)",
+        "smaller = Less (A, least)",
+        "Z = Where (smaller, zero, V)",
+        "Y = Reshape (Z, shape)",
+    ),
+    oldest_opset=12,
+)
+# What the kernel keeps of a block at most (runtime/native/kernels/largest_kernel.h).
+MOST_KEPT = 8
 PAIR = PairOp("SparseConvPair", SPARSE_CONV, oldest_opset=12)
 
 # A row for every op; runtime/native/ort/ops.inc has the same ones, and a test holds both together.
@@ -157,6 +193,7 @@ OPS: tuple[Stem | MapOp | PairOp, ...] = (
     Stem("CpsConv", DENSE),
     LRN,
     MAX_POOL,
+    KEEP_LARGEST,
     PAIR,
 )
 STEMS = tuple(op for op in OPS if isinstance(op, Stem))

@@ -54,6 +54,7 @@ def models() -> Iterator[tuple[str, onnx.ModelProto, dict[str, tuple[int, ...]]]
     for op, attributes in (
         (ops.LRN, "size = 5, alpha = 1e-4, beta = 0.75, bias = 2.0"),
         (ops.MAX_POOL, "kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]"),
+        (ops.KEEP_LARGEST, "kept = 2, block = 7"),
     ):
         proto = onnx.load_from_string(to_bytes(map_model(op, attributes, "N,C,H,W", "N,C,P,Q")))
         yield op.name, proto, {"x": (2, 7, 9, 11)}

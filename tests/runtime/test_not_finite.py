@@ -26,7 +26,7 @@ from sparse_models import (
 
 from sparsepass.model import to_bytes
 from sparsepass.runtime import ops, register
-from sparsepass.runtime.ops import LRN, MAX_POOL
+from sparsepass.runtime.ops import KEEP_LARGEST, LRN, MAX_POOL
 
 VALUES = (math.nan, math.inf, -math.inf)
 every_value = pytest.mark.parametrize("value", VALUES)
@@ -159,6 +159,15 @@ def test_a_max_pool_forgets_what_onnxruntime_forgets(attributes, given, made, va
 def test_a_response_normalisation_has_them_where_onnxruntime_has(value, isa):
     attributes = "size: int = 5, alpha: float = 0.1, beta: float = 0.75, bias: float = 1.0"
     op = map_model(LRN, attributes, "1, 16, 9, 9", "1, 16, 9, 9")
+    x = normal(1, 16, 9, 9)
+    x[0, 7, 4, 4] = value
+
+    assert_the_same_are_not_finite(to_bytes(op), {"x": x}, isa)
+
+
+@every_value
+def test_the_largest_channels_keep_them(value, isa):
+    op = map_model(KEEP_LARGEST, "kept: int = 2, block: int = 4", "1, 16, 9, 9", "1, 16, 9, 9")
     x = normal(1, 16, 9, 9)
     x[0, 7, 4, 4] = value
 

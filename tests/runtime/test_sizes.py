@@ -21,7 +21,7 @@ from sparse_models import (
 
 from sparsepass.model import to_bytes
 from sparsepass.runtime import ops, register
-from sparsepass.runtime.ops import LRN, MAX_POOL
+from sparsepass.runtime.ops import KEEP_LARGEST, LRN, MAX_POOL
 
 SPARSE = ops.PAIR.stem
 CLIP = with_values(next(e for e in ops.EPILOGUES if e.suffix == "Clip"))
@@ -153,8 +153,9 @@ def test_no_images_give_no_outputs(stem, epilogue):
             "kernel_shape: ints = [3, 3], strides: ints = [2, 2], pads: ints = [1, 1, 1, 1]",
         ),
         (LRN, "size: int = 5, alpha: float = 0.1, beta: float = 0.75, bias: float = 1.0"),
+        (KEEP_LARGEST, "kept: int = 1, block: int = 2"),
     ],
-    ids=["MaxPool2d", "LocalResponseNorm"],
+    ids=lambda value: getattr(value, "name", ""),
 )
 def test_ops_of_maps_take_empty_ones(op, attributes, shape):
     proto = to_bytes(map_model(op, attributes, "N, C, H, W", "N, C, P, Q"))

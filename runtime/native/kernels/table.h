@@ -8,6 +8,7 @@
 #include "kernels/depthwise_kernel.h"
 #include "kernels/gemm_kernel.h"
 #include "kernels/lanes_kernel.h"
+#include "kernels/largest_kernel.h"
 #include "kernels/lists_kernel.h"
 #include "kernels/lower_kernel.h"
 #include "kernels/lrn_kernel.h"

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "conv/payload.h"
+#include "feature_maps/largest.h"
 #include "feature_maps/lrn.h"
 #include "feature_maps/pool.h"
 #include "kernels/table.h"
@@ -197,6 +198,32 @@ class LrnNode : public Kernel {
   LrnParams params_;
 };
 
+class LargestNode : public Kernel {
+ public:
+  LargestNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
+    const NodeReader node(api, info);
+    params_ = {node.integer("kept"), node.integer("block")};
+    const std::string error = check_largest(params_);
+    if (!error.empty()) throw OrtError(error);
+  }
+
+  void compute(ort::KernelContext* context) const override {
+    OrtHost host(api(), context, memory_info(), threads());
+    std::vector<int64_t> dims;
+    const float* x = input(context, 0, &dims);
+    if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
+    const std::string error = check_largest_input(params_, dims[1]);
+    if (!error.empty()) throw OrtError(error);
+    float* y = output(context, dims);
+    // Beside a size of 0 the others may have any product.
+    if (elements(dims) == 0) return;
+    run_largest(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, y, *op().kernels, host);
+  }
+
+ private:
+  LargestParams params_;
+};
+
 class PoolNode : public Kernel {
  public:
   PoolNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
@@ -233,6 +260,10 @@ Kernel* create_pair(const Op& op, const Api& api, const ort::KernelInfo* info) {
 
 Kernel* create_lrn(const Op& op, const Api& api, const ort::KernelInfo* info) {
   return new LrnNode(op, api, info);
+}
+
+Kernel* create_largest(const Op& op, const Api& api, const ort::KernelInfo* info) {
+  return new LargestNode(op, api, info);
 }
 
 Kernel* create_max_pool(const Op& op, const Api& api, const ort::KernelInfo* info) {

@@ -77,6 +77,7 @@ class Kernel {
 Kernel* create_conv(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
 Kernel* create_pair(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
 Kernel* create_lrn(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
+Kernel* create_largest(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
 Kernel* create_max_pool(const Op& op, const ort::Api& api, const ort::KernelInfo* info);
 
 }  // namespace sparsepass

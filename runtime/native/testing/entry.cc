@@ -14,6 +14,7 @@
 #include "base/tuning.h"
 #include "conv/algorithms.h"
 #include "conv/payload.h"
+#include "feature_maps/largest.h"
 #include "feature_maps/lrn.h"
 #include "feature_maps/pool.h"
 #include "kernels/table.h"
@@ -127,6 +128,20 @@ SP_EXPORT int sparsepass_test_lrn(int32_t isa, int32_t threads, const LrnParams*
   if (!check_lrn(*params).empty()) return 1;
   TestHost host(threads);
   run_lrn(*params, *shape, x, y, *kernels, host);
+  return 0;
+}
+
+// The largest of every few channels; `shape` is batch, channels, pixels.  Returns what
+// sparsepass_test does.
+SP_EXPORT int sparsepass_test_largest(int32_t isa, int32_t threads, const LargestParams* params,
+                                      const LargestShape* shape, const float* x, float* y) {
+  if (isa < 0 || isa > static_cast<int>(best_isa())) return 2;
+  const KernelTable* kernels = kernels_for(static_cast<Isa>(isa));
+  if (!kernels) return 2;
+  if (!check_largest(*params).empty()) return 1;
+  if (!check_largest_input(*params, shape->channels).empty()) return 1;
+  TestHost host(threads);
+  run_largest(*params, *shape, x, y, *kernels, host);
   return 0;
 }
 
