@@ -3,6 +3,7 @@
 from sparsepass.passes.compact_channels import CompactChannels
 from sparsepass.passes.constant_inputs import ConstantInputs
 from sparsepass.passes.convolve_batchnorm import ConvolveBatchNorm
+from sparsepass.passes.cut_inputs import CutInputs, cuts_of, without_cuts
 from sparsepass.passes.factor_convolutions import FactorConvolutions
 from sparsepass.passes.fold_batchnorm import FoldBatchNorm
 from sparsepass.passes.fold_constants import FoldConstants
@@ -18,7 +19,6 @@ from sparsepass.passes.quantize_weights import QuantizeWeights
 from sparsepass.passes.remove_unused import RemoveUnused
 from sparsepass.passes.set_weights import SetWeights
 from sparsepass.passes.split_convolutions import Split, SplitConvolutions
-from sparsepass.passes.threshold_inputs import ThresholdInputs, thresholds_of, without_thresholds
 from sparsepass.passes.tile_batch import TileBatch
 from sparsepass.passes.transpose_gemm import TransposeGemm
 from sparsepass.passes.untile_batch import UntileBatch
@@ -27,6 +27,7 @@ __all__ = [
     "CompactChannels",
     "ConstantInputs",
     "ConvolveBatchNorm",
+    "CutInputs",
     "FactorConvolutions",
     "FoldBatchNorm",
     "FoldConstants",
@@ -45,10 +46,9 @@ __all__ = [
     "SetWeights",
     "Split",
     "SplitConvolutions",
-    "ThresholdInputs",
     "TileBatch",
     "TransposeGemm",
     "UntileBatch",
-    "thresholds_of",
-    "without_thresholds",
+    "cuts_of",
+    "without_cuts",
 ]

@@ -1,7 +1,8 @@
 """Make small values of the inputs of layers zero.
 
 Before: y = Conv(x, ...).  After: y = Conv(ThresholdedRelu(x), ...), where what is not above a
-threshold becomes zero (FATReLU, for inputs that are not negative).
+threshold becomes zero (FATReLU, for inputs that are not negative), or
+y = Conv(KeepLargest(x), ...), where the N of largest magnitude of every M channels stay.
 """
 
 import logging
@@ -11,74 +12,92 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-__all__ = ["ThresholdInputs", "thresholds_of", "without_thresholds"]
+from sparsepass.algorithms import Cut, Largest, Threshold
+
+__all__ = ["CutInputs", "cuts_of", "without_cuts"]
 
 logger = logging.getLogger(__name__)
 
-# How the node is called that stands in front of another.
-ENDING = "/threshold"
+THRESHOLD = "ThresholdedRelu"
+# What a node that makes values zero says in its metadata: the name of the node that reads them.
+READER = "sparsepass.cut"
 
 
 @dataclass(frozen=True)
-class ThresholdInputs(ir.passes.InPlacePass):
-    """Put a ``ThresholdedRelu`` in front of each named node, for it alone.
+class CutInputs(ir.passes.InPlacePass):
+    """Put what makes small values zero in front of each named node, for it alone.
 
-    ``thresholds`` maps node names to what has to be exceeded.  A node that has one keeps it, so
-    that a second run changes nothing.
+    ``cuts`` maps node names to what becomes zero.  The largest channels are kept by ``op_type`` of
+    ``domain``, in ``version``.  A node that has a cut keeps it, so that a second run changes
+    nothing.
     """
 
-    thresholds: Mapping[str, float]
-    name: ClassVar[str] = "threshold-inputs"
+    cuts: Mapping[str, Cut]
+    domain: str
+    op_type: str
+    version: int
+    name: ClassVar[str] = "cut-inputs"
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
-        found = [node for node in model.graph if node.name in self.thresholds and is_open(node)]
+        found = [node for node in model.graph if node.name in self.cuts and is_open(node)]
         for node in found:
-            threshold = self.thresholds[node.name or ""]
-            rewrite(model.graph, node, threshold)
-            logger.info("%s reads what is above %g", node.name, threshold)
+            cut = self.cuts[node.name or ""]
+            if isinstance(cut, Largest):
+                model.opset_imports.setdefault(self.domain, self.version)
+            put_before(model.graph, node, self.node_for(cut, node))
+            logger.info("%s reads %s", node.name, cut)
         return ir.passes.PassResult(model, modified=bool(found))
 
+    def node_for(self, cut: Cut, node: ir.Node) -> ir.Node:
+        """What does ``cut`` to the input of ``node``."""
+        match cut:
+            case Threshold(above):
+                made = ir.node(THRESHOLD, [node.inputs[0]], {"alpha": above})
+            case Largest(kept, block):
+                attributes = {"kept": kept, "block": block}
+                made = ir.node(self.op_type, [node.inputs[0]], attributes, domain=self.domain)
+        made.name = f"{node.name}/cut"
+        made.metadata_props[READER] = node.name or ""
+        return made
 
-def thresholds_of(model: ir.Model) -> dict[str, float]:
-    """What has to be exceeded by the inputs of nodes, by name, as ``ThresholdInputs`` wrote it."""
-    return {
-        (node.name or "").removesuffix(ENDING): node.attributes["alpha"].as_float()
-        for node in threshold_nodes(model)
-    }
+
+def cuts_of(model: ir.Model) -> dict[str, Cut]:
+    """What becomes zero of the inputs of nodes, by name, as ``CutInputs`` wrote it."""
+    return {node.metadata_props[READER]: cut_of(node) for node in cut_nodes(model)}
 
 
-def without_thresholds(model: ir.Model) -> ir.Model:
-    """A copy in which every threshold is 0: its outputs do not jump where a value is at one."""
+def cut_of(node: ir.Node) -> Cut:
+    attributes = node.attributes
+    if node.op_type == THRESHOLD:
+        return Threshold(attributes["alpha"].as_float())
+    return Largest(attributes["kept"].as_int(), attributes["block"].as_int())
+
+
+def without_cuts(model: ir.Model) -> ir.Model:
+    """A copy in which nothing is cut: its outputs do not jump where a value nearly is."""
     copy = model.clone()
-    for node in threshold_nodes(copy):
-        node.attributes["alpha"] = ir.AttrFloat32("alpha", 0.0)
+    for node in cut_nodes(copy):
+        (output,), source = node.outputs, node.inputs[0]
+        assert source is not None
+        output.replace_all_uses_with(source)
+        copy.graph.remove(node, safe=True)
     return copy
 
 
-def threshold_nodes(model: ir.Model) -> list[ir.Node]:
-    return [
-        node
-        for node in model.graph
-        if node.op_type == "ThresholdedRelu" and (node.name or "").endswith(ENDING)
-    ]
+def cut_nodes(model: ir.Model) -> list[ir.Node]:
+    return [node for node in model.graph if READER in node.metadata_props]
 
 
 def is_open(node: ir.Node) -> bool:
     source = node.inputs[0]
     maker = None if source is None else source.producer()
-    return source is not None and (maker is None or maker.name != name_for(node))
+    return source is not None and (maker is None or READER not in maker.metadata_props)
 
 
-def name_for(node: ir.Node) -> str:
-    return f"{node.name}{ENDING}"
-
-
-def rewrite(graph: ir.Graph, node: ir.Node, threshold: float) -> None:
-    source = node.inputs[0]
+def put_before(graph: ir.Graph, node: ir.Node, cut: ir.Node) -> None:
+    (source,), (output,) = cut.inputs, cut.outputs
     assert source is not None
-    above = ir.node("ThresholdedRelu", [source], {"alpha": threshold}, name=name_for(node))
-    (output,) = above.outputs
-    output.name, output.type, output.shape = f"{above.name}.output", source.type, source.shape
-    graph.insert_before(node, above)
+    output.name, output.type, output.shape = f"{cut.name}.output", source.type, source.shape
+    graph.insert_before(node, cut)
     node.replace_input_with(0, output)

@@ -1,25 +1,26 @@
 """What a layer needs to become a custom op: name, constants and attributes, and function bodies."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx_ir as ir
 
-from sparsepass.algorithms import Algorithm, Attribute, Packed
+from sparsepass.algorithms import Algorithm, Attribute, Cut, Packed
 from sparsepass.layer import ACTIVATIONS, Layer
-from sparsepass.passes import Pair, Replacement
+from sparsepass.passes import CutInputs, Pair, Replacement
 from sparsepass.runtime.activations import activation_attributes, activation_values
-from sparsepass.runtime.ops import DOMAIN, OPS, PAIR, SECOND, STEMS
+from sparsepass.runtime.ops import DOMAIN, KEEP_LARGEST, OPS, PAIR, SECOND, STEMS, VERSION
 
-__all__ = ["add_functions", "pairs", "refuse_opset", "replacement"]
+__all__ = ["add_functions", "cut_inputs", "pairs", "refuse_opset", "replacement"]
 
 METADATA_KEY = "ai.sparsepass.algorithm"
 
 
 def refuse_opset(algorithm: Algorithm, opset: int) -> str | None:
-    """The reason why a model of ``opset`` cannot carry the algorithm's op, or None."""
-    stem = next((stem for stem in STEMS if stem.name == algorithm.op), None)
-    if stem is not None and opset < stem.oldest_opset:
-        return f"opset {opset}: the op's function body needs {stem.oldest_opset}"
-    return None
+    """The reason why a model of ``opset`` cannot carry the algorithm's ops, or None."""
+    rows = (row for row in OPS if row.name in (algorithm.op, algorithm.before))
+    oldest = max((row.oldest_opset for row in rows), default=0)
+    return f"opset {opset}: the op's function body needs {oldest}" if opset < oldest else None
 
 
 def replacement(layer: Layer, algorithm: Algorithm, packed: Packed, opset: int) -> Replacement:
@@ -53,6 +54,12 @@ def geometry(layer: Layer) -> dict[str, Attribute]:
 
 def attribute(value: Attribute) -> float | tuple[int, ...] | ir.TensorProtocol:
     return ir.tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def cut_inputs(model: ir.Model, cuts: Mapping[str, Cut]) -> None:
+    """Make small values zero that the named layers read, with the function body that this needs."""
+    CutInputs(cuts, DOMAIN, KEEP_LARGEST.name, VERSION)(model)
+    add_functions(model)
 
 
 def pairs(opset: int) -> dict[str, Pair]:

@@ -133,6 +133,7 @@ class Stream:
             value.shape = ir.Shape([None] * known[value.name].ndim)
         model = ir.Model(part, ir_version=self.model.ir_version)
         model.opset_imports.update(self.model.opset_imports)
+        model.functions.update(self.model.functions)
         return runner(plain_session(to_bytes(model), threads=self.options.threads))
 
 

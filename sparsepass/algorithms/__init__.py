@@ -12,16 +12,20 @@ from sparsepass.algorithms.depthwise import DEPTHWISE
 from sparsepass.algorithms.im2col import IM2COL, MEC
 from sparsepass.algorithms.low_rank import LOW_RANK
 from sparsepass.algorithms.nm import NM
+from sparsepass.algorithms.nm_input import NM_INPUT
 from sparsepass.algorithms.prune import PRUNE
 from sparsepass.algorithms.row import (
     Algorithm,
     Attribute,
+    Cut,
     Factor,
+    Largest,
     Numerics,
     Option,
     Packed,
     Payload,
     Term,
+    Threshold,
     Work,
 )
 from sparsepass.algorithms.separable import SEPARABLE
@@ -39,12 +43,15 @@ __all__ = [
     "DENSE",
     "Algorithm",
     "Attribute",
+    "Cut",
     "Factor",
+    "Largest",
     "Numerics",
     "Option",
     "Packed",
     "Payload",
     "Term",
+    "Threshold",
     "Work",
     "algorithm",
     "dense_work",
@@ -67,6 +74,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     PRUNE,
     NM,
     THRESHOLD,
+    NM_INPUT,
 )
 
 

@@ -12,8 +12,8 @@ from sparsepass.sparsity import Statistic, Stats
 from sparsepass.target import Target
 
 __all__ = [
-    "Algorithm", "Attribute", "Constant", "Factor", "Numerics", "Option", "Packed", "Payload",
-    "Term", "Work",
+    "Algorithm", "Attribute", "Constant", "Cut", "Factor", "Largest", "Numerics", "Option",
+    "Packed", "Payload", "Term", "Threshold", "Work",
 ]  # fmt: skip
 
 Numerics = Literal["reference", "rounding", "bounded", "lossy"]
@@ -59,18 +59,37 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """What is not ``above`` becomes zero; for inputs that are not negative."""
+
+    above: float
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The ``kept`` of largest magnitude of every ``block`` channels of a pixel are not zero."""
+
+    kept: int
+    block: int
+
+
+Cut = Threshold | Largest
+"""Which values of a layer's input become zero when it runs."""
+
+
+@dataclass(frozen=True)
 class Packed:
     """What a custom op needs besides its input: constants by name, in its order, then the bias.
 
     ``attributes`` are those of the op's own, besides the convolution's and the epilogue's; an op
-    may have no use for some of them in some opsets.  With a ``threshold`` above 0, the op reads
-    zeros for what is not above it.
+    may have no use for some of them in some opsets.  With a ``cut`` the op reads an input whose
+    small values are zero.
     """
 
     inputs: tuple[tuple[str, Constant], ...]
     bias: Array
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
-    threshold: float = 0.0
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +153,7 @@ class Algorithm:
     add up to the weight of a layer which has it, each with a structure that hardware may use.
     ``prices`` names the row whose kernels do the work, and so whose prices hold; empty where it has
     its own.  ``kernel`` says which kernel of its custom op a layer runs on: each has prices.
+    ``before`` is the custom op that its cuts need in front of the layer.
 
     ``workspace`` are the bytes that the kernel holds of the input of one image, copied or encoded;
     None where it takes the input piece by piece, in pieces that stay in a cache.
@@ -146,6 +166,7 @@ class Algorithm:
     options: Callable[[Layer, Stats, Target], tuple[Option, ...]]
     pack: Callable[[Layer, Stats, Mapping[str, int]], Payload]
     op: str = ""
+    before: str = ""
     source: str = ""
     prices: str = ""
     kernel: Callable[[Layer], str] = kernel_by_size

@@ -1,24 +1,25 @@
 """Weights fitted again for a whole plan, where held-out samples say that it helps.
 
-Those of approximated layers, of layers that read through a threshold, and of the exact ones behind
+Those of approximated layers, of layers whose input is cut, and of the exact ones behind
 the first of them: these keep their algorithm and their zeros, cost no time, and make up for a good
 part of the errors that they read.
 """
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import dropwhile
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import Packed, algorithm
+from sparsepass.algorithms import Cut, Packed, algorithm
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
-from sparsepass.passes import ThresholdInputs
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
 from sparsepass.reconstruction import Method, Weights, reconstructed, with_weights
 from sparsepass.run import RunOptions
+from sparsepass.runtime.replacements import cut_inputs
 from sparsepass.sensitivity import relative_error
 
 __all__ = ["approximated", "fit", "fitted_for_gain"]
@@ -31,22 +32,22 @@ def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Wei
     """Weights that may be fitted again to the lossy ``choices``; none where that is no gain."""
     chosen = {choice.layer: choice for choice in choices}
     weights: dict[str, tuple[Array, Array]] = {}
-    thresholds: dict[str, float] = {}
+    cuts: dict[str, Cut] = {}
     for layer in studied.layers:
         choice = chosen.get(layer.name)
         if choice is None:
             continue
         if stand_in := approximated(studied, layer, choice):
             weights[layer.name] = stand_in
-        elif packed := behind_threshold(studied, layer, choice):
+        elif (packed := packed_of(studied, layer, choice)) and packed.cut:
             weights[layer.name] = layer.weight, packed.bias
-            thresholds[layer.name] = packed.threshold
+            cuts[layer.name] = packed.cut
     free = {name for name in weights if is_open(chosen[name])}
     for layer in behind(studied.layers, weights):
         if layer.name not in chosen and layer.op_type == "Conv":
             weights[layer.name] = layer.weight, layer.bias
             free.add(layer.name)
-    fitted = fitted_for_gain(studied, weights, free, thresholds, options)
+    fitted = fitted_for_gain(studied, weights, free, cuts, options)
     return {name: fitted[name] for name in free} if fitted else {}
 
 
@@ -54,18 +55,18 @@ def fitted_for_gain(
     studied: Studied,
     weights: Weights,
     free: Collection[str],
-    thresholds: Mapping[str, float],
+    cuts: Mapping[str, Cut],
     options: RunOptions,
     method: Method | None = None,
 ) -> Weights | None:
     """The ``weights`` that stand for a plan, those of ``free`` layers fitted by ``method``.
 
-    ``thresholds`` are those of inputs, by layer.  None where outputs on held-out samples are no
-    nearer for it.
+    ``cuts`` are those of inputs, by layer.  None where outputs on held-out samples are no nearer
+    for it.
     """
     if not free or studied.calibration is None:
         return None
-    model, change = studied.prepared.model, ThresholdInputs(thresholds)
+    model, change = studied.prepared.model, partial(cut_inputs, cuts=cuts)
     layers = [layer for layer in studied.layers if layer.name in weights]
     fitted = reconstructed(
         model, layers, weights, free, studied.calibration, options, change=change, method=method
@@ -96,11 +97,11 @@ def approximated(studied: Studied, layer: Layer, choice: Choice) -> tuple[Array,
     return row.approximate(layer, studied.stats[layer.name], choice.parameters)
 
 
-def behind_threshold(studied: Studied, layer: Layer, choice: Choice) -> Packed | None:
-    """What a choice becomes that makes small values of its input zero; None for others."""
+def packed_of(studied: Studied, layer: Layer, choice: Choice) -> Packed | None:
+    """What a choice needs that becomes a custom op; None for others."""
     row = algorithm(choice.algorithm)
     packed = row and row.pack(layer, studied.stats[layer.name], choice.parameters)
-    return packed if isinstance(packed, Packed) and packed.threshold else None
+    return packed if isinstance(packed, Packed) else None
 
 
 def error(studied: Studied, changed: ir.Model, options: RunOptions) -> float:

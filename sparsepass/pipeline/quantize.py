@@ -12,7 +12,7 @@ from sparsepass.bits import Bits
 from sparsepass.coded import CodedWeight
 from sparsepass.graph import constant_array
 from sparsepass.layer import Array, Layer
-from sparsepass.passes import QuantizeWeights, thresholds_of
+from sparsepass.passes import QuantizeWeights, cuts_of
 from sparsepass.pipeline.rounding import rounded_in_order
 from sparsepass.pipeline.stages import Studied
 from sparsepass.quantization import Coded, CodedRows, code, whole
@@ -83,8 +83,7 @@ def coded_in_order(
         for layer in layers
     }
     bits: dict[str, Bits] = {name: coded[name].weights[0].bits for name in exact}
-    thresholds = thresholds_of(model)
-    again = rounded_in_order(studied, exact, rounded, bits, thresholds, options)
+    again = rounded_in_order(studied, exact, rounded, bits, cuts_of(model), options)
     return {
         name: Coded((rows,), bias.astype(np.float64) - biases[name], coded[name].lost)
         for name, (rows, bias) in again.items()

@@ -19,13 +19,18 @@ from sparsepass.passes import (
     SetWeights,
     Split,
     SplitConvolutions,
-    ThresholdInputs,
 )
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
 from sparsepass.reconstruction import Weights
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
-from sparsepass.runtime.replacements import add_functions, pairs, refuse_opset, replacement
+from sparsepass.runtime.replacements import (
+    add_functions,
+    cut_inputs,
+    pairs,
+    refuse_opset,
+    replacement,
+)
 
 __all__ = ["check_choices", "rewrite"]
 
@@ -115,8 +120,7 @@ def rewrite(
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorConvolutions(chains)(model)
     SplitConvolutions(splits)(model)
-    thresholds = {name: packed.threshold for name, (_, packed) in ops.items() if packed.threshold}
-    ThresholdInputs(thresholds)(model)
+    cut_inputs(model, {name: packed.cut for name, (_, packed) in ops.items() if packed.cut})
     # Values keep their names and shapes whatever becomes of the layers.
     opset, known = model.opset_imports[""], prepared.known
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.

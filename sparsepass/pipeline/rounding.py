@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sparsepass.algorithms import Cut
 from sparsepass.bits import Bits
 from sparsepass.layer import Array
 from sparsepass.pipeline.fit import fitted_for_gain
@@ -25,7 +26,7 @@ def rounded_in_order(
     exact: Weights,
     rounded: Weights,
     bits: Mapping[str, Bits],
-    thresholds: Mapping[str, float],
+    cuts: Mapping[str, Cut],
     options: RunOptions,
 ) -> dict[str, tuple[CodedRows, Array]]:
     """Codes and biases of the layers that ``bits`` names; none where that is no gain.
@@ -42,5 +43,5 @@ def rounded_in_order(
         rows = coded[layer.name] = code_rows(fitted, bits[layer.name], moments)
         return sums.with_bias(rows.values(fitted).reshape(layer.groups, -1, layer.taps))
 
-    found = fitted_for_gain(studied, rounded, bits, thresholds, options, method)
+    found = fitted_for_gain(studied, rounded, bits, cuts, options, method)
     return {name: (rows, found[name][1]) for name, rows in coded.items()} if found else {}

@@ -13,7 +13,7 @@ from sparsepass.errors import ModelError
 from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
-from sparsepass.passes import TileBatch, thresholds_of, without_thresholds
+from sparsepass.passes import TileBatch, cuts_of, without_cuts
 from sparsepass.pipeline.fit import fit
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.quantize import quantize
@@ -137,8 +137,9 @@ class Trials:
 
         Samples are the held-out ones, also at other batches.  Without lossy choices both runs are
         held to what rounding allows (``rounding_tolerances``).  With them outputs are held to the
-        error budget, and the library to what the function bodies of the same file give, without
-        thresholds: that verifies the exact layers among the lossy ones, on some of the samples.
+        error budget, and the library to what the function bodies of the same file give, with
+        inputs as they are: that verifies the exact layers among the lossy ones, on some of the
+        samples.
         """
         tolerances = rounding_tolerances(self.noise, self.studied.layers)
         lossy, few = self.changes_outputs(candidate), self.samples.last(EXACT_SAMPLES)
@@ -156,14 +157,14 @@ class Trials:
         return Verified(found, compared.relative)
 
     def without_jumps(self, candidate: Candidate) -> Candidate:
-        """The candidate without its thresholds.
+        """The candidate with inputs of layers as they are.
 
-        Rounding moves a value that is at a threshold to either side of it, which changes outputs
-        by more than rounding.
+        Rounding decides whether a value that is nearly cut becomes zero, which changes outputs by
+        more than rounding.
         """
-        if not thresholds_of(candidate.model):
+        if not cuts_of(candidate.model):
             return candidate
-        model = without_thresholds(candidate.model)
+        model = without_cuts(candidate.model)
         opened = session(to_bytes(model), threads=self.options.threads, isa=self.options.isa)
         return replace(candidate, model=model, run=runner(opened))
 

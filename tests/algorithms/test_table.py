@@ -8,7 +8,7 @@ import pytest
 
 import sparsepass
 from sparsepass.algorithms import ALGORITHMS, DENSE, algorithm
-from sparsepass.runtime.ops import STEMS
+from sparsepass.runtime.ops import OPS, STEMS, MapOp
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("sparsepass", "passes", "runtime")
@@ -64,6 +64,7 @@ def test_prices_are_those_of_a_row_that_has_its_own(row):
 @pytest.mark.parametrize("row", ALGORITHMS, ids=lambda row: row.name)
 def test_a_row_has_an_op_of_the_table_or_none(row):
     assert row.op in {"", *(stem.name for stem in STEMS)}
+    assert row.before in {"", *(op.name for op in OPS if isinstance(op, MapOp))}
 
 
 def test_every_op_of_a_convolution_has_a_row_with_prices_of_its_own():

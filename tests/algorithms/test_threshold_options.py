@@ -32,7 +32,7 @@ def test_expected_error_is_the_error_of_the_outputs(problem, monkeypatch):
     assert options
     for option in options:
         packed = THRESHOLD.pack(layer, stats, option.parameters)
-        cut = np.where(x > packed.threshold, x, 0)
+        cut = np.where(x > packed.cut.above, x, 0)
         monkeypatch.setattr("test_pruned_options.inputs", lambda layer, images=8, cut=cut: cut)
         found = outputs(layer, layer.weight, packed.bias)
         assert np.mean(cut == 0) == pytest.approx(option.parameters["input_zeros"] / 100, abs=0.02)

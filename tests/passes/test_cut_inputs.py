@@ -1,12 +1,16 @@
 """Small values of a layer's input become zero, for this layer alone."""
 
 import numpy as np
+import pytest
 from onnx_ir.passes.common import CheckerPass
 
 from models_in_text import model_of, normal, op_types
+from sparsepass.algorithms import Largest, Threshold
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
-from sparsepass.passes import ThresholdInputs, thresholds_of, without_thresholds
+from sparsepass.passes import CutInputs, cuts_of, without_cuts
+from sparsepass.runtime.ops import DOMAIN, KEEP_LARGEST, VERSION
+from sparsepass.runtime.replacements import cut_inputs
 
 NETWORK = """
     <ir_version: 8, opset_import: ["": 17]>
@@ -15,17 +19,30 @@ NETWORK = """
         [conv] y = Conv(r, w)
     }
 """
+CUTS = {"ThresholdedRelu": Threshold(0.5), KEEP_LARGEST.name: Largest(1, 4)}
+every_cut = pytest.mark.parametrize(("op", "cut"), CUTS.items(), ids=CUTS)
+
+
+def network():
+    return model_of(NETWORK, w=normal(6, 4, 1, 1))
 
 
 def outputs(model, x):
     return runner(plain_session(to_bytes(model)))({"x": x})
 
 
-def test_only_what_is_above_the_threshold_is_read():
-    model, x = model_of(NETWORK, w=normal(6, 4, 1, 1)), normal(1, 4, 5, 5)
-    expected = outputs(model, np.where(x > 0.5, x, 0))["y"]
+def left_of(x, cut):
+    x = np.maximum(x, 0)
+    least = np.nextafter(cut.above, 1) if isinstance(cut, Threshold) else x.max(axis=1)
+    return np.where(x >= least, x, 0).astype(np.float32)
 
-    ThresholdInputs({"conv": 0.5})(model)
+
+@every_cut
+def test_only_what_is_left_is_read(op, cut):
+    model, x = network(), normal(1, 4, 5, 5)
+    expected = outputs(model, left_of(x, cut))["y"]
+
+    cut_inputs(model, {"conv": cut})
 
     CheckerPass(full_check=True)(model)
     found = outputs(model, x)
@@ -33,29 +50,33 @@ def test_only_what_is_above_the_threshold_is_read():
     np.testing.assert_array_equal(found["r"], np.maximum(x, 0))
 
 
-def test_second_run_changes_nothing():
-    model = model_of(NETWORK, w=normal(6, 4, 1, 1))
-    ThresholdInputs({"conv": 0.5})(model)
+@every_cut
+def test_second_run_changes_nothing(op, cut):
+    model, cuts = network(), CutInputs({"conv": cut}, DOMAIN, KEEP_LARGEST.name, VERSION)
+    cuts(model)
 
-    assert not ThresholdInputs({"conv": 0.5})(model).modified
-    assert op_types(model) == ["Relu", "ThresholdedRelu", "Conv"]
-
-
-def test_thresholds_are_found_again():
-    model = model_of(NETWORK, w=normal(6, 4, 1, 1))
-    assert thresholds_of(model) == {}
-
-    ThresholdInputs({"conv": 0.5})(model)
-
-    assert thresholds_of(model) == {"conv": 0.5}
+    assert not cuts(model).modified
+    assert op_types(model) == ["Relu", op, "Conv"]
 
 
-def test_without_thresholds_nothing_of_a_layer_behind_a_relu_is_left_out():
-    model, x = model_of(NETWORK, w=normal(6, 4, 1, 1)), normal(1, 4, 5, 5)
+@every_cut
+def test_cuts_are_found_again(op, cut):
+    model = network()
+    assert cuts_of(model) == {}
+
+    cut_inputs(model, {"conv": cut})
+
+    assert cuts_of(model) == {"conv": cut}
+
+
+@every_cut
+def test_without_cuts_nothing_is_left_out(op, cut):
+    model, x = network(), normal(1, 4, 5, 5)
     expected = outputs(model, x)["y"]
-    ThresholdInputs({"conv": 0.5})(model)
+    cut_inputs(model, {"conv": cut})
 
-    smooth = without_thresholds(model)
+    smooth = without_cuts(model)
 
     np.testing.assert_array_equal(outputs(smooth, x)["y"], expected)
-    assert thresholds_of(model) == {"conv": 0.5}
+    assert cuts_of(model) == {"conv": cut}
+    assert op_types(smooth) == ["Relu", "Conv"]

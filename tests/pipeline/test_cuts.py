@@ -1,6 +1,7 @@
-"""A layer behind a threshold, from samples to outputs."""
+"""A layer behind a cut, from samples to outputs."""
 
 import numpy as np
+import pytest
 from lossy_networks import classifier, images
 
 from models_in_text import op_types
@@ -12,22 +13,26 @@ from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import open_trials
 from sparsepass.plan import Choice
 from sparsepass.run import RunOptions
+from sparsepass.runtime.ops import KEEP_LARGEST
 from sparsepass.runtime.session import session
 
 
-def test_a_layer_skips_what_is_below_its_threshold():
+@pytest.mark.parametrize(
+    ("name", "cut"), [("threshold", "ThresholdedRelu"), ("nm-input", KEEP_LARGEST.name)]
+)
+def test_a_layer_skips_what_is_cut(name, cut):
     studied = study(load(classifier()), RunOptions(samples=images(40), max_error=0.3))
     layer = next(layer for layer in studied.layers if layer.name == "second")
-    row = algorithm("threshold")
-    option = row.options(layer, studied.stats["second"], studied.target)[0]
-    choices = [Choice(layer="second", algorithm="threshold", parameters=option.parameters)]
+    row = algorithm(name)
+    options = row.options(layer, studied.stats["second"], studied.target)
+    option = min(options, key=lambda option: option.error)
+    choices = [Choice(layer="second", algorithm=name, parameters=option.parameters)]
 
     check_choices(studied, choices)
     model = rewrite(studied, choices)
 
-    assert [op for op in op_types(model) if "Thresholded" in op or "Cpo" in op] == [
-        "ThresholdedRelu", "CpoConvRelu",
-    ]  # fmt: skip
+    ops = op_types(model)
+    assert ops[ops.index(cut) + 1] == "CpoConvRelu"
     feed, content = {"x": images(1)}, to_bytes(model)
     original = runner(plain_session(to_bytes(load(classifier()))))(feed)["y"]
     plain = runner(plain_session(content))(feed)["y"]
