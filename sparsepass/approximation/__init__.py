@@ -4,6 +4,7 @@
 an intercept is fitted besides.
 """
 
+from sparsepass.approximation.blocks import BLOCK, find_blocks
 from sparsepass.approximation.features import (
     NestedFit,
     leading_features,
@@ -19,7 +20,7 @@ from sparsepass.approximation.series import Series, find_series, series_terms
 from sparsepass.approximation.supports import Supports, find_supports
 
 __all__ = [
-    "Levels", "NestedFit", "Series", "Supports", "find_levels", "find_series", "find_supports",
-    "leading_features", "lost", "nested_fit", "refit", "repaired", "repeated", "rounded",
-    "series_terms", "slice_features",
+    "BLOCK", "Levels", "NestedFit", "Series", "Supports", "find_blocks", "find_levels",
+    "find_series", "find_supports", "leading_features", "lost", "nested_fit", "refit", "repaired",
+    "repeated", "rounded", "series_terms", "slice_features",
 ]  # fmt: skip
