@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULTS",
+    "FREE",
     "NM_SERIES",
     "OPERATORS",
     "Emit",
+    "Pattern",
     "Progress",
     "RunOptions",
     "Steps",
@@ -35,6 +37,11 @@ Emit = Literal["operators", "nm-series"]
 
 OPERATORS: Emit = "operators"
 NM_SERIES: Emit = "nm-series"
+
+Pattern = Literal["free", "1x4"]
+"""Where pruning sets zeros: anywhere, or in blocks of 4 neighbouring input channels."""
+
+FREE: Pattern = "free"
 
 Steps = Callable[[int, int], None]
 """Called with the number of steps done and the number of all steps of one stage."""
@@ -102,6 +109,7 @@ class RunOptions:
     pareto: bool = False
     weight_bits: Bits | None = None
     pruning: bool = False
+    pattern: Pattern = FREE
     max_memory: int | None = None
     max_bytes: int = MOST_BYTES
     measure: bool = True
@@ -137,6 +145,8 @@ class RunOptions:
             raise UsageError(f"nothing is emitted as {self.emit!r}; give {' or '.join(kinds)}")
         if self.emit == NM_SERIES and not self.bounded:
             raise UsageError(f"{NM_SERIES} changes weights; give --max-error or --max-drop as well")
+        if self.pattern not in (known := get_args(Pattern)):
+            raise UsageError(f"zeros are not set as {self.pattern!r}; give {' or '.join(known)}")
         if self.labels is not None and self.samples is None:
             raise UsageError("labels say nothing without samples; give --samples as well")
         if self.max_memory is not None and self.max_memory < 1:

@@ -7,6 +7,7 @@ documentation and the tests all loop over ``ALGORITHMS``; adding a row is the wh
 from collections.abc import Mapping
 
 from sparsepass.algorithms.activation_sparse import CPO, CPS
+from sparsepass.algorithms.blocks import BLOCKS
 from sparsepass.algorithms.dense import DENSE
 from sparsepass.algorithms.depthwise import DEPTHWISE
 from sparsepass.algorithms.im2col import IM2COL, MEC
@@ -73,6 +74,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     TUCKER,
     PRUNE,
     NM,
+    BLOCKS,
     THRESHOLD,
     NM_INPUT,
 )

@@ -131,5 +131,5 @@ NM = Algorithm(
     "nm", "lossy", refuse_nm, nm_options, pack_nm,
     op=SPMM.op, source="arXiv 2403.07953", prices=SPMM.name,
     statistics=prune_statistics, approximate=approximate_nm, pack_weight=pack_weight,
-    terms=terms_of,
+    pattern="N:M", terms=terms_of,
 )  # fmt: skip

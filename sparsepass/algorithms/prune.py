@@ -23,8 +23,8 @@ from sparsepass.sparsity import Patches, Statistic, Stats
 from sparsepass.target import Target
 
 __all__ = [
-    "PRUNE", "LayerSupports", "each_group", "fitted_on", "pack_weight", "prune_statistics",
-    "refuse_moments",
+    "PRUNE", "LayerSupports", "each_group", "fitted_on", "kept_counts", "options_of", "pack_weight",
+    "prune_statistics", "refuse_moments", "refuse_prune", "settings",
 ]  # fmt: skip
 
 # Percent of zeros that are offered.  Below, sparse kernels are seldom faster than dense ones.
@@ -45,6 +45,7 @@ def refuse_shape(layer: Layer) -> str | None:
 
 
 def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
+    """Why no zeros are offered, or None."""
     if reason := refuse_moments(layer, stats):
         return reason
     if not settings(layer):
@@ -58,15 +59,7 @@ def refuse_moments(layer: Layer, stats: Stats) -> str | None:
 
 
 def prune_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
-    supports = supports_of(layer, stats)
-    return tuple(
-        Option(
-            spmm_work(replace(layer, weight=supports.mask(layer, number)), target),
-            {"zeros": zeros},
-            supports.errors[number],
-        )
-        for number, zeros in enumerate(settings(layer))
-    )
+    return options_of(layer, supports_of(layer, stats), target)
 
 
 def approximate_prune(
@@ -105,14 +98,31 @@ class LayerSupports:
         return masks.reshape(layer.weight.shape).astype(np.float32)
 
 
+def options_of(layer: Layer, supports: LayerSupports, target: Target) -> tuple[Option, ...]:
+    """An offer for each percentage of zeros, whose supports are found."""
+    return tuple(
+        Option(
+            spmm_work(replace(layer, weight=supports.mask(layer, number)), target),
+            {"zeros": zeros},
+            supports.errors[number],
+        )
+        for number, zeros in enumerate(settings(layer))
+    )
+
+
 def supports_of(layer: Layer, stats: Stats) -> LayerSupports:
     return stats.once("supports", lambda: found_supports(layer, stats))
 
 
 def found_supports(layer: Layer, stats: Stats) -> LayerSupports:
-    size = layer.weight.size // layer.groups
-    kept = [round(size * (100 - zeros) / 100) for zeros in settings(layer)]
+    kept = kept_counts(layer)
     return each_group(layer, stats, lambda weight, moments: find_supports(weight, moments, kept))
+
+
+def kept_counts(layer: Layer) -> tuple[int, ...]:
+    """How many weights of a group each setting keeps."""
+    size = layer.weight.size // layer.groups
+    return tuple(round(size * (100 - zeros) / 100) for zeros in settings(layer))
 
 
 def each_group(

@@ -149,7 +149,8 @@ class Algorithm:
     ``statistics`` are those that calibration takes of a layer for this row alone.  A lossy row
     whose error is one of the weight has ``approximate``: weight and bias of one dense convolution
     that computes what a setting computes.  A lossy row has ``pack_weight`` where its weight may be
-    fitted again, with its zeros: it packs a layer that has it.  ``terms`` are those that
+    fitted again, with its zeros: it packs a layer that has it.  ``pattern`` is that of its zeros,
+    for those who ask for it; free ones cost the outputs less.  ``terms`` are those that
     add up to the weight of a layer which has it, each with a structure that hardware may use.
     ``prices`` names the row whose kernels do the work, and so whose prices hold; empty where it has
     its own.  ``kernel`` says which kernel of its custom op a layer runs on: each has prices.
@@ -173,6 +174,7 @@ class Algorithm:
     statistics: Callable[[Layer], frozenset[Statistic]] = no_statistics
     approximate: Callable[[Layer, Stats, Mapping[str, int]], tuple[Array, Array]] | None = None
     pack_weight: Callable[[Layer, Stats, Mapping[str, int]], Payload] | None = None
+    pattern: str = ""
     terms: Callable[[Layer, Mapping[str, int]], tuple[Term, ...]] | None = None
     workspace: Callable[[Layer, Stats, Target], float] | None = None
     paper_workspace: Callable[[Layer, Stats], float] | None = None

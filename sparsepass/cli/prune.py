@@ -22,6 +22,7 @@ from sparsepass.cli.options import (
 )
 from sparsepass.errors import UsageError
 from sparsepass.files import check_targets
+from sparsepass.run import FREE, Pattern
 
 __all__ = ["prune"]
 
@@ -48,6 +49,10 @@ def prune(
         float | None,
         typer.Option(help="Predicted speed-up of the layers to reach.", show_default=False),
     ] = None,
+    pattern: Annotated[
+        Pattern,
+        typer.Option(help="Where zeros may be: anywhere, or in blocks of 4 input channels."),
+    ] = FREE,
     samples: SamplesPath = None,
     labels: LabelsFile = None,
     image_transform: ImageTransformText = None,
@@ -75,6 +80,7 @@ def prune(
             sparsity=sparsity,
             max_error=max_error,
             speedup=speedup,
+            pattern=pattern,
             labels=labels,
             image_transform=read_transform(image_transform),
             threads=threads,

@@ -15,7 +15,7 @@ from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Turns
 from sparsepass.plan import Answer, Choice, Offer
 from sparsepass.profile import cpu_name
-from sparsepass.run import NM_SERIES, OPERATORS, RunOptions
+from sparsepass.run import FREE, NM_SERIES, RunOptions
 from sparsepass.runtime.replacements import refuse_opset
 from sparsepass.select import Limits, ask, choose
 from sparsepass.sensitivity import Response, responses
@@ -27,8 +27,6 @@ Answers = Mapping[str, tuple[Answer, ...]]
 # Runs of the whole network per probe: they take most of the time of a lossy plan.
 RESPONSE_SAMPLES = 3
 NO_TURNS = Turns({})
-# Our kernels take any zeros, and those that pruning chooses freely cost the outputs less.
-PATTERN = "a pattern of zeros gains nothing over free ones here; give --emit nm-series for it"
 
 
 @dataclass(frozen=True)
@@ -135,11 +133,22 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
 
 def refuse_emitted(row: Algorithm, options: RunOptions) -> str | None:
     """Why a row has no place in what is written, or None."""
-    if options.emit == OPERATORS:
-        return PATTERN if row.terms else None
-    if row is DENSE or row.terms:
+    if options.emit == NM_SERIES:
+        return None if row is DENSE or row.terms else f"not {options.emit}"
+    if options.pattern == FREE:
+        return refuse_pattern(row)
+    if row.numerics != "lossy" or row.pattern == options.pattern:
         return None
-    return f"not {options.emit}"
+    return f"not {options.pattern}"
+
+
+def refuse_pattern(row: Algorithm) -> str | None:
+    """Why a row is out of place where nobody asked for the pattern of its zeros, or None."""
+    if not row.pattern:
+        return None
+    # Our kernels take any zeros, and those that pruning chooses freely cost the outputs less.
+    asking = f"--emit {NM_SERIES}" if row.terms else f"prune --pattern {row.pattern}"
+    return f"a pattern of zeros gains nothing over free ones here; give {asking} for it"
 
 
 def by_nonzeros(studied: Studied, layer: Layer, answers: Sequence[Answer]) -> tuple[Answer, ...]:

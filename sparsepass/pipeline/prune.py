@@ -26,7 +26,7 @@ from sparsepass.pipeline.study import naming, study
 from sparsepass.plan import Choice
 from sparsepass.profile import MachineProfile, doubt, find
 from sparsepass.report.schema import PruneReport
-from sparsepass.run import Progress, RunOptions, silent
+from sparsepass.run import FREE, Pattern, Progress, RunOptions, silent
 from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
 
@@ -55,6 +55,7 @@ def prune(
     sparsity: float | None = None,
     max_error: float | None = None,
     speedup: float | None = None,
+    pattern: Pattern = FREE,
     labels: LabelSource | None = None,
     image_transform: ImageTransform | None = None,
     threads: int = 1,
@@ -71,8 +72,10 @@ def prune(
     One of three says how many: ``sparsity``, the share of zeros among the weights of all layers,
     from 0 to below 1; ``max_error``, the relative error of the outputs on held-out samples, where
     the plan of least predicted time decides; ``speedup``, the predicted time of the layers before
-    over that after.  Biases change too, batch normalisations are folded; names stay.  The other
-    arguments are those of ``optimize``, which takes the result.
+    over that after.  ``pattern`` says where they may be: "free", anywhere, or "1x4", in aligned
+    blocks of 4 neighbouring input channels of a filter and tap, for kernels that skip these; times
+    are predicted for ours, which skip any.  Biases change too, batch normalisations are folded;
+    names stay.  The other arguments are those of ``optimize``, which takes the result.
 
     Raises ModelError for a model that cannot be used and UsageError for wrong arguments and for
     what cannot be reached.
@@ -89,6 +92,7 @@ def prune(
         shapes=shapes or {},
         max_error=max_error or 0.0,
         pruning=True,
+        pattern=pattern,
         max_bytes=max_bytes,
         measure=False,
     )

@@ -103,6 +103,7 @@ class Pruning:
                 pruned_layer(offers, layer, choice, weights[layer.name])
                 for layer, choice in zip(studied.layers, choices, strict=True)
             ),
+            pattern=options.pattern,
             sparsity=1 - kept / size if size else 0.0,
             predicted_speedup=dense_time(offers) / time_of(offers, choices) if choices else 1.0,
             predicted_error=offers.predicted_error(choices),

@@ -16,6 +16,7 @@ from sparsepass.algorithms import DENSE
 from sparsepass.errors import UsageError
 from sparsepass.files import read_document, write_text
 from sparsepass.plan import Answer, Choice, Offer, Plan, Refusal
+from sparsepass.run import FREE, Pattern
 from sparsepass.sparsity import ActivationStats, WeightStats
 
 __all__ = [
@@ -495,10 +496,14 @@ class PrunedLayer(_Value):
 
 
 class PruneReport(_Document):
-    """What ``prune`` did.  ``sparsity`` is the share of zeros among the weights of all layers."""
+    """What ``prune`` did.  ``sparsity`` is the share of zeros among the weights of all layers.
+
+    ``pattern`` is the one that was asked for; layers that were left as they are need not have it.
+    """
 
     kind: Literal["pruning"] = "pruning"
     layers: tuple[PrunedLayer, ...]
+    pattern: Pattern = FREE
     sparsity: float
     predicted_speedup: float
     predicted_error: float

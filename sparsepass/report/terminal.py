@@ -31,6 +31,7 @@ from sparsepass.report.schema import (
     PruneReport,
     Report,
 )
+from sparsepass.run import FREE
 
 __all__ = ["print_analysis", "print_explanation", "print_pruning", "print_report"]
 
@@ -125,6 +126,8 @@ def print_pruning(console: Console, report: PruneReport, *, quiet: bool = False)
     """What became zero, layer by layer; only headline and warnings if ``quiet``."""
     found = report.verification
     line = Text(f"{report.sparsity:.1%} of the weights are zero", style="bold")
+    if report.pattern != FREE:
+        line.append(f" ({report.pattern})", style="not bold")
     line.append(f", error {units.error(found.max_relative_error)}", style="not bold")
     line.append(f", predicted speed-up {units.factor(report.predicted_speedup)}", style="not bold")
     console.print(line)

@@ -68,6 +68,15 @@ def test_series_need_an_error_budget():
         sparsepass.optimize(classifier(), emit="nm-series")
 
 
+def test_a_pattern_that_nobody_asked_for_is_refused_with_how_to_ask():
+    (first, *_) = emitted().report.layers
+
+    reasons = {bid.algorithm: bid.reason for bid in first.bids if bid.kind == "refusal"}
+
+    assert "give --emit nm-series" in reasons["nm"]
+    assert "give prune --pattern 1x4" in reasons["blocks"]
+
+
 def test_what_is_unknown_is_not_emitted():
     with pytest.raises(UsageError, match="give operators or nm-series"):
         emitted(emit="gguf")

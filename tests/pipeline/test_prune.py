@@ -99,6 +99,7 @@ def test_what_was_pruned_is_optimized_by_its_zeros():
         ({"speedup": 0.5}, "makes no sense"),
         ({"speedup": 500.0}, "at most"),
         ({"sparsity": 0.999}, "at most"),
+        ({"sparsity": 0.5, "pattern": "4x1"}, "give free or 1x4"),
     ],
 )
 def test_aims_that_make_no_sense_or_cannot_be_reached_are_refused(aim, words):
