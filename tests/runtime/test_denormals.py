@@ -49,7 +49,7 @@ def counted(flushes: str) -> dict[str, int]:
     """Those of every op on every instruction set, and of ONNX Runtime's operators."""
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     code = f"import sys; sys.path[:0] = {folders}; import test_denormals as t; t.main({flushes!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
     return json.loads(done.stdout)
 
 
