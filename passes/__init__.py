@@ -1,5 +1,6 @@
 """Verbs: graph in, graph out, one pass a file."""
 
+from sparsepass.passes.add_chains import BESIDE, AddChains, names_beside, shapes_of_summands
 from sparsepass.passes.compact_channels import CompactChannels
 from sparsepass.passes.constant_inputs import ConstantInputs
 from sparsepass.passes.convolve_batchnorm import ConvolveBatchNorm
@@ -24,6 +25,8 @@ from sparsepass.passes.transpose_gemm import TransposeGemm
 from sparsepass.passes.untile_batch import UntileBatch
 
 __all__ = [
+    "BESIDE",
+    "AddChains",
     "CompactChannels",
     "ConstantInputs",
     "ConvolveBatchNorm",
@@ -50,5 +53,7 @@ __all__ = [
     "TransposeGemm",
     "UntileBatch",
     "cuts_of",
+    "names_beside",
+    "shapes_of_summands",
     "without_cuts",
 ]
