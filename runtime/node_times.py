@@ -11,6 +11,7 @@ import onnx_ir as ir
 from sparsepass.graph import fusions
 from sparsepass.layer import Layer
 from sparsepass.network import runner
+from sparsepass.passes import names_beside
 from sparsepass.runtime.profiling import NodeRun, end_profile
 from sparsepass.runtime.session import session
 from sparsepass.runtime.timing import orders
@@ -36,6 +37,9 @@ def names_of_layers(
             for name in (node.name, *(value.name for value in node.outputs)):
                 if name:
                     names[name] = names[name + GATED_SUFFIX] = layer
+    for layer in set(names.values()):
+        for name in names_beside(layer):
+            names.setdefault(name, layer)
     return names
 
 

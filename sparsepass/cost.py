@@ -6,9 +6,10 @@ blocked layout, from NCHW into it (first layers), grouped, depthwise, or through
 of channels do not fit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsepass.algorithms import Algorithm, Option, Work, algorithm, dense_work
+from sparsepass.algorithms import DENSE, Algorithm, Option, Work, algorithm, dense_work
 from sparsepass.errors import PlanError
 from sparsepass.graph.layout import convolution_ends
 from sparsepass.layer import Layer
@@ -75,9 +76,21 @@ class CostModel:
 
     def price(self, row: Algorithm, layer: Layer, option: Option) -> float:
         """Microseconds of one option; a chain costs what its dense layers cost."""
-        parts = [(part, dense_work(part, self.target.block)) for part in option.chain]
-        counted = parts or [(layer, option.work)]
-        return sum(self.predict(row.priced_as, part, work) for part, work in counted)
+        chain = sum(
+            self.predict(DENSE.name, part, dense_work(part, self.target.block))
+            for part in option.chain
+        )
+        if option.chain and not row.op:
+            return chain
+        around = self.around(option.chain) if option.chain else 0.0
+        return self.predict(row.priced_as, layer, option.work) + chain + around
+
+    def around(self, chain: Sequence[Layer]) -> float:
+        """Microseconds of the layout changes at both ends of a chain between NCHW tensors."""
+        reads, _ = convolution_ends(chain[0], self.target.block)
+        _, writes = convolution_ends(chain[-1], self.target.block)
+        into = self.to_blocked(4 * chain[0].input_size) if reads else 0.0
+        return into + (self.from_blocked(4 * chain[-1].output_size) if writes else 0.0)
 
     def predict(self, algorithm_name: str, layer: Layer, work: Work) -> float:
         """Microseconds of one layer inside a network, without layout changes.

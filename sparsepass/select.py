@@ -65,7 +65,7 @@ def answers_of(
     costs: CostModel,
     refuse: Callable[[Algorithm], str | None],
 ) -> Sequence[Answer]:
-    reason = row.refuse(layer, stats, target) or refuse(row)
+    reason = refuse(row) or row.refuse(layer, stats, target)
     if reason is None and not costs.knows(row.priced_as):
         reason = "no prices in the machine profile: run sparsepass calibrate"
     if reason is not None:

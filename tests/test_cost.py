@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparsepass.algorithms import DENSE, Work, algorithm, dense_work
+from sparsepass.algorithms import DENSE, Option, Work, algorithm, dense_work, held_bytes
 from sparsepass.cost import FEATURES, CostModel, features, kind
 from sparsepass.errors import PlanError
 from sparsepass.layer import Layer
@@ -108,6 +108,35 @@ def test_a_chain_costs_what_its_dense_layers_cost():
     rank = option.parameters["rank"]
     first = dense_work(replace(layer, weight=layer.weight[:rank]), model.target.block)
     assert model.price(row, layer, option) == pytest.approx(first.macs + first.idle_macs + 1e9)
+
+
+def test_a_chain_beside_an_op_is_paid_besides_with_the_layout_changes_around_it():
+    layer, row = layer_of(filters=64), algorithm("low-rank-sparse")
+    assert row is not None
+    first, last = layer_of(filters=8), layer_of(channels=8, filters=64, kernel=1)
+    option = Option(Work(1e6, 0, 0, 0), chain=(first, last))
+    dense = {"spatial": rates(nodes=1e3), "first-pointwise": rates(nodes=1e2)}
+    model = CostModel(
+        profile_of(
+            rates={"dense": dense, "spmm": {"spatial": rates(macs=5)}},
+            to_blocked=Transfer(fixed=2e4, bytes=0), from_blocked=Transfer(fixed=3e5, bytes=0),
+        )
+    )  # fmt: skip
+
+    assert model.target.block == 8
+    # Eight channels are a block: they are read as such.
+    assert kind(DENSE, last, 8) == "pointwise"
+    assert model.price(row, layer, option) == pytest.approx(5 + 2 * 1e3 + 2e4 + 3e5)
+
+
+def test_what_a_chain_beside_an_op_holds_counts():
+    layer, row = layer_of(filters=64), algorithm("low-rank-sparse")
+    assert row is not None
+    option = Option(Work(0, 0, 0, 100), {"rank": 8}, chain=(layer_of(filters=8),))
+    stats, target = Stats(weight_stats(layer)), Target("avx2", 8)
+    stats.once(("options", row.name, target), lambda: (option,))
+
+    assert held_bytes(layer, stats, target, row.name, {"rank": 8}) == 100 + 4 * 8 * 32 * 9
 
 
 def test_layout_changes_and_passes_are_priced_by_their_bytes():

@@ -100,6 +100,14 @@ def test_the_caller_may_refuse_too():
     assert Refusal(algorithm=CUSTOM, reason="opset too old") in answers
 
 
+def test_what_the_caller_refuses_is_not_asked():
+    layer = layer_of(axes=0)
+
+    answers = ask(layer, Stats(weight_stats(layer)), COSTS.target, COSTS, lambda row: "not here")
+
+    assert {answer.reason for answer in answers if isinstance(answer, Refusal)} == {"not here"}
+
+
 def test_an_algorithm_that_was_not_measured_is_refused():
     layer = layer_of(kept=0.3)
     costs = CostModel(profile_of())

@@ -12,12 +12,14 @@ from sparsepass.algorithms.dense import DENSE
 from sparsepass.algorithms.depthwise import DEPTHWISE
 from sparsepass.algorithms.im2col import IM2COL, MEC
 from sparsepass.algorithms.low_rank import LOW_RANK
+from sparsepass.algorithms.low_rank_sparse import LOW_RANK_SPARSE
 from sparsepass.algorithms.nm import NM
 from sparsepass.algorithms.nm_input import NM_INPUT
 from sparsepass.algorithms.prune import PRUNE
 from sparsepass.algorithms.row import (
     Algorithm,
     Attribute,
+    Beside,
     Cut,
     Factor,
     Largest,
@@ -44,6 +46,7 @@ __all__ = [
     "DENSE",
     "Algorithm",
     "Attribute",
+    "Beside",
     "Cut",
     "Factor",
     "Largest",
@@ -75,6 +78,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     PRUNE,
     NM,
     BLOCKS,
+    LOW_RANK_SPARSE,
     THRESHOLD,
     NM_INPUT,
 )
@@ -95,5 +99,8 @@ def held_bytes(
     """About the bytes of the layer's weight in the form that the algorithm's kernel holds."""
     row = algorithm(algorithm_name)
     options = row.known_options(layer, stats, target) if row else ()
-    held = (o.work.weight_bytes for o in options if dict(o.parameters) == dict(parameters))
-    return next(held, float(layer.weight.nbytes))
+    chosen = next((o for o in options if dict(o.parameters) == dict(parameters)), None)
+    if row is None or chosen is None:
+        return float(layer.weight.nbytes)
+    beside = chosen.chain if row.op else ()
+    return chosen.work.weight_bytes + 4 * sum(part.weight.size for part in beside)

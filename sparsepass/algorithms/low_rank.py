@@ -28,7 +28,7 @@ from sparsepass.layer import Array, Layer
 from sparsepass.sparsity import Moments, Statistic, Stats
 from sparsepass.target import Target
 
-__all__ = ["LOW_RANK", "merged", "output_factors", "possible_ranks", "rank_options"]
+__all__ = ["LOW_RANK", "merged", "output_factors", "parts", "possible_ranks", "rank_options"]
 
 
 def low_rank_statistics(layer: Layer) -> frozenset[Statistic]:
@@ -58,6 +58,7 @@ def low_rank_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option
 
 
 def parts(layer: Layer, rank: int) -> tuple[Part, Part]:
+    """The kernel with ``rank`` filters, then a 1x1 convolution."""
     return Part(rank, axes=tuple(range(len(layer.kernel)))), Part(layer.filters)
 
 

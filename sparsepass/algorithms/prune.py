@@ -24,7 +24,7 @@ from sparsepass.target import Target
 
 __all__ = [
     "PRUNE", "LayerSupports", "each_group", "fitted_on", "kept_counts", "options_of", "pack_weight",
-    "prune_statistics", "refuse_moments", "refuse_prune", "settings",
+    "prune_statistics", "refuse_moments", "refuse_prune", "settings", "supports_of",
 ]  # fmt: skip
 
 # Percent of zeros that are offered.  Below, sparse kernels are seldom faster than dense ones.
@@ -45,7 +45,7 @@ def refuse_shape(layer: Layer) -> str | None:
 
 
 def refuse_prune(layer: Layer, stats: Stats, target: Target) -> str | None:
-    """Why no zeros are offered, or None."""
+    """Why there is nothing to prune, or no way to tell what, or None."""
     if reason := refuse_moments(layer, stats):
         return reason
     if not settings(layer):
@@ -111,6 +111,7 @@ def options_of(layer: Layer, supports: LayerSupports, target: Target) -> tuple[O
 
 
 def supports_of(layer: Layer, stats: Stats) -> LayerSupports:
+    """What each of the ``settings`` keeps."""
     return stats.once("supports", lambda: found_supports(layer, stats))
 
 

@@ -12,8 +12,8 @@ from sparsepass.sparsity import Statistic, Stats
 from sparsepass.target import Target
 
 __all__ = [
-    "Algorithm", "Attribute", "Constant", "Cut", "Factor", "Largest", "Numerics", "Option",
-    "Packed", "Payload", "Term", "Threshold", "Work",
+    "Algorithm", "Attribute", "Beside", "Constant", "Cut", "Factor", "Largest", "Numerics",
+    "Option", "Packed", "Payload", "Term", "Threshold", "Work",
 ]  # fmt: skip
 
 Numerics = Literal["reference", "rounding", "bounded", "lossy"]
@@ -49,7 +49,8 @@ class Option:
     ``approximate`` gives the weight: what ``sparsepass prune`` writes.
 
     ``chain`` holds the dense layers that it becomes, where it becomes several; only the shapes of
-    their weights count.
+    their weights count.  Where the algorithm has an op, they run beside it and ``work`` is that of
+    the op alone.
     """
 
     work: Work
@@ -123,8 +124,16 @@ class Term:
         return f"{self.kept}:{self.block}"
 
 
-Payload = Packed | tuple[Factor, ...] | None
-"""What a layer becomes: a custom op, a chain of plain convolutions, or what it was."""
+@dataclass(frozen=True)
+class Beside:
+    """A chain and an op that read one input; the op adds what the chain makes."""
+
+    chain: tuple[Factor, ...]
+    packed: Packed
+
+
+Payload = Packed | tuple[Factor, ...] | Beside | None
+"""What a layer becomes: a custom op, a chain of plain convolutions, both, or what it was."""
 
 
 def kernel_by_size(layer: Layer) -> str:

@@ -13,7 +13,7 @@ from sparsepass.sparsity import Stats
 from sparsepass.target import Target
 from sparsepass.tuning import Tuning
 
-__all__ = ["SPMM", "spmm_work"]
+__all__ = ["SPMM", "pack_spmm", "spmm_work"]
 
 # Lanes of a vector of generated code.
 UNIT = 16
@@ -117,6 +117,7 @@ def loads(layer: Layer, rows: int) -> int:
 
 
 def pack_spmm(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Packed:
+    """The weights that are not zero, and where they are."""
     flat = layer.weight.reshape(-1)
     indices = np.flatnonzero(flat).astype(np.int32)
     filters, channels, *kernel = layer.weight.shape

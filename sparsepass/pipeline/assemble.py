@@ -3,12 +3,12 @@
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnxruntime
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Packed, algorithm, held_bytes
+from sparsepass.algorithms import ALGORITHMS, DENSE, Beside, Factor, Packed, algorithm, held_bytes
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.pipeline.first_answer import first_answers_ms
 from sparsepass.pipeline.offers import Offers
@@ -330,11 +330,21 @@ def packed_bytes(studied: Studied, layer: Layer, choice: Choice) -> int:
         return layer.weight.nbytes
     match row.pack(layer, studied.stats[layer.name], choice.parameters):
         case Packed() as packed:
-            return sum(array.nbytes for _, array in packed.inputs)
+            return op_bytes(packed)
+        case Beside() as both:
+            return op_bytes(both.packed) + chain_bytes(both.chain)
         case None:
             return layer.weight.nbytes
         case factors:
-            return sum(factor.weight.nbytes + factor.bias.nbytes for factor in factors)
+            return chain_bytes(factors)
+
+
+def op_bytes(packed: Packed) -> int:
+    return sum(array.nbytes for _, array in packed.inputs)
+
+
+def chain_bytes(chain: Sequence[Factor]) -> int:
+    return sum(factor.weight.nbytes + factor.bias.nbytes for factor in chain)
 
 
 def epilogue_text(epilogue: Epilogue) -> str:

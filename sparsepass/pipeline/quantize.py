@@ -1,6 +1,6 @@
 """Weights of a rewritten network in few bits, rounded by what their layers read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sparsepass.bits import Bits
 from sparsepass.coded import CodedWeight
 from sparsepass.graph import constant_array
 from sparsepass.layer import Array, Layer
-from sparsepass.passes import QuantizeWeights, cuts_of
+from sparsepass.passes import BESIDE, QuantizeWeights, cuts_of
 from sparsepass.pipeline.rounding import rounded_in_order
 from sparsepass.pipeline.stages import Studied
 from sparsepass.quantization import Coded, CodedRows, code, whole
@@ -24,6 +24,8 @@ __all__ = ["coded_bytes", "quantize"]
 
 MOST_BITS: Bits = 8
 MOST_FACTORS = 3
+# How the nodes of chains are called, after the layer: in its place, and beside it.
+CHAINS = ("/factor", BESIDE)
 
 Doubles = NDArray[np.float64]
 
@@ -43,17 +45,15 @@ def quantize(
     take 8, as long as these hold at most the share ``finer`` of all weights; depthwise ones always
     do.
     """
-    nodes = {node.name: node for node in model.graph}
     found: dict[str, list[Held]] = {}
+    stats: dict[str, Stats] = {}
     coded: dict[str, Coded] = {}
-    for layer in studied.layers:
-        held = held_of(model.graph, nodes, layer)
-        if held:
-            found[layer.name] = held
-            own: Bits = MOST_BITS if layer.is_depthwise else bits
-            coded[layer.name] = code(rows_of(held), own, studied.stats[layer.name])
+    for name, layer, held in every_held(model.graph, studied.layers):
+        found[name], stats[name] = held, studied.stats[layer.name]
+        own: Bits = MOST_BITS if layer.is_depthwise else bits
+        coded[name] = code(rows_of(held), own, stats[name])
     for name in finer_layers(found, coded, finer) if bits < MOST_BITS else ():
-        coded[name] = code(rows_of(found[name]), MOST_BITS, studied.stats[name])
+        coded[name] = code(rows_of(found[name]), MOST_BITS, stats[name])
     coded |= coded_in_order(studied, model, found, coded, options)
     weights: dict[str, CodedWeight] = {}
     for name, each in coded.items():
@@ -77,9 +77,14 @@ def coded_in_order(
         layer.name: (found[layer.name][0].rows.reshape(layer.weight.shape), biases[layer.name])
         for layer in layers
         if is_open(model.graph, found[layer.name], layer, studied.stats[layer.name])
+        and beside(layer) not in found
     }
     rounded = {
-        layer.name: stand_in(layer, found[layer.name], coded[layer.name], biases[layer.name])
+        layer.name: stand_in(
+            layer,
+            [(found[name], coded[name]) for name in (layer.name, beside(layer)) if name in found],
+            biases[layer.name],
+        )
         for layer in layers
     }
     bits: dict[str, Bits] = {name: coded[name].weights[0].bits for name in exact}
@@ -102,12 +107,14 @@ def bias_of(graph: ir.Graph, held: "Held", layer: Layer) -> Array:
 
 
 def stand_in(
-    layer: Layer, held: Sequence["Held"], coded: Coded, bias: Array
+    layer: Layer, summands: Sequence[tuple[Sequence["Held"], Coded]], bias: Array
 ) -> tuple[Array, Array]:
     """Weight and bias of the one convolution that computes what a layer in few bits computes."""
-    parts = [part.values(one.rows) for part, one in zip(coded.weights, held, strict=True)]
-    weight = whole(parts, layer.groups, layer.taps).reshape(layer.weight.shape)
-    shifted = bias if coded.shift is None else bias + coded.shift
+    weight, shifted = np.zeros(layer.weight.shape), bias.astype(np.float64)
+    for held, coded in summands:
+        parts = [part.values(one.rows) for part, one in zip(coded.weights, held, strict=True)]
+        weight += whole(parts, layer.groups, layer.taps).reshape(weight.shape)
+        shifted += 0.0 if coded.shift is None else coded.shift
     return weight.astype(np.float32), shifted.astype(np.float32)
 
 
@@ -116,7 +123,8 @@ def coded_bytes(studied: Studied, model: ir.Model, layer: Layer) -> int:
     own = next(node for node in studied.prepared.model.graph if node.name == layer.name)
     dense = own.inputs[1].name if own.inputs[1] is not None else ""
     op = (f"{layer.name}.{part}" for part in ("values", "indices", "weight"))
-    stems = (dense or "", *op, *(f"{layer.name}/factor{i}.weight" for i in range(MOST_FACTORS)))
+    factors = (f"{layer.name}{way}{i}.weight" for way in CHAINS for i in range(MOST_FACTORS))
+    stems = (dense or "", *op, *factors)
     return sum(
         value.const_value.nbytes
         for graph in model.graphs()
@@ -175,6 +183,21 @@ class Held:
         return CodedWeight(found.stored.reshape(self.shape), column, found.table)
 
 
+def every_held(graph: ir.Graph, layers: Sequence[Layer]) -> Iterator[tuple[str, Layer, list[Held]]]:
+    """The weights of each layer under its name, then those of the chain beside it, if there are."""
+    nodes = {node.name: node for node in graph}
+    for layer in layers:
+        own, chain = held_of(graph, nodes, layer), chain_held(graph, nodes, beside(layer))
+        for name, held in ((layer.name, own), (beside(layer), chain)):
+            if held:
+                yield name, layer, held
+
+
+def beside(layer: Layer) -> str:
+    """The name of the chain beside a layer, with which those of its nodes begin."""
+    return f"{layer.name}{BESIDE}"
+
+
 def held_of(graph: ir.Graph, nodes: Mapping[str | None, ir.Node], layer: Layer) -> list[Held]:
     """The weights of a layer in the order of a chain, empty where none is an initializer."""
     values, indices, weight, bias = (
@@ -187,14 +210,20 @@ def held_of(graph: ir.Graph, nodes: Mapping[str | None, ir.Node], layer: Layer) 
         return [Held(values, rows, kept.shape, bias, indices, places)]
     if (array := array_of(graph, weight)) is not None:
         return [dense_held(weight, array, bias)]
+    chain = chain_held(graph, nodes, f"{layer.name}/factor")
+    return chain or own_weight(graph, nodes.get(layer.name), layer)
+
+
+def chain_held(graph: ir.Graph, nodes: Mapping[str | None, ir.Node], stem: str) -> list[Held]:
+    """The weights of a chain, whose nodes are called ``stem`` and their number."""
     chain: list[Held] = []
-    while factor := nodes.get(f"{layer.name}/factor{len(chain)}"):
+    while factor := nodes.get(f"{stem}{len(chain)}"):
         name, bias = input_names(factor)[1:3]
         array = array_of(graph, name)
         if array is None:
             return []
         chain.append(dense_held(name, array, bias))
-    return chain or own_weight(graph, nodes.get(layer.name), layer)
+    return chain
 
 
 def of_an_op(graph: ir.Graph, name: str) -> str:

@@ -6,11 +6,12 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import Algorithm, Factor, Packed, algorithm
+from sparsepass.algorithms import Algorithm, Beside, Factor, Packed, algorithm
 from sparsepass.errors import PlanError
 from sparsepass.graph import blocked_nodes, fusions
 from sparsepass.layer import Layer
 from sparsepass.passes import (
+    AddChains,
     FactorConvolutions,
     FuseBranches,
     LowerConvolutions,
@@ -19,6 +20,7 @@ from sparsepass.passes import (
     SetWeights,
     Split,
     SplitConvolutions,
+    shapes_of_summands,
 )
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
@@ -92,6 +94,7 @@ def rewrite(
     fitted = with_fitted(studied.layers, choices, weights)
     by_name = {layer.name: fitted.get(layer.name, layer) for layer in studied.layers}
     chains: dict[str, tuple[Factor, ...]] = {}
+    beside: dict[str, tuple[Factor, ...]] = {}
     ops: dict[str, tuple[Algorithm, Packed]] = {}
     splits: dict[str, Split] = {}
     for choice in choices:
@@ -111,6 +114,9 @@ def rewrite(
         match packed:
             case Packed():
                 ops[layer.name] = row, packed
+            case Beside():
+                ops[layer.name] = row, packed.packed
+                beside[layer.name] = packed.chain
             case tuple():
                 chains[layer.name] = packed
             case None:
@@ -119,19 +125,21 @@ def rewrite(
     SetWeights({layer.name: (layer.weight, layer.bias) for layer in fitted.values()}, {})(model)
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
     FactorConvolutions(chains)(model)
+    AddChains(beside)(model)
     SplitConvolutions(splits)(model)
     cut_inputs(model, {name: packed.cut for name, (_, packed) in ops.items() if packed.cut})
     # Values keep their names and shapes whatever becomes of the layers.
     opset, known = model.opset_imports[""], prepared.known
+    shapes = {**known.shapes, **shapes_of_summands(model, beside, known.shapes)}
     # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
-    absorbed = fusions(model, ops, known.shapes)
+    absorbed = fusions(model, ops, shapes)
     replacements = {
         name: replacement(
             replace(by_name[name], epilogue=absorbed[name].epilogue), row, packed, opset
         )
         for name, (row, packed) in ops.items()
     }
-    LowerConvolutions(replacements, VERSION, known.shapes)(model)
+    LowerConvolutions(replacements, VERSION, shapes)(model)
     if replacements:
         # Between our ops, a normalisation or pool of ours needs no layout change.
         LowerLrn(DOMAIN, LRN.name, VERSION, known.values)(model)
