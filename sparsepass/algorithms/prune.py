@@ -23,8 +23,8 @@ from sparsepass.sparsity import Patches, Statistic, Stats
 from sparsepass.target import Target
 
 __all__ = [
-    "PRUNE", "LayerSupports", "each_group", "fitted_on", "kept_counts", "options_of", "pack_weight",
-    "prune_statistics", "refuse_moments", "refuse_prune", "settings", "supports_of",
+    "PRUNE", "ZEROS", "LayerSupports", "each_group", "fitted_on", "kept_counts", "options_of",
+    "pack_weight", "prune_statistics", "refuse_moments", "refuse_prune", "settings", "supports_of",
 ]  # fmt: skip
 
 # Percent of zeros that are offered.  Below, sparse kernels are seldom faster than dense ones.

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from results import ROOT
 
-from sparsepass.algorithms.prune import PRUNE
+from sparsepass.algorithms.prune import PRUNE, ZEROS
 from sparsepass.calibration import calibrate
 from sparsepass.cli.console import output, progress_bars
 from sparsepass.cost import CostModel
@@ -150,11 +150,6 @@ def methods(
     assert studied.calibration is not None
     samples = studied.calibration
     small = magnitude(layers, zeros)
-    alike = [
-        Choice(layer=layer.name, algorithm=PRUNE.name, parameters={"zeros": zeros})
-        for layer in layers
-    ]
-    ours = weights_of(studied, layers, alike)
     own = weights_of(studied, layers, sparsest(pruning.offers, zeros / 100))
     yield "magnitude", lambda: small
     yield (
@@ -163,9 +158,22 @@ def methods(
             model, layers, small, names, samples, options, method=CrossMoments.repair
         ),
     )
-    yield "prune", lambda: ours
-    for name, weights in (("prune, fitted", ours), ("prune, own densities, fitted", own)):
-        yield name, lambda w=weights: reconstructed(model, layers, w, names, samples, options)
+    if zeros in ZEROS:
+        ours = weights_of(studied, layers, alike(layers, zeros))
+        yield "prune", lambda: ours
+        yield "prune, fitted", lambda: reconstructed(model, layers, ours, names, samples, options)
+    yield (
+        "prune, own densities, fitted",
+        lambda: reconstructed(model, layers, own, names, samples, options),
+    )
+
+
+def alike(layers: Sequence[Layer], zeros: int) -> list[Choice]:
+    """The same share of zeros for every layer."""
+    return [
+        Choice(layer=layer.name, algorithm=PRUNE.name, parameters={"zeros": zeros})
+        for layer in layers
+    ]
 
 
 def weights_of(studied: Studied, layers: Sequence[Layer], choices: Sequence[Choice]) -> Weights:
