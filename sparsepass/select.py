@@ -1,9 +1,10 @@
 """Which algorithm each layer gets: the least time of the whole network.
 
-Layers are coupled by the layouts between them (a change is paid once per tensor), by the error that
-the outputs may have and by memory, so the plan is an integer programme (the problem of
-arXiv 1710.01079, solved exactly).  Its variables: one per offer, one per node that keeps the layout
-of its inputs, and per tensor whether it is brought into the blocked layout and whether back.
+Layers are coupled by the layouts between them (a change is paid once per tensor), by ops that
+compute two layers at once, by the error that the outputs may have and by memory, so the plan is an
+integer programme (the problem of arXiv 1710.01079, solved exactly).  Its variables: one per offer,
+one per node that keeps the layout of its inputs, per tensor whether it is brought into the blocked
+layout and whether back, and per pair of layers whether one op computes both.
 """
 
 import itertools
@@ -120,12 +121,20 @@ def choose(
     """
     max_error, max_bytes = limits.max_error, limits.max_bytes
     problem = Problem()
+    pairs = pairs_of(layout_graph)
+    in_pairs = {name for pair in pairs.values() for name in pair}
     priced = {
-        layer.name: priced_offers(layer, answers[layer.name], costs, limits) for layer in layers
+        layer.name: priced_offers(
+            layer, answers[layer.name], costs, limits, in_pair=layer.name in in_pairs
+        )
+        for layer in layers
     }
     for found in priced.values():
         problem.pick_one([problem.binary(c.price) for c in found])
     state_layouts(problem, layout_graph, layers, priced, costs)
+    for concat, pair in pairs.items():
+        saved = costs.pass_over(bytes_moved(layout_graph, concat))
+        state_pair(problem, pair, saved, chosen_where(priced, lambda c: c.paired))
     every = [c for found in priced.values() for c in found]
     if max_error > 0:
         problem.at_most(range(len(every)), [(c.output_error / max_error) ** 2 for c in every], 1.0)
@@ -151,6 +160,7 @@ class PricedOffer:
     """An offer as the solver sees it.
 
     ``price`` is what is minimised: the microseconds, with the margin and a tie-break added.
+    ``paired`` offers share an op with another layer where that has one too.
     """
 
     layer: str
@@ -158,12 +168,18 @@ class PricedOffer:
     price: float
     margin: float
     blocked: bool
+    paired: bool
     output_error: float
     bytes: float
 
 
 def priced_offers(
-    layer: Layer, answers: Sequence[Answer], costs: CostModel, limits: Limits
+    layer: Layer,
+    answers: Sequence[Answer],
+    costs: CostModel,
+    limits: Limits,
+    *,
+    in_pair: bool = False,
 ) -> list[PricedOffer]:
     """The offers that may win: within the error budget, and not worse than another in every way."""
     offers = [a for a in answers if isinstance(a, Offer)]
@@ -184,6 +200,7 @@ def priced_offers(
                 price=offer.microseconds + margin * dense.microseconds + position * TIE,
                 margin=margin,
                 blocked=row is not None and not row.op,
+                paired=in_pair and row is not None and row.paired,
                 output_error=error,
                 bytes=limits.weight_bytes(layer, offer),
             )
@@ -199,11 +216,14 @@ def margin_of(offer: Offer, dense: Offer, costs: CostModel) -> float:
 
 
 def undominated(found: Sequence[PricedOffer]) -> list[PricedOffer]:
-    """Drop what another of the same layout beats or equals in time, error and memory."""
+    """Drop what another of the same layout and pairing beats or equals in time, error, memory."""
     kept: list[PricedOffer] = []
     for c in sorted(found, key=lambda c: (c.price, c.output_error, c.bytes)):
         if not any(
-            k.blocked == c.blocked and k.output_error <= c.output_error and k.bytes <= c.bytes
+            k.blocked == c.blocked
+            and k.paired >= c.paired
+            and k.output_error <= c.output_error
+            and k.bytes <= c.bytes
             for k in kept
         ):
             kept.append(c)
@@ -287,7 +307,7 @@ def state_layouts(
     costs: CostModel,
 ) -> None:
     """Add the layout of every node, and the price of the changes between them."""
-    chosen = blocked_variables(priced)
+    chosen = chosen_where(priced, lambda c: c.blocked)
     reads: dict[str, Term] = {}
     writes: dict[str, Term] = {}
     for name, data in cast(Any, graph.nodes(data=True)):
@@ -331,14 +351,32 @@ def add_unfused(
     require_change(problem, writes[layer.name], writes[addition], alone)
 
 
-def blocked_variables(priced: Mapping[str, Sequence[PricedOffer]]) -> dict[str, Term]:
-    """The offers of each layer that run where ONNX Runtime would run the dense layer."""
+def chosen_where(
+    priced: Mapping[str, Sequence[PricedOffer]], holds: Callable[[PricedOffer], bool]
+) -> dict[str, Term]:
+    """Whether a layer has an offer of which something holds; variables are in order of offers."""
     found: dict[str, Term] = {}
     index = 0
     for layer, options in priced.items():
-        found[layer] = Term(tuple(index + i for i, c in enumerate(options) if c.blocked))
+        found[layer] = Term(tuple(index + i for i, c in enumerate(options) if holds(c)))
         index += len(options)
     return found
+
+
+def pairs_of(graph: "nx.DiGraph[str]") -> dict[str, tuple[str, str]]:
+    """The layers that one op may compute, by the node that it replaces with them."""
+    nodes = cast(Any, graph.nodes(data=True))
+    return {name: data["pair"] for name, data in nodes if data.get("pair")}
+
+
+def state_pair(
+    problem: Problem, pair: tuple[str, str], saved: float, paired: Mapping[str, Term]
+) -> None:
+    """Take off what a node costs that goes where both layers of a pair have paired offers."""
+    together = problem.continuous(-saved)
+    for layer in pair:
+        variables = paired[layer].variables
+        problem.at_most([together, *variables], [1.0, *[-1.0] * len(variables)], 0.0)
 
 
 def follow_inputs(problem: Problem, layout: Term, inputs: Sequence[Term]) -> None:
@@ -415,6 +453,8 @@ def reason(
         name = cheapest.offer.algorithm
         gain = f"{milliseconds(cheapest.offer)} against {milliseconds(dense)}"
         return f"kept: the memory limit is better spent elsewhere than on {name} ({gain})"
+    if chosen.paired and best.algorithm != chosen.offer.algorithm:
+        return f"shares an operator with the layer beside it, unlike {best.algorithm} ({gain})"
     if chosen.offer is dense:
         return (
             f"kept: the layout changes of {best.algorithm} would cost more than it gains ({gain})"

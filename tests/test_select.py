@@ -233,6 +233,28 @@ def test_an_operator_that_is_slow_in_nchw_keeps_its_neighbours_dense():
     assert set(algorithms(slow).values()) == {DENSE.name}
 
 
+@pytest.mark.parametrize(
+    ("pair", "time", "expected"),
+    [
+        (None, 4.8, DENSE.name),
+        # 2 for the dense one, and 3 for the Concat, which reads and writes 3 million bytes.
+        (("a", "b"), 4.8, CUSTOM),
+        (("a", "b"), 5.0, DENSE.name),
+    ],
+)
+def test_two_layers_share_an_op_where_that_saves_more_than_it_costs(pair, time, expected):
+    graph = graph_of("in>a in>b a>c b>c c>out", c="nchw Concat")
+    graph.nodes["c"]["pair"] = pair
+    for name in ("a", "b"):
+        graph.nodes[name].update(reads_blocked=False, writes_blocked=False)
+    # The margin is a twentieth of the dense time.
+    answers = {"a": [dense(8), custom(7)], "b": [dense(2), custom(time)]}
+
+    choices = choose([named("a"), named("b")], answers, graph, COSTS)
+
+    assert algorithms(choices) == {"a": CUSTOM, "b": expected}
+
+
 def total(picked, layers, graph, margins) -> float:
     """Price of one assignment, computed forward through the graph."""
     blocked = {name: picked[name].algorithm != CUSTOM for name in picked}
@@ -261,6 +283,10 @@ def total(picked, layers, graph, margins) -> float:
             if not writes[addition]:
                 ends = [*graph.predecessors(addition), addition]
                 time += sum(graph.nodes[end]["size"] for end in ends) / 1e6
+    for name, pair in graph.nodes(data="pair"):
+        if pair and all(picked[layer].algorithm == CUSTOM for layer in pair):
+            ends = [*graph.predecessors(name), name]
+            time -= sum(graph.nodes[end]["size"] for end in ends) / 1e6
     return time
 
 
@@ -303,7 +329,9 @@ def random_problem(seed: int):
             ]
             add(f"other{index}", kind, [name], operator)
         elif rng.random() < 0.5 and len(made) > 2:
-            add(f"concat{index}", "transparent", [name, made[-2]], "Concat")
+            add(f"concat{index}", "transparent", [name, made[-3]], "Concat")
+            if made[-3] in answers:
+                graph.nodes[made[-1]]["pair"] = (made[-3], name)
     add("out", "nchw", [name for name in made if not list(graph.successors(name))])
     for name in graph:
         graph.nodes[name]["size"] = float(rng.uniform(0, 2e6))

@@ -71,7 +71,7 @@ def pack_blocks(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Pa
 
 BLOCKS = Algorithm(
     "blocks", "lossy", refuse_blocks, block_options, pack_blocks,
-    op=SPMM.op, source="arXiv 2208.11580, arXiv 2406.07831", prices=SPMM.name,
+    op=SPMM.op, paired=True, source="arXiv 2208.11580, arXiv 2406.07831", prices=SPMM.name,
     statistics=prune_statistics, approximate=approximate_blocks, pack_weight=pack_weight,
     pattern="1x4",
 )  # fmt: skip

@@ -129,7 +129,7 @@ def terms_of(layer: Layer, parameters: Mapping[str, int]) -> tuple[Term, ...]:
 
 NM = Algorithm(
     "nm", "lossy", refuse_nm, nm_options, pack_nm,
-    op=SPMM.op, source="arXiv 2403.07953", prices=SPMM.name,
+    op=SPMM.op, paired=True, source="arXiv 2403.07953", prices=SPMM.name,
     statistics=prune_statistics, approximate=approximate_nm, pack_weight=pack_weight,
     pattern="N:M", terms=terms_of,
 )  # fmt: skip

@@ -168,6 +168,6 @@ def patches_in(stats: Stats) -> Patches:
 
 PRUNE = Algorithm(
     "prune", "lossy", refuse_prune, prune_options, pack_prune,
-    op=SPMM.op, source="arXiv 2208.11580, arXiv 2406.07831", prices=SPMM.name,
+    op=SPMM.op, paired=True, source="arXiv 2208.11580, arXiv 2406.07831", prices=SPMM.name,
     statistics=prune_statistics, approximate=approximate_prune, pack_weight=pack_weight,
 )  # fmt: skip

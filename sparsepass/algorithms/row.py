@@ -163,7 +163,8 @@ class Algorithm:
     add up to the weight of a layer which has it, each with a structure that hardware may use.
     ``prices`` names the row whose kernels do the work, and so whose prices hold; empty where it has
     its own.  ``kernel`` says which kernel of its custom op a layer runs on: each has prices.
-    ``before`` is the custom op that its cuts need in front of the layer.
+    ``before`` is the custom op that its cuts need in front of the layer.  Two layers of ``paired``
+    rows that read one input run as one op where their outputs are concatenated.
 
     ``workspace`` are the bytes that the kernel holds of the input of one image, copied or encoded;
     None where it takes the input piece by piece, in pieces that stay in a cache.
@@ -177,6 +178,7 @@ class Algorithm:
     pack: Callable[[Layer, Stats, Mapping[str, int]], Payload]
     op: str = ""
     before: str = ""
+    paired: bool = False
     source: str = ""
     prices: str = ""
     kernel: Callable[[Layer], str] = kernel_by_size

@@ -131,6 +131,6 @@ def pack_spmm(layer: Layer, stats: Stats, parameters: Mapping[str, int]) -> Pack
 
 SPMM = Algorithm(
     "spmm", "rounding", refuse_spmm, spmm_options, pack_spmm,
-    op="SparseConv",
+    op="SparseConv", paired=True,
     source="arXiv 1911.09723, arXiv 1608.01409, PLDI 2023 sparse register tiling",
 )  # fmt: skip

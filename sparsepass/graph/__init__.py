@@ -1,6 +1,7 @@
 """Questions about a graph: its layers, what follows them, their layout, the images of a batch."""
 
 from sparsepass.graph.batch import Batch, batch_of, nodes_before
+from sparsepass.graph.branches import branches
 from sparsepass.graph.fusions import Fusion, fusions
 from sparsepass.graph.layers import UNKNOWN_SHAPE, Layers, Skipped, layers
 from sparsepass.graph.layout import blocked_nodes, layout_graph
@@ -17,6 +18,7 @@ __all__ = [
     "batch_of",
     "blocked_nodes",
     "bodies",
+    "branches",
     "clip_bounds",
     "constant_array",
     "float_image",

@@ -12,6 +12,7 @@ from typing import Any, cast
 import networkx as nx
 import onnx_ir as ir
 
+from sparsepass.graph.branches import branches
 from sparsepass.graph.pools import max_pool_windows
 from sparsepass.graph.values import bodies, constant_array, is_read_once, is_standard
 from sparsepass.layer import Layer
@@ -43,7 +44,8 @@ def layout_graph(
     Every node has an ``op_type``, see ``operator``, and a ``kind``: "layer" (its layout depends on
     the choice of algorithm), "transparent" (blocked where all of its inputs are), "blocked"
     (always) or "nchw".  ``reads_blocked`` and ``writes_blocked`` say what ONNX Runtime does with
-    the node left to it.  Inputs and outputs of the model are nodes of kind "nchw" named ``input x``
+    the node left to it.  A Concat of two ``branches`` has their names as its ``pair``, other nodes
+    have None.  Inputs and outputs of the model are nodes of kind "nchw" named ``input x``
     and ``output y``, with an empty ``op_type``.  Edges carry the ``value`` between their ends and
     its ``bytes``; a layout change is paid once per value.
 
@@ -51,13 +53,19 @@ def layout_graph(
     """
     sizes = known.sizes
     found = {layer.name: layer for layer in layers}
+    pairs = branches(model, found.values(), known.shapes)
     graph: nx.DiGraph[str] = nx.DiGraph()
     for node in model.graph:
         name = node.name or ""
         reads, writes = blocked_ends(node, found.get(name), sizes, block)
         kind = "layer" if name in found else kind_of(node, known.values) if reads else "nchw"
         graph.add_node(
-            name, kind=kind, op_type=operator(node), reads_blocked=reads, writes_blocked=writes
+            name,
+            kind=kind,
+            op_type=operator(node),
+            reads_blocked=reads,
+            writes_blocked=writes,
+            pair=pairs.get(name),
         )
     inside = {
         inner: outer
@@ -103,7 +111,9 @@ def add_edges(
 ) -> None:
     for end in (source, *readers):
         if end not in graph:
-            graph.add_node(end, kind="nchw", op_type="", reads_blocked=False, writes_blocked=False)
+            graph.add_node(
+                end, kind="nchw", op_type="", reads_blocked=False, writes_blocked=False, pair=None
+            )
     for reader in readers:
         graph.add_edge(source, reader, value=value, bytes=size)
 

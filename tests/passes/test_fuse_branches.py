@@ -3,7 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from models_in_text import assert_same_outputs, model_of, normal, op_types
-from sparsepass.graph import layers
+from sparsepass.graph import branches, layers
 from sparsepass.passes import FuseBranches
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Prepared, Studied
@@ -47,6 +47,12 @@ def lowered(model: ir.Model, algorithm: str = "spmm", fused: bool = True) -> ir.
     return rewrite(studied(model), choices, fused=fused)
 
 
+def foreseen(model: ir.Model) -> list[tuple[str, str]]:
+    """The pairs that a plan counts on."""
+    known = infer(model)
+    return list(branches(model, layers(model, known).layers, known.shapes).values())
+
+
 def studied(model: ir.Model) -> Studied:
     """A network as it is: cleaning it would take away what a test needs."""
     known = infer(model)
@@ -62,6 +68,7 @@ def test_two_sparse_convolutions_of_one_input_become_one_op():
     made = lowered(model)
 
     assert op_types(made) == ["SparseConvPairRelu", "Sigmoid"]
+    assert foreseen(model) == [("one", "three")]
     assert_same_outputs(model, made)
 
 
@@ -71,6 +78,7 @@ def test_the_order_is_that_of_the_concat():
     made = lowered(model)
 
     assert op_types(made) == ["SparseConvPairRelu", "Sigmoid"]
+    assert foreseen(model) == [("three", "one")]
     assert_same_outputs(model, made)
 
 
@@ -92,6 +100,7 @@ def test_other_concats_are_kept(changes):
     made = lowered(model)
 
     assert "Concat" in op_types(made)
+    assert foreseen(model) == []
     assert_same_outputs(model, made)
 
 
@@ -104,6 +113,7 @@ def test_slopes_that_differ_are_kept_apart():
     model.graph.node("relu1").op_type = "LeakyRelu"
 
     assert "Concat" in op_types(lowered(model))
+    assert foreseen(model) == []
 
 
 def test_layers_keep_nodes_of_their_own_for_measuring():
