@@ -1,12 +1,12 @@
 """From a prepared network and a plan to the network that the plan describes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 import onnx_ir as ir
 
-from sparsepass.algorithms import Algorithm, Beside, Factor, Packed, algorithm
+from sparsepass.algorithms import algorithm
 from sparsepass.errors import PlanError
 from sparsepass.graph import blocked_nodes, fusions
 from sparsepass.layer import Layer
@@ -18,10 +18,10 @@ from sparsepass.passes import (
     LowerLrn,
     LowerMaxPool,
     SetWeights,
-    Split,
     SplitConvolutions,
     shapes_of_summands,
 )
+from sparsepass.pipeline.payloads import Payloads, payloads_of
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
 from sparsepass.reconstruction import Weights
@@ -90,82 +90,44 @@ def rewrite(
     are those that were fitted again for these choices.  With ``split`` weights that have terms are
     written as sums of plain convolutions.
     """
+    found = payloads_of(studied, choices, weights, split=split)
     prepared = studied.prepared
-    fitted = with_fitted(studied.layers, choices, weights)
-    by_name = {layer.name: fitted.get(layer.name, layer) for layer in studied.layers}
-    chains: dict[str, tuple[Factor, ...]] = {}
-    beside: dict[str, tuple[Factor, ...]] = {}
-    ops: dict[str, tuple[Algorithm, Packed]] = {}
-    splits: dict[str, Split] = {}
-    for choice in choices:
-        layer, row = by_name[choice.layer], row_of(choice)
-        stats = studied.stats[layer.name]
-        if split and row.terms and row.approximate:
-            found = weights.get(layer.name) or row.approximate(layer, stats, choice.parameters)
-            terms = row.terms(replace(layer, weight=found[0]), choice.parameters)
-            splits[layer.name] = Split(terms, found[1])
-            continue
-        if row.pack_weight and layer.name in weights:
-            weight, bias = weights[layer.name]
-            fitted_layer = replace(layer, weight=weight, bias=bias)
-            packed = row.pack_weight(fitted_layer, stats, choice.parameters)
-        else:
-            packed = row.pack(layer, stats, choice.parameters)
-        match packed:
-            case Packed():
-                ops[layer.name] = row, packed
-            case Beside():
-                ops[layer.name] = row, packed.packed
-                beside[layer.name] = packed.chain
-            case tuple():
-                chains[layer.name] = packed
-            case None:
-                continue
     model = prepared.model.clone()
-    SetWeights({layer.name: (layer.weight, layer.bias) for layer in fitted.values()}, {})(model)
+    changed = {layer.name: (layer.weight, layer.bias) for layer in found.fitted.values()}
+    SetWeights(changed, {})(model)
     # Chains first: they leave plain convolutions, whose epilogues stay with ONNX Runtime.
-    FactorConvolutions(chains)(model)
-    AddChains(beside)(model)
-    SplitConvolutions(splits)(model)
-    cut_inputs(model, {name: packed.cut for name, (_, packed) in ops.items() if packed.cut})
+    FactorConvolutions(found.chains)(model)
+    AddChains(found.beside)(model)
+    SplitConvolutions(found.splits)(model)
+    cut_inputs(model, {name: packed.cut for name, (_, packed) in found.ops.items() if packed.cut})
     # Values keep their names and shapes whatever becomes of the layers.
-    opset, known = model.opset_imports[""], prepared.known
-    shapes = {**known.shapes, **shapes_of_summands(model, beside, known.shapes)}
-    # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
-    absorbed = fusions(model, ops, shapes)
-    replacements = {
-        name: replacement(
-            replace(by_name[name], epilogue=absorbed[name].epilogue), row, packed, opset
-        )
-        for name, (row, packed) in ops.items()
-    }
-    LowerConvolutions(replacements, VERSION, shapes)(model)
-    if replacements:
-        # Between our ops, a normalisation or pool of ours needs no layout change.
-        LowerLrn(DOMAIN, LRN.name, VERSION, known.values)(model)
-        blocked = blocked_nodes(studied.layouts, ops)
-        LowerMaxPool(
-            DOMAIN, MAX_POOL.name, VERSION, known.values, lambda node: node.name not in blocked
-        )(model)
+    shapes = prepared.known.shapes
+    lower(studied, model, found, shapes | shapes_of_summands(model, found.beside, shapes))
     if fused:
-        FuseBranches(DOMAIN, pairs(opset))(model)
+        FuseBranches(DOMAIN, pairs(model.opset_imports[""]))(model)
     add_functions(model)
     return model
 
 
-def with_fitted(
-    layers: Sequence[Layer], choices: Sequence[Choice], weights: Weights
-) -> dict[str, Layer]:
-    """The exact layers whose weights were fitted to what the lossy ones leave, with these."""
-    lossy = {choice.layer for choice in choices if row_of(choice).numerics == "lossy"}
-    return {
-        layer.name: replace(layer, weight=weights[layer.name][0], bias=weights[layer.name][1])
-        for layer in layers
-        if layer.name in weights and layer.name not in lossy
+def lower(
+    studied: Studied, model: ir.Model, found: Payloads, shapes: Mapping[str, ir.Shape]
+) -> None:
+    """Turn layers into the custom ops that they become, and what lies between these."""
+    opset, values = model.opset_imports[""], studied.prepared.known.values
+    # An Add between two layers goes to the one that becomes an op, whichever it was counted for.
+    absorbed = fusions(model, found.ops, shapes)
+    replacements = {
+        name: replacement(
+            replace(found.layers[name], epilogue=absorbed[name].epilogue), row, packed, opset
+        )
+        for name, (row, packed) in found.ops.items()
     }
-
-
-def row_of(choice: Choice) -> Algorithm:
-    row = algorithm(choice.algorithm)
-    assert row is not None, choice.algorithm
-    return row
+    LowerConvolutions(replacements, VERSION, shapes)(model)
+    if not replacements:
+        return
+    # Between our ops, a normalisation or pool of ours needs no layout change.
+    LowerLrn(DOMAIN, LRN.name, VERSION, values)(model)
+    blocked = blocked_nodes(studied.layouts, found.ops)
+    LowerMaxPool(DOMAIN, MAX_POOL.name, VERSION, values, lambda node: node.name not in blocked)(
+        model
+    )
