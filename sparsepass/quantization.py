@@ -12,7 +12,7 @@ from sparsepass.bits import Bits
 from sparsepass.layer import Array
 from sparsepass.sparsity import Patches, Stats
 
-__all__ = ["Coded", "CodedRows", "code", "code_rows", "whole"]
+__all__ = ["Coded", "CodedRows", "code", "code_rows", "digest_of", "whole"]
 
 Doubles = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -72,8 +72,13 @@ class Coded:
 
 def code(rows: Sequence[Array], bits: Bits, stats: Stats) -> Coded:
     """Round the weights of a chain, one row a filter each; once for the same weights."""
-    digest = hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()
-    return stats.once(("coded", bits, digest), lambda: coded_layer(rows, bits, stats.patches))
+    key = "coded", bits, digest_of(rows)
+    return stats.once(key, lambda: coded_layer(rows, bits, stats.patches))
+
+
+def digest_of(rows: Sequence[Array]) -> str:
+    """What tells weights of a chain from others."""
+    return hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()
 
 
 def coded_layer(rows: Sequence[Array], bits: Bits, patches: Patches | None) -> Coded:

@@ -51,7 +51,7 @@ AGAIN = "sparsepass wrote this file: its plan was made anew from the layers that
 # Errors on other samples than those of a fit are within about this factor.
 SLACK = 1.2
 # Shares of the weights that 8 bits may hold where 4 were asked for: the first within the limits.
-FINER = (0.25, 0.5, 0.9)
+FINER = (1 / 4, 1 / 2, 2 / 3, 9 / 10)
 
 
 @dataclass(frozen=True)

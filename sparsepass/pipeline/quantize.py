@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from scipy import optimize
 
 from sparsepass.bits import Bits
 from sparsepass.coded import CodedWeight
@@ -15,15 +17,20 @@ from sparsepass.layer import Array, Layer
 from sparsepass.passes import BESIDE, QuantizeWeights, cuts_of
 from sparsepass.pipeline.rounding import rounded_in_order
 from sparsepass.pipeline.stages import Studied
-from sparsepass.quantization import Coded, CodedRows, code, whole
+from sparsepass.quantization import Coded, CodedRows, code, digest_of, whole
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.runtime.ops import DOMAIN
+from sparsepass.sensitivity import Probe, output_errors
 from sparsepass.sparsity import Stats
 
 __all__ = ["coded_bytes", "quantize"]
 
+_optimize = cast(Any, optimize)  # its types are partial
+
 MOST_BITS: Bits = 8
 MOST_FACTORS = 3
+# Samples on which the cost of few bits is measured: it decides an order of layers.
+PROBED_SAMPLES = 3
 # How the nodes of chains are called, after the layer: in its place, and beside it.
 CHAINS = ("/factor", BESIDE)
 
@@ -41,7 +48,7 @@ def quantize(
 
     Weights are rounded by the second moments of what they read where calibration has them, and the
     biases then keep the means; then convolutions once more, in the order of the graph, by what the
-    rounded ones before them leave.  Of 4 bits, the layers that lose most by them for their size
+    rounded ones before them leave.  Of 4 bits, the layers that cost the outputs most for their size
     take 8, as long as these hold at most the share ``finer`` of all weights; depthwise ones always
     do.
     """
@@ -52,8 +59,10 @@ def quantize(
         found[name], stats[name] = held, studied.stats[layer.name]
         own: Bits = MOST_BITS if layer.is_depthwise else bits
         coded[name] = code(rows_of(held), own, stats[name])
-    for name in finer_layers(found, coded, finer) if bits < MOST_BITS else ():
-        coded[name] = code(rows_of(found[name]), MOST_BITS, stats[name])
+    if bits < MOST_BITS and finer > 0:
+        losses = output_losses(studied, found, coded, bits, options)
+        for name in finer_layers(found, losses, finer):
+            coded[name] = code(rows_of(found[name]), MOST_BITS, stats[name])
     coded |= coded_in_order(studied, model, found, coded, options)
     weights: dict[str, CodedWeight] = {}
     for name, each in coded.items():
@@ -142,18 +151,57 @@ def rows_of(held: Sequence["Held"]) -> list[Array]:
     return [part.rows for part in held]
 
 
+def output_losses(
+    studied: Studied,
+    found: Mapping[str, Sequence["Held"]],
+    coded: Mapping[str, Coded],
+    bits: Bits,
+    options: RunOptions,
+) -> dict[str, float]:
+    """The share of the outputs' mean square that the rounding of each layer costs by itself.
+
+    It is measured on a few samples where the layer is a convolution; elsewhere what the layer loses
+    of its own outputs stands for it.
+    """
+    losses = {name: one.lost for name, one in coded.items()}
+    layers = {x.name: x for x in studied.layers if x.name in coded and x.op_type == "Conv"}
+    keys = {name: ("cost of bits", bits, digest_of(rows_of(found[name]))) for name in layers}
+    probes = {
+        name: Probe(layer, partial(rounded_alone, layer, found[name], coded[name]))
+        for name, layer in layers.items()
+        if keys[name] not in studied.stats[name].known
+    }
+    samples = studied.held_out.take(PROBED_SAMPLES)
+    errors = output_errors(studied.prepared.model, probes, samples, options) if probes else {}
+    for name, key in keys.items():
+        losses[name] = studied.stats[name].once(key, lambda name=name: errors[name] ** 2)
+    return losses
+
+
+def rounded_alone(layer: Layer, held: Sequence["Held"], coded: Coded) -> tuple[Array, Array]:
+    """Weight and bias of the original's layer, off by what rounding changes."""
+    exact, shape = rows_of(held), (layer.groups, layer.taps)
+    values = [part.values(rows) for part, rows in zip(coded.weights, exact, strict=True)]
+    change = whole(values, *shape) - whole(exact, *shape)
+    bias = layer.bias if coded.shift is None else layer.bias + coded.shift
+    weight = layer.weight + change.reshape(layer.weight.shape)
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
 def finer_layers(
-    found: Mapping[str, Sequence["Held"]], coded: Mapping[str, "Coded"], share: float
+    found: Mapping[str, Sequence["Held"]], losses: Mapping[str, float], share: float
 ) -> list[str]:
-    """The layers that 8 bits help most for the bytes that they take."""
-    sizes = {name: sum(part.rows.size for part in found[name]) for name in coded}
-    left = share * sum(sizes.values())
-    chosen: list[str] = []
-    for name in sorted(coded, key=lambda name: -coded[name].lost / sizes[name]):
-        if sizes[name] <= left:
-            chosen.append(name)
-            left -= sizes[name]
-    return chosen
+    """The layers whose losses add up to most, with at most that share of all weights."""
+    sizes = np.array([sum(part.rows.size for part in found[name]) for name in losses], np.float64)
+    if not len(sizes):
+        return []
+    result = _optimize.milp(
+        [-loss for loss in losses.values()],
+        integrality=np.ones(len(sizes)),
+        bounds=_optimize.Bounds(0, 1),
+        constraints=_optimize.LinearConstraint(sizes / sizes.sum(), -np.inf, share),
+    )
+    return [name for name, taken in zip(losses, result.x, strict=True) if taken > 0.5]
 
 
 @dataclass(frozen=True)

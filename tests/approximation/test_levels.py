@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparsepass.approximation import Levels, find_levels, lost, rounded
+from sparsepass.approximation import Levels, find_levels, lost, rounded, rounding
 
 ROWS, TAPS = 6, 40
 
@@ -102,9 +102,24 @@ def test_independent_inputs_leave_nothing_to_correct():
     weight = weights()
     levels = find_levels(weight, 8, ones())
 
-    _, codes = rounded(levels, weight, np.eye(TAPS))
+    found, codes = rounded(levels, weight, np.eye(TAPS))
 
-    np.testing.assert_array_equal(codes, levels.codes(weight))
+    np.testing.assert_array_equal(codes, found.codes(weight))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("zeros", [0.0, 0.7])
+def test_rounding_columns_again_changes_outputs_less(bits, zeros, monkeypatch):
+    weight, inputs = weights(zeros), moments()
+    levels = find_levels(weight, bits, np.diagonal(inputs)[None])
+    errors = []
+    for rounds in (0, 1, 4):
+        monkeypatch.setattr(rounding, "ROUNDS", rounds)
+        found, codes = rounded(levels, weight, inputs)
+        kept = np.where(weight != 0, found.values(codes), 0.0)
+        errors.append(lost(kept - weight, inputs).sum())
+
+    assert errors[0] > errors[1] >= errors[2]
 
 
 def test_one_of_two_equal_inputs_makes_good_what_the_other_lost():
