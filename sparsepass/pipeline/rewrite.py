@@ -102,7 +102,8 @@ def rewrite(
     cut_inputs(model, {name: packed.cut for name, (_, packed) in found.ops.items() if packed.cut})
     # Values keep their names and shapes whatever becomes of the layers.
     shapes = prepared.known.shapes
-    lower(studied, model, found, shapes | shapes_of_summands(model, found.beside, shapes))
+    summands = shapes_of_summands(model, found.beside, shapes)
+    lower(studied, model, found, {**shapes, **summands})
     if fused:
         FuseBranches(DOMAIN, pairs(model.opset_imports[""]))(model)
     add_functions(model)
