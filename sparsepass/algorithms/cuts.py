@@ -16,7 +16,7 @@ from sparsepass.layer import Array, Layer
 from sparsepass.sparsity import Stats
 from sparsepass.target import Target
 
-__all__ = ["Loss", "drawn_of", "found_loss", "option_with", "pack_with", "with_zeros"]
+__all__ = ["Loss", "drawn_of", "found_loss", "option_with", "pack_with", "pays", "with_zeros"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,17 @@ def with_zeros(stats: Stats, zeros: float) -> Stats:
     return replace(stats, input=changed)
 
 
+def pays(layer: Layer, left: Stats, target: Target) -> bool:
+    """Whether it pays to encode an input of the zeros in ``left``."""
+    return CPO.refuse(layer, left, target) is None
+
+
 def option_with(
-    layer: Layer, stats: Stats, target: Target, parameters: dict[str, int], error: float
+    layer: Layer, left: Stats, target: Target, parameters: dict[str, int], error: float
 ) -> Option:
-    """A setting that leaves an input of the zeros in ``stats``."""
-    return Option(
-        with_pass(CPO.options(layer, stats, target)[0].work, layer, target), parameters, error
-    )
+    """A setting that leaves an input of the zeros in ``left``."""
+    work = CPO.options(layer, left, target)[0].work
+    return Option(with_pass(work, layer, target), parameters, error)
 
 
 def with_pass(work: Work, layer: Layer, target: Target) -> Work:

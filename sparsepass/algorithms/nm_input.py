@@ -18,6 +18,7 @@ from sparsepass.algorithms.cuts import (
     found_loss,
     option_with,
     pack_with,
+    pays,
     with_zeros,
 )
 from sparsepass.algorithms.prune import prune_statistics, refuse_moments
@@ -65,7 +66,7 @@ def settings(layer: Layer, stats: Stats, target: Target) -> tuple[int, ...]:
         kept
         for kept in KEPT
         if kept < BLOCK * (1 - stats.input.zeros_mean)
-        and CPO.refuse(layer, at(layer, stats, kept), target) is None
+        and pays(layer, at(layer, stats, kept), target)
     )
 
 

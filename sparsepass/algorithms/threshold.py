@@ -16,6 +16,7 @@ from sparsepass.algorithms.cuts import (
     found_loss,
     option_with,
     pack_with,
+    pays,
     with_zeros,
 )
 from sparsepass.algorithms.prune import prune_statistics, refuse_moments
@@ -62,7 +63,7 @@ def settings(layer: Layer, stats: Stats, target: Target) -> tuple[int, ...]:
         share
         for share in SHARES
         if share > 100 * stats.input.zeros_mean
-        and CPO.refuse(layer, with_zeros(stats, share / 100), target) is None
+        and pays(layer, with_zeros(stats, share / 100), target)
     )
 
 

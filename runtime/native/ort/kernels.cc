@@ -174,53 +174,67 @@ class PairNode : public Kernel {
   const LoadedConv convs_[2];
 };
 
-class LrnNode : public Kernel {
+// An op whose output has the shape of its input, (batch, channels, height, width).
+class SameShapeNode : public Kernel {
  public:
-  LrnNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
+  using Kernel::Kernel;
+
+  void compute(ort::KernelContext* context) const override {
+    OrtHost host(api(), context, memory_info(), threads());
+    std::vector<int64_t> dims;
+    const float* x = input(context, 0, &dims);
+    if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
+    const std::string error = refusal(dims[1]);
+    if (!error.empty()) throw OrtError(error);
+    float* y = output(context, dims);
+    // Beside a size of 0 the others may have any product.
+    if (elements(dims) > 0) run(dims, x, y, host);
+  }
+
+ private:
+  // Empty, or why an input of so many channels cannot be taken.
+  virtual std::string refusal(int64_t) const { return ""; }
+  virtual void run(const std::vector<int64_t>& dims, const float* x, float* y,
+                   Host& host) const = 0;
+};
+
+class LrnNode : public SameShapeNode {
+ public:
+  LrnNode(const Op& op, const Api& api, const ort::KernelInfo* info)
+      : SameShapeNode(op, api, info) {
     const NodeReader node(api, info);
     params_ = {node.integer("size"), node.real("alpha"), node.real("beta"), node.real("bias")};
     const std::string error = check_lrn(params_);
     if (!error.empty()) throw OrtError(error);
   }
 
-  void compute(ort::KernelContext* context) const override {
-    OrtHost host(api(), context, memory_info(), threads());
-    std::vector<int64_t> dims;
-    const float* x = input(context, 0, &dims);
-    if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    float* y = output(context, dims);
-    // Beside a size of 0 the others may have any product.
-    if (elements(dims) == 0) return;
+ private:
+  void run(const std::vector<int64_t>& dims, const float* x, float* y, Host& host) const override {
     run_lrn(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, y, *op().kernels, host);
   }
 
- private:
   LrnParams params_;
 };
 
-class LargestNode : public Kernel {
+class LargestNode : public SameShapeNode {
  public:
-  LargestNode(const Op& op, const Api& api, const ort::KernelInfo* info) : Kernel(op, api, info) {
+  LargestNode(const Op& op, const Api& api, const ort::KernelInfo* info)
+      : SameShapeNode(op, api, info) {
     const NodeReader node(api, info);
     params_ = {node.integer("kept"), node.integer("block")};
     const std::string error = check_largest(params_);
     if (!error.empty()) throw OrtError(error);
   }
 
-  void compute(ort::KernelContext* context) const override {
-    OrtHost host(api(), context, memory_info(), threads());
-    std::vector<int64_t> dims;
-    const float* x = input(context, 0, &dims);
-    if (dims.size() != 4) throw OrtError("input must have 4 dimensions");
-    const std::string error = check_largest_input(params_, dims[1]);
-    if (!error.empty()) throw OrtError(error);
-    float* y = output(context, dims);
-    // Beside a size of 0 the others may have any product.
-    if (elements(dims) == 0) return;
+ private:
+  std::string refusal(int64_t channels) const override {
+    return check_largest_input(params_, channels);
+  }
+
+  void run(const std::vector<int64_t>& dims, const float* x, float* y, Host& host) const override {
     run_largest(params_, {dims[0], dims[1], dims[2] * dims[3]}, x, y, *op().kernels, host);
   }
 
- private:
   LargestParams params_;
 };
 
