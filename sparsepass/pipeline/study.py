@@ -43,7 +43,7 @@ __all__ = ["naming", "proven", "read", "samples_for", "study"]
 # Older opsets are not what ONNX Runtime promises to run.
 OLDEST_OPSET = 7
 
-# Of the samples given, this share is for statistics, the rest for verification.
+# Of the samples given, this share at least is for statistics, the rest for verification.
 CALIBRATION_SHARE = 0.5
 MOST_SAMPLES = 64
 RANDOM_SAMPLES = 4
@@ -72,9 +72,19 @@ def study(
     if options.samples is None:
         return Studied(prepared, weights_of(found, options), None, given, there)
     given, warning = judged(prepared, given, options)
-    fitted, held_out = given.split(CALIBRATION_SHARE, most) if len(given) > 1 else (given, given)
+    fitted, held_out = parts_of(given, most, rest)
     stats = calibrate(prepared.model, found, fitted, options, lossy=options.lossy)
     return Studied(prepared, stats, fitted, held_out, there, tuple(filter(None, [warning])))
+
+
+def parts_of(given: Samples, most: int, rest: int) -> tuple[Samples, Samples]:
+    """Samples for statistics, at most ``most``, and held out, ``rest`` where that is half of them.
+
+    A single one is for both.
+    """
+    if len(given) == 1:
+        return given, given
+    return given.split(max(CALIBRATION_SHARE, 1 - rest / len(given)), most)
 
 
 def most_samples(found: Sequence[Layer], options: RunOptions) -> tuple[int, int]:

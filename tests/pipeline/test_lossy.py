@@ -12,8 +12,10 @@ from sparsepass.errors import UsageError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import too_few
+from sparsepass.pipeline.study import parts_of
 from sparsepass.report import Report, render_html, write, write_pareto
 from sparsepass.report.schema import ExpectedDrop, PairedAnswers
+from sparsepass.samples import InputSpec, load_samples
 
 
 def answers_of_the_original(count: int) -> np.ndarray:
@@ -203,3 +205,23 @@ def test_the_plan_of_a_drop_is_replayed(traded):
 
 def replace_drop(plan: sparsepass.Plan) -> sparsepass.Plan:
     return plan.model_copy(update={"max_drop": 50.0})
+
+
+@pytest.mark.parametrize(
+    ("given", "most", "rest", "parts"),
+    [
+        (384, 256, 128, (256, 128)),  # what held out is enough, the others are fitted to
+        (300, 256, 128, (172, 128)),
+        (20, 256, 128, (10, 10)),
+        (400, 256, 1024, (200, 200)),
+        (64, 32, 32, (32, 32)),
+        (1, 32, 32, (1, 1)),
+    ],
+)
+def test_more_than_half_of_the_samples_is_fitted_to_where_the_rest_is_enough(
+    given, most, rest, parts
+):
+    spec = InputSpec("x", np.dtype(np.float32), (1, 1))
+    samples = load_samples(np.zeros((given, 1), np.float32), [spec])
+
+    assert tuple(map(len, parts_of(samples, most, rest))) == parts
