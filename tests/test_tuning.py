@@ -61,6 +61,7 @@ COUNTED_NUMBERS = {
     "the machine": {"FIRST_LEVEL"},
     "ONNX Runtime's kernels": {"DENSE_PIXELS", "DENSE_BLOCKS", "BLOCK", "WIDE"},
     "mathematics": {"STRIDES"},
+    "settings that are offered": {"SHARES", "ZEROS", "MOST_WORK"},
 }
 
 
