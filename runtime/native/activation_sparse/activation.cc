@@ -12,7 +12,6 @@
 #include "base/aligned.h"
 #include "base/arithmetic.h"
 #include "conv/parallel.h"
-#include "conv/smooth_activation.h"
 #include "dense/gemm.h"
 #include "dense/im2col.h"
 
@@ -220,9 +219,7 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
                                              const Weight& weight, const float* bias,
                                              const Epilogue& epilogue, const KernelTable& kernels,
                                              std::string* error) {
-  // A smooth activation comes after either of both.
-  const Epilogue plain = {epilogue.slope, epilogue.low, epilogue.high, SmoothActivation::none};
-  std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, plain, kernels, error);
+  std::unique_ptr<Conv> dense = make_im2col(params, weight, bias, epilogue, kernels, error);
   if (dense == nullptr) return nullptr;
   // Positions of a run are told apart modulo 2^16.
   if (params.kernel_w > (1 << 16) / Tuning::chunk_channels) {
@@ -238,10 +235,8 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
     *error = "the weight is too large";
     return nullptr;
   }
-  return with_smooth_activation(
-      std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, plain, kernels,
-                                         std::move(dense)),
-      params, epilogue, kernels);
+  return std::make_unique<ActivationSparse>(encoding, params, weight.values, bias, epilogue,
+                                            kernels, std::move(dense));
 }
 
 }  // namespace

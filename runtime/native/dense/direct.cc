@@ -11,7 +11,7 @@ Direct::Direct(const ConvParams& params, const Weight& weight, std::vector<float
     : params_(params),
       weight_(weight),
       bias_(std::move(bias)),
-      epilogue_{epilogue.slope, epilogue.low, epilogue.high, SmoothActivation::none},
+      epilogue_(epilogue),
       kernels_(kernels) {}
 
 void Direct::run(const Operands& operands, const std::vector<std::atomic<bool>>& chosen,

@@ -19,7 +19,7 @@ class Direct {
          const Epilogue& epilogue, const KernelTable& kernels);
 
   // Computes every image i of `operands` anew whose chosen[i] is set; the residual is not the
-  // output.  Without a smooth activation.
+  // output.
   void run(const Operands& operands, const std::vector<std::atomic<bool>>& chosen,
            Host& host) const;
 

@@ -6,7 +6,6 @@
 #include "base/aligned.h"
 #include "base/arithmetic.h"
 #include "conv/parallel.h"
-#include "conv/smooth_activation.h"
 
 namespace sparsepass {
 namespace {
@@ -169,9 +168,7 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
 std::unique_ptr<Conv> make_lowered(const Lowering& lowering, const ConvParams& params,
                                    const float* weight, const float* bias, const Epilogue& epilogue,
                                    const KernelTable& kernels) {
-  return with_smooth_activation(
-      std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels), params,
-      epilogue, kernels);
+  return std::make_unique<Lowered>(lowering, params, weight, bias, epilogue, kernels);
 }
 
 }  // namespace sparsepass

@@ -1,5 +1,6 @@
 // From sums with filters innermost to NCHW, with residual and activation.
 #include "kernels/activation_kernel.h"
+#include "kernels/smooth_outputs.h"
 #include "simd/epilogue.h"
 #include "simd/shuffle.h"
 
@@ -25,6 +26,7 @@ void activation_finish(const FinishJob& job) {
                     job.filters - f);
     }
   }
+  smooth_activation({job.epilogue.smooth, job.y, job.filters, job.plane, job.pixels});
 }
 
 }  // namespace SPARSEPASS_ISA

@@ -1,6 +1,7 @@
 // The register tiles of the dense matrix product.
 #include "kernels/gemm_kernel.h"
 
+#include "kernels/smooth_outputs.h"
 #include "simd/epilogue.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
@@ -22,13 +23,21 @@ constexpr int kMostVectors = 3;
 // Only where a vector is a whole cache line: with shorter ones the loads that this takes cost more.
 constexpr int kAhead = 4096 / sizeof(float);
 
-// Completes `count` neighbouring sums of one filter and stores them.
+// Completes `count` neighbouring sums of one filter and stores them, up to a smooth activation.
 inline void store_sums(const GemmJob& job, vf sum, int64_t filter, int64_t column, int64_t count) {
   int64_t at = filter * job.out_stride + column;
   if (job.accumulate) sum += load_up_to(job.out + at, count);
   if (job.bias == nullptr) return store_up_to(job.out + at, sum, count);
   sum += splat(job.bias[filter]);
   store_outputs(sum, job.residual, job.epilogue, job.out, at, count);
+}
+
+// The smooth activation of `filters` filters and up to `columns` columns that are complete.
+inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, int64_t column,
+                          int64_t columns) {
+  if (job.bias == nullptr) return;
+  smooth_activation({job.epilogue.smooth, job.out + filter * job.out_stride + column, filters,
+                     job.out_stride, smaller(columns, job.columns - column)});
 }
 
 void finish_columns(const GemmJob& job, const vf* tile, int filters, int vectors, int64_t filter,
@@ -40,6 +49,7 @@ void finish_columns(const GemmJob& job, const vf* tile, int filters, int vectors
       store_sums(job, *tile, filter + f, from, job.columns - from);
     }
   }
+  activate_sums(job, filter, filters, column, vectors * kLanes);
 }
 
 // Transposes `columns` columns of one block of filters, `step` vectors apart, and completes them.
@@ -54,6 +64,7 @@ void finish_filters(const GemmJob& job, const vf* tile, int columns, int step, i
       store_sums(job, rows[f], filter + f, column + n, columns - n);
     }
   }
+  activate_sums(job, filter, filters, column, columns);
 }
 
 // One register tile, vectors along columns: kFilters filters from `filter` on, whose weights are

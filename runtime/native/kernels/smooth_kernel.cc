@@ -8,27 +8,42 @@ namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
 
-typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
+// e^x = 2^n e^r with |r| at most half of log 2.
+struct Split {
+  vf n, power;  // n and e^r
+};
 
-// e^x for x from -87 to 88: 2^n e^r with |r| at most half of log 2, by the series of e^r, whose
-// first term left out is below half a unit in the last place.
-inline vf exponential(vf x) {
-  // Adding and taking away this much rounds to an integer, which is then in the last bits.
+inline Split split_exponential(vf x) {
+  // Adding and taking away this much rounds to an integer.
   const vf rounder = splat(12582912.0f);
-  const vf shifted = fma(x, splat(1.44269504f), rounder);
-  const vf n = shifted - rounder;
+  const vf n = fma(x, splat(1.44269504f), rounder) - rounder;
   // log 2 in two parts: n times the first is exact.
   const vf r = fma(n, splat(1.42860682e-6f), fma(n, splat(-0.693148613f), x));
-  vf sum = splat(1.0f / 5040);
-  sum = fma(sum, r, splat(1.0f / 720));
-  sum = fma(sum, r, splat(1.0f / 120));
-  sum = fma(sum, r, splat(1.0f / 24));
-  sum = fma(sum, r, splat(1.0f / 6));
-  sum = fma(sum, r, splat(0.5f));
+  // The least largest error, 5e-9 of the power, of six powers whose first two are exact.
+  vf sum = splat(0.0013814496f);
+  sum = fma(sum, r, splat(0.008368752f));
+  sum = fma(sum, r, splat(0.041668393f));
+  sum = fma(sum, r, splat(0.1666652f));
+  sum = fma(sum, r, splat(0.49999994f));
   sum = fma(sum, r, splat(1.0f));
   sum = fma(sum, r, splat(1.0f));
-  const vi exponent = ((vi)shifted - (vi)rounder + 127) << 23;
-  return sum * (vf)exponent;
+  return {n, sum};
+}
+
+// 1 + e^-x: infinity where that is out of range.
+inline vf one_and_exponential(vf x) {
+#if defined(__AVX512F__)
+  const Split e = split_exponential(max(splat(-104.0f), min(splat(104.0f), -x)));
+  return splat(1.0f) + (vf)_mm512_maskz_scalef_ps(0xFFFF, (__m512)e.power, (__m512)e.n);
+#else
+  typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
+  const Split e = split_exponential(max(splat(-87.0f), min(splat(88.0f), -x)));
+  const vf rounder = splat(12582912.0f);  // an integer that it is added to is in the last bits
+  const vi exponent = ((vi)(e.n + rounder) - (vi)rounder + 127) << 23;
+  // What the power does not reach: it goes on to infinity.
+  const vf beyond = max(splat(1.0f), -x - splat(87.0f));
+  return fma(beyond, e.power * (vf)exponent, splat(1.0f));
+#endif
 }
 
 template <SmoothActivation kSmooth>
@@ -37,21 +52,20 @@ inline vf apply(vf x) {
     const vf line = fma(x, splat(1.0f / 6), splat(0.5f));
     return x * min(splat(1.0f), max(splat(0.0f), line));
   }
-  const vf least = splat(-87.0f), most = splat(88.0f);
-  // Beyond `most` the power goes on to infinity, which makes that of minus infinity NaN.
-  const vf beyond = max(splat(1.0f), -x - splat(87.0f));
-  return x / (splat(1.0f) + beyond * exponential(min(most, max(least, -x))));
+  // Minus infinity becomes NaN, as in ONNX Runtime.
+  return x / one_and_exponential(x);
 }
 
 template <SmoothActivation kSmooth>
 void apply_to_rows(const SmoothJob& job) {
-  for (int64_t row = 0; row < job.rows; ++row) {
+  // Whole rows are one long one.
+  const bool whole = job.stride == job.count;
+  const int64_t rows = whole ? 1 : job.rows, count = whole ? job.rows * job.count : job.count;
+  for (int64_t row = 0; row < rows; ++row) {
     float* y = job.y + row * job.stride;
     int64_t i = 0;
-    for (; i + kLanes <= job.count; i += kLanes) store(y + i, apply<kSmooth>(load(y + i)));
-    if (i < job.count) {
-      store_first(y + i, apply<kSmooth>(load_first(y + i, job.count - i)), job.count - i);
-    }
+    for (; i + kLanes <= count; i += kLanes) store(y + i, apply<kSmooth>(load(y + i)));
+    if (i < count) store_first(y + i, apply<kSmooth>(load_first(y + i, count - i)), count - i);
   }
 }
 

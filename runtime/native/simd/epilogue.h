@@ -9,7 +9,7 @@
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
-// For vectors of any length, and for floats.
+// For vectors of any length, and for floats; without the smooth activation.
 template <class V>
 static inline V activate(V sum, const Epilogue& epilogue) {
   const V zero = {};
@@ -17,8 +17,13 @@ static inline V activate(V sum, const Epilogue& epilogue) {
   return clamp(sum, V(epilogue.low - zero), V(epilogue.high - zero));
 }
 
-// Turns a vector of sums into the outputs from y[at] on, `count` or a whole vector if those are
-// more.  `residual` is null or laid out as y.
+static inline vf activate(vf sum, const Epilogue& epilogue) {
+  sum = leaky(sum, splat(epilogue.slope));
+  return min(splat(epilogue.high), max(splat(epilogue.low), sum));
+}
+
+// Turns a vector of sums into the outputs from y[at] on, up to a smooth activation, `count` or a
+// whole vector if those are more.  `residual` is null or laid out as y.
 static inline void store_outputs(vf sum, const float* residual, const Epilogue& epilogue, float* y,
                                  int64_t at, int64_t count) {
   if (count >= kLanes) {

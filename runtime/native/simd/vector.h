@@ -37,9 +37,18 @@ static inline vf splat(float v) {
   vf zero = {};
   return v - zero;
 }
-// A NaN in the second operand is kept, so that clamping does not hide it.
+// A NaN in the second operand is kept, so that clamping does not hide it.  GCC makes two
+// instructions of the comparison that is one.
+#if defined(__AVX512F__)
+static inline vf max(vf a, vf b) { return (vf)_mm512_maskz_max_ps(0xFFFF, (__m512)a, (__m512)b); }
+static inline vf min(vf a, vf b) { return (vf)_mm512_maskz_min_ps(0xFFFF, (__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+static inline vf max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline vf min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
 static inline vf max(vf a, vf b) { return a > b ? a : b; }
 static inline vf min(vf a, vf b) { return a < b ? a : b; }
+#endif
 
 // Of sizes; those of the library are templates.
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
