@@ -29,8 +29,8 @@ NATIVE_NUMBERS = {
         "kMostListVectors", "kMostKept",
     },
     "layouts": {
-        "kGroup", "kGemmSlack", "kEncodingSlack", "kTile", "kNone", "kOfInput", "kListUnit",
-        "kMostListDistance",
+        "kGroup", "kGemmSlack", "kEncodingSlack", "kTile", "kTails", "kNone", "kOfInput",
+        "kListUnit", "kMostListDistance",
     },
     "encodings of instructions": {
         "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",

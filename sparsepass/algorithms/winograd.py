@@ -46,7 +46,7 @@ def refuse_winograd_2(layer: Layer, stats: Stats, target: Target) -> str | None:
 
 
 def refuse_winograd_4(layer: Layer, stats: Stats, target: Target) -> str | None:
-    return refuse_winograd(layer, (3, 4))
+    return refuse_winograd(layer, (2, 3, 4))
 
 
 def tiles_of(layer: Layer, outputs: int) -> tuple[int, int]:
@@ -64,10 +64,16 @@ def winograd_work(layer: Layer, outputs: int, lanes: int) -> Work:
     """The products of the transformed tiles of ``outputs`` squared; transforms count as moves."""
     rows, columns = tiles_of(layer, outputs)
     tiles = rows * columns
-    tile = outputs + phase_taps(layer)[0] - 1
+    taps = phase_taps(layer)[0]
+    tile = outputs + taps - 1
     channels = layer.channels * math.prod(layer.strides)
     points = tile**2
-    products = points * channels * layer.filters
+    # The last point is infinity, where phases whose kernel lacks the last tap have no products.
+    phases = (
+        (tile - 1) * stride + kernel - (taps - 1) * stride
+        for kernel, stride in zip(layer.kernel, layer.strides, strict=True)
+    )
+    products = math.prod(phases) * layer.channels * layer.filters
     useful = layer.batch * layer.pixels / outputs**2 * products
     # Each point of a tile takes part in two one-dimensional transforms of as many terms, in vectors
     # of tiles of one row.

@@ -137,6 +137,7 @@ def winograd(*points: float, taps: int = 3) -> Winograd:
 WINOGRAD = {
     "winograd2": {3: winograd(0, 1, -1)},
     "winograd4": {
+        2: winograd(0.5, -0.5, 1.25, -1.25, taps=2),
         3: winograd(0, 0.75, -0.75, 1.5, -1.5),
         4: winograd(0.25, -0.25, 0.875, -0.875, 1.75, -1.75, taps=4),
     },

@@ -220,6 +220,8 @@ SEVERAL_STRIPS = [
     Directed(square(8, 2048, 3, pad=1), (1, 7, 7), 0.05),
     Directed(square(70, 300, 3, pad=1), (1, 6, 6), 0.5),
     Directed(square(8, 3, 7, stride=2, pad=3), (1, 224, 224), 0.5),
+    Directed(square(8, 12, 3, stride=2, pad=1), (2, 160, 130), 0.5, residual=True),
+    Directed(square(8, 12, 4, stride=2), (1, 130, 226), 0.5),
 ]
 # Layers whose code would take more memory than the dense weight: the first channels are code, the
 # others tiles, the last of which is not full.
@@ -330,6 +332,8 @@ def test_shapes_out_of_reach_are_refused_and_no_others(algorithm):
         ("winograd2", 5, 2),
         ("winograd4", 3, 1),
         ("winograd4", 11, 4),
+        ("winograd4", 2, 1),
+        ("winograd4", 3, 2),
         ("winograd4", 4, 1),
         ("winograd4", 7, 2),
     ],

@@ -29,7 +29,6 @@
 #include "base/cache_lines.h"
 #include "conv/parallel.h"
 #include "conv/payload.h"
-#include "conv/smooth_activation.h"
 #include "dense/direct.h"
 #include "dense/gemm.h"
 #include "dense/winograd_grid.h"
@@ -50,7 +49,7 @@ struct Block {
   Marks& marks;
   const WinogradGrid& grid;
   bool flushes;  // other caches may hold the outputs
-  std::vector<WinogradSegment> segments;
+  std::vector<WinogradBand> bands;
   int64_t group;
   int64_t tiles;
 };
@@ -75,12 +74,12 @@ class Winograd : public Conv {
   int64_t input_stride(const WinogradGrid& grid) const;
   int64_t sums_stride(const WinogradGrid& grid) const;
   // Floats of memory that transform and multiply take.
-  int64_t rows_floats(const Operands& operands, const WinogradGrid& grid) const;
   int64_t input_floats(const WinogradGrid& grid) const;
   int64_t sums_floats(const WinogradGrid& grid) const;
   void transform(const Block& block, int64_t first, int64_t last, float* rows, float* input) const;
-  std::vector<WinogradOutput> outputs(const Block& block, int64_t pass, const float* sums) const;
-  void multiply(const Block& block, int64_t pass, const float* input, float* sums) const;
+  std::vector<WinogradOutput> outputs(const Block& block, int64_t pass, float* memory,
+                                      const float* sums) const;
+  void multiply(const Block& block, int64_t pass, const float* input, float* memory) const;
   void run_blocks(const Operands& operands, Marks& marks, const WinogradGrid& grid,
                   Host& host) const;
   void run_passes(const Operands& operands, Marks& marks, const WinogradGrid& grid,
@@ -100,10 +99,10 @@ Block Winograd::block(const Operands& operands, Marks& marks, const WinogradGrid
               marks,
               g,
               flushes,
-              g.segments(index / layer_.params.groups),
+              g.bands(index / layer_.params.groups),
               index % layer_.params.groups,
               0};
-  for (const WinogradSegment& segment : block.segments) block.tiles += segment.tiles;
+  for (const WinogradBand& band : block.bands) block.tiles += band.tiles();
   return block;
 }
 
@@ -114,11 +113,6 @@ int64_t Winograd::input_stride(const WinogradGrid& g) const {
 
 int64_t Winograd::sums_stride(const WinogradGrid& g) const {
   return round_up(layer_.pass_filters * round_up(g.block_tiles(), layer_.lanes), 32) + 16;
-}
-
-int64_t Winograd::rows_floats(const Operands& operands, const WinogradGrid& g) const {
-  int64_t row = winograd_row_floats(layer_.variant.m * layer_.stride, g.part_tiles);
-  return round_up(layer_.variant.tile() * row + operands.in_w, 16);
 }
 
 int64_t Winograd::input_floats(const WinogradGrid& g) const {
@@ -132,37 +126,39 @@ int64_t Winograd::sums_floats(const WinogradGrid& g) const {
 void Winograd::transform(const Block& block, int64_t first, int64_t last, float* rows,
                          float* input) const {
   const Operands& o = block.operands;
+  const int64_t step = layer_.variant.m * layer_.stride;
   WinogradInput job;
   job.in_h = o.in_h;
   job.in_w = o.in_w;
   job.channels = last - first;
   job.stride = layer_.stride;
-  job.row_stride = winograd_row_floats(layer_.variant.m * layer_.stride, block.grid.part_tiles);
-  job.rows = rows;
-  job.zeros = rows + layer_.variant.tile() * job.row_stride;
+  job.memory = rows;
   job.position_stride = input_stride(block.grid);
   job.channel_stride = round_up(block.tiles, layer_.lanes);
   job.row_phase_stride = layer_.params.channels_per_group * layer_.stride * job.channel_stride;
   job.out = input + first * layer_.stride * job.channel_stride;
-  std::fill_n(rows + layer_.variant.tile() * job.row_stride, o.in_w, 0.0f);
-  for (const WinogradSegment& s : block.segments) {
-    int64_t channel =
-        s.image * layer_.params.channels() + block.group * layer_.params.channels_per_group + first;
+  job.room = job.channel_stride;
+  for (const WinogradBand& b : block.bands) {
+    const int64_t channel =
+        b.image * layer_.params.channels() + block.group * layer_.params.channels_per_group + first;
     job.x = o.x + channel * o.in_h * o.in_w;
-    job.first_y = s.row * layer_.variant.m * layer_.stride - layer_.params.pad_top;
-    job.first_x = s.first * layer_.variant.m * layer_.stride - layer_.params.pad_left;
-    job.tiles = s.tiles;
-    if (!(kernels_.*layer_.variant.input)(job)) block.marks[s.image] = true;
-    job.out += s.tiles;
+    job.first_y = b.row * step - layer_.params.pad_top;
+    job.first_x = b.first * step - layer_.params.pad_left;
+    job.tile_rows = b.rows;
+    job.row_tiles = b.row_tiles;
+    job.room -= b.tiles();
+    if (!(kernels_.*layer_.variant.input)(job)) block.marks[b.image] = true;
+    job.out += b.tiles();
   }
 }
 
-// What becomes of the sums of a pass, for each segment of the block.
-std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass,
+// What becomes of the sums of a pass, for each band of the block.
+std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass, float* memory,
                                               const float* sums) const {
   const WinogradGrid& g = block.grid;
   const Operands& o = block.operands;
   const int64_t first = block.group * layer_.filters + pass * layer_.pass_filters;
+  const int64_t m = layer_.variant.m;
   WinogradOutput job;
   job.sums = sums;
   job.position_stride = sums_stride(g);
@@ -172,23 +168,26 @@ std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass,
   job.plane_stride = g.out_h * g.out_w;
   job.bias = &bias_[first];
   job.epilogue = epilogue_;
+  job.memory = memory;
   std::vector<WinogradOutput> jobs;
-  for (const WinogradSegment& s : block.segments) {
-    int64_t at = (s.image * layer_.params.filters + first) * job.plane_stride +
-                 s.row * layer_.variant.m * g.out_w + s.first * layer_.variant.m;
+  for (const WinogradBand& b : block.bands) {
+    int64_t at = (b.image * layer_.params.filters + first) * job.plane_stride +
+                 b.row * m * g.out_w + b.first * m;
     job.y = o.y + at;
     job.residual = o.residual == nullptr ? nullptr : o.residual + at;
-    job.tiles = s.tiles;
-    job.rows = std::min(layer_.variant.m, g.out_h - s.row * layer_.variant.m);
-    job.columns = std::min(s.tiles * layer_.variant.m, g.out_w - s.first * layer_.variant.m);
+    job.tile_rows = b.rows;
+    job.row_tiles = b.row_tiles;
+    job.rows = std::min(b.rows * m, g.out_h - b.row * m);
+    job.columns = std::min(b.row_tiles * m, g.out_w - b.first * m);
     jobs.push_back(job);
-    job.sums += s.tiles;
+    job.sums += b.tiles();
   }
   return jobs;
 }
 
-void Winograd::multiply(const Block& block, int64_t pass, const float* input, float* sums) const {
-  const std::vector<WinogradOutput> jobs = outputs(block, pass, sums);
+void Winograd::multiply(const Block& block, int64_t pass, const float* input, float* memory) const {
+  float* sums = memory + block.grid.output_memory;
+  const std::vector<WinogradOutput> jobs = outputs(block, pass, memory, sums);
   if (block.flushes) {
     for (const WinogradOutput& job : jobs) {
       flush_lines(job.y, job.filters, job.plane_stride, (job.rows - 1) * job.out_w + job.columns);
@@ -235,8 +234,9 @@ void Winograd::run(const Operands& operands, Host& host) const {
 
 void Winograd::run_blocks(const Operands& operands, Marks& marks, const WinogradGrid& g,
                           Host& host) const {
-  const int64_t rows = rows_floats(operands, g), input = input_floats(g), sums = sums_floats(g);
-  share_out(host, g.blocks * layer_.params.groups, 4 * (rows + input + sums),
+  const int64_t rows = g.input_memory, input = input_floats(g);
+  share_out(host, g.blocks * layer_.params.groups,
+            4 * (rows + input + g.output_memory + sums_floats(g)),
             [&](int64_t index, float* memory) {
               const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
               transform(block, 0, layer_.params.channels_per_group, memory, memory + rows);
@@ -254,10 +254,10 @@ void Winograd::run_passes(const Operands& operands, Marks& marks, const Winograd
   const int64_t parts = std::min<int64_t>(channels, 2 * host.threads());
   for (int64_t index = 0; index < g.blocks * layer_.params.groups; ++index) {
     const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
-    share_out(host, parts, 4 * rows_floats(operands, g), [&](int64_t part, float* memory) {
+    share_out(host, parts, 4 * g.input_memory, [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
-    share_out(host, layer_.passes, 4 * sums_floats(g),
+    share_out(host, layer_.passes, 4 * (g.output_memory + sums_floats(g)),
               [&](int64_t pass, float* memory) { multiply(block, pass, input, memory); });
   }
 }
@@ -276,8 +276,7 @@ std::unique_ptr<Conv> make(std::initializer_list<const WinogradVariant*> variant
     return nullptr;
   }
   const WinogradLayer layer(*variant, params, kernels);
-  return with_smooth_activation(std::make_unique<Winograd>(layer, weight, bias, epilogue, kernels),
-                                params, epilogue, kernels);
+  return std::make_unique<Winograd>(layer, weight, bias, epilogue, kernels);
 }
 
 }  // namespace
@@ -291,7 +290,8 @@ std::unique_ptr<Conv> make_winograd2(const ConvParams& params, const Weight& wei
 std::unique_ptr<Conv> make_winograd4(const ConvParams& params, const Weight& weight,
                                      const float* bias, const Epilogue& epilogue,
                                      const KernelTable& kernels, std::string* error) {
-  return make({&kF43, &kF44}, "3x3 or 4x4", params, weight, bias, epilogue, kernels, error);
+  return make({&kF42, &kF43, &kF44}, "2x2 or 3x3 or 4x4", params, weight, bias, epilogue, kernels,
+              error);
 }
 
 }  // namespace sparsepass

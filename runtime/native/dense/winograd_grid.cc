@@ -23,12 +23,16 @@ int64_t block_rows(const WinogradLayer& layer, const WinogradGrid& g, int64_t ti
 
 }  // namespace
 
-std::vector<WinogradSegment> WinogradGrid::segments(int64_t index) const {
+std::vector<WinogradBand> WinogradGrid::bands(int64_t index) const {
   const int64_t first = index % row_parts * part_tiles;
   const int64_t tiles = std::min(part_tiles, row_tiles - first);
-  std::vector<WinogradSegment> all;
-  for (int64_t row = first_row(index / row_parts); row < first_row(index / row_parts + 1); ++row) {
-    all.push_back({row / image_rows, row % image_rows, first, tiles});
+  const int64_t end = first_row(index / row_parts + 1);
+  std::vector<WinogradBand> all;
+  for (int64_t row = first_row(index / row_parts); row < end;) {
+    const int64_t in_image = row % image_rows;
+    const int64_t rows = std::min({band_rows, image_rows - in_image, end - row});
+    all.push_back({row / image_rows, in_image, rows, first, tiles});
+    row += rows;
   }
   return all;
 }
@@ -52,6 +56,15 @@ WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_
   }
   g.row_parts = divide_up(g.row_tiles, g.part_tiles);
   g.block_rows = block_rows(layer, g, tiles);
+  // The transform of a band takes its share of the cache.
+  const auto floats = [&](int64_t rows) {
+    return winograd_input_floats(layer.variant.m, layer.variant.taps, layer.stride, rows,
+                                 g.part_tiles);
+  };
+  const int64_t near = floats_in(layer.tuning.winograd_band, caches().second);
+  g.band_rows = std::clamp<int64_t>((near - floats(0)) / (floats(1) - floats(0)), 1, g.block_rows);
+  g.input_memory = round_up(floats(g.band_rows), 16);
+  g.output_memory = winograd_output_floats(layer.variant.m, g.band_rows, g.part_tiles);
   g.large = divide_up(g.rows, g.block_rows);
   g.small_rows = 0;
   if (g.row_parts * layer.params.groups == 1 && g.large > threads && g.large % threads != 0) {

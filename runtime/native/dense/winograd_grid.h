@@ -11,9 +11,11 @@
 
 namespace sparsepass {
 
-// Neighbouring tiles of one tile row of one image.
-struct WinogradSegment {
-  int64_t image, row, first, tiles;
+// Neighbouring tiles of neighbouring tile rows of one image, which are transformed together.
+struct WinogradBand {
+  int64_t image, row, rows, first, row_tiles;
+
+  int64_t tiles() const { return rows * row_tiles; }
 };
 
 // How a run divides the tiles of a batch into blocks.  Tile rows are numbered through the batch.
@@ -25,7 +27,8 @@ struct WinogradGrid {
   int64_t block_rows;             // tile rows in a block, or
   int64_t large, small_rows;      // in one of the first `large` block rows; in those behind
   int64_t blocks;
-
+  int64_t band_rows;                    // most tile rows in a band
+  int64_t input_memory, output_memory;  // floats that the transforms of a band take
   int64_t block_tiles() const { return block_rows * part_tiles; }
   // The first tile row of a block row; `rows` past the last one.
   int64_t first_row(int64_t index) const {
@@ -33,7 +36,7 @@ struct WinogradGrid {
                               std::max<int64_t>(0, index - large) * small_rows);
   }
   // The tiles of block `index`, without regard to groups.
-  std::vector<WinogradSegment> segments(int64_t index) const;
+  std::vector<WinogradBand> bands(int64_t index) const;
 };
 
 WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_t threads);

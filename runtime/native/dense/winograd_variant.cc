@@ -7,7 +7,8 @@
 //
 // The usual points 0, 1, -1, 2, -2 make the largest error of F(4 x 4) four times as large as
 // 0, 3/4, -3/4, 3/2, -3/2 do, whose powers and products are exact in float as well.  So are those
-// of 1/4, -1/4, 7/8, -7/8, 7/4, -7/4 for four taps, where 1/2, 1 and 2 double the error.
+// of 1/4, -1/4, 7/8, -7/8, 7/4, -7/4 for four taps, where 1/2, 1 and 2 double the error, and those
+// of 1/2, -1/2, 5/4, -5/4 for two, where 0, 1, -1 and any other make three times the largest error.
 #include "dense/winograd_variant.h"
 
 #include "base/arithmetic.h"
@@ -26,6 +27,11 @@ double WinogradVariant::transform(int64_t row, int64_t tap) const {
 
 const WinogradVariant kF23 = {
     2, 3, {0, 1, -1}, &KernelTable::winograd_f23_input, &KernelTable::winograd_f23_output};
+const WinogradVariant kF42 = {4,
+                              2,
+                              {1. / 2, -1. / 2, 5. / 4, -5. / 4},
+                              &KernelTable::winograd_f42_input,
+                              &KernelTable::winograd_f42_output};
 const WinogradVariant kF43 = {4,
                               3,
                               {0, 3. / 4, -3. / 4, 3. / 2, -3. / 2},

@@ -26,7 +26,7 @@ struct WinogradVariant {
   double transform(int64_t row, int64_t tap) const;
 };
 
-extern const WinogradVariant kF23, kF43, kF44;
+extern const WinogradVariant kF23, kF42, kF43, kF44;
 
 // The variant among `variants` for the taps that a phase of the kernel has; null where none fits.
 // The shape has been checked.

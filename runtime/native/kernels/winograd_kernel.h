@@ -1,8 +1,8 @@
 // Signatures of the transforms of Winograd convolution F(m x m, r x r).
 //
 // A tile is (m + r - 1) x (m + r - 1) input elements, or as many transformed values ("positions",
-// row by row), or m x m outputs.  A job is about some neighbouring tiles of one tile row; vectors
-// run along tiles.
+// row by row), or m x m outputs.  A band is some neighbouring tiles of neighbouring tile rows of
+// one image; vectors run along all its tiles, so that narrow maps leave few lanes idle.
 //
 // With stride s, the input rows and columns that leave the same remainder when divided by s are a
 // plane of their own, a "phase", and every phase of a channel is a channel of a convolution with
@@ -17,26 +17,38 @@
 namespace sparsepass {
 
 // out[position * position_stride + channel * channel_stride + tile] = (B^T d B)[position], where
-// `channel` counts (row phase, channel, column phase).  Returns whether all that was read is
-// finite: an infinity or NaN spreads over the tile, also where the convolution does not meet it.
+// `channel` counts (row phase, channel, column phase) and `tile` the tiles row by row.  What is
+// stored behind the last tile, up to `room` floats, means nothing.  Returns whether all that was
+// read is finite: an infinity or NaN spreads over the tile, also where the convolution does not
+// meet it.
 struct WinogradInput {
   const float* x;  // first of `channels` planes of in_h * in_w
   int64_t in_h, in_w, channels;
   int64_t stride;            // 1, 2 or 4
   int64_t first_y, first_x;  // input position of the first tile's corner; padding is outside
-  int64_t tiles;
-  const float* zeros;  // in_w zeros
-  float* rows;         // memory for m + r - 1 rows of row_stride floats, a multiple of 16
-  int64_t row_stride;  // at least winograd_row_floats(m * stride, tiles)
+  int64_t tile_rows, row_tiles;
+  float* memory;  // winograd_input_floats, aligned to a cache line
   float* out;
+  int64_t room;
   int64_t position_stride, row_phase_stride, channel_stride;
 };
 using WinogradInputKernel = bool(const WinogradInput& job);
 
-// Tiles, `step` elements apart, are read in units of the widest vector; a row begins anywhere in
-// its first vector.
-constexpr int64_t winograd_row_floats(int64_t step, int64_t tiles) {
-  return (tiles + 15) / 16 * 16 * step + 48;
+// Floats between the lines of a band that the input transform of F(m x m, taps x taps) keeps:
+// copied input rows, and transforms along rows.  Whole vectors are written.
+static constexpr int64_t winograd_line_floats(int64_t row, int64_t tile_rows) {
+  return (tile_rows + 1) * row + 16;
+}
+
+// Memory of the input transform: m lines of input rows with the same phase, each then transformed
+// along the rows for every phase of the columns.  Vectors of tiles are read whole, past all lines
+// of one kind.
+static constexpr int64_t winograd_input_floats(int64_t m, int64_t taps, int64_t stride,
+                                               int64_t tile_rows, int64_t row_tiles) {
+  const int64_t row = (row_tiles * m + taps - 1) * stride;
+  return m * (winograd_line_floats(row, tile_rows) +
+              (m + taps - 1) * stride * winograd_line_floats(row_tiles, tile_rows)) +
+         16 * (m + taps) * stride + 16;
 }
 
 // y = epilogue(A^T sums A + bias (+ residual)), for `filters` planes plane_stride apart.  Of the
@@ -45,15 +57,22 @@ constexpr int64_t winograd_row_floats(int64_t step, int64_t tiles) {
 struct WinogradOutput {
   const float* sums;
   int64_t position_stride, filter_stride;
-  int64_t filters, tiles;
+  int64_t filters;
+  int64_t tile_rows, row_tiles;
   float* y;               // output of the first tile's corner
   const float* residual;  // null: none; laid out as y
   int64_t out_w, plane_stride;
   int64_t rows, columns;
   const float* bias;
   Epilogue epilogue;
+  float* memory;  // winograd_output_floats, aligned to a cache line
 };
 using WinogradOutputKernel = void(const WinogradOutput& job);
+
+// Memory of the output transform: rows of outputs of one filter.
+static constexpr int64_t winograd_output_floats(int64_t m, int64_t tile_rows, int64_t row_tiles) {
+  return m * m * ((tile_rows * row_tiles + 15) / 16 * 16);
+}
 
 }  // namespace sparsepass
 
