@@ -27,6 +27,8 @@ class Lowered : public Conv {
 
  private:
   Grid divide(const Operands& operands, int threads) const;
+  // Whether the lowered input is the input.
+  bool is_plain() const;
   int64_t panel_floats(const Grid& grid) const;
   void run_task(const Operands& operands, const Grid& grid, int64_t index, float* panel) const;
 
@@ -94,7 +96,14 @@ Grid Lowered::divide(const Operands& operands, int threads) const {
   return g;
 }
 
+bool Lowered::is_plain() const {
+  const ConvParams& p = params_;
+  return p.kernel_h * p.kernel_w == 1 && p.stride_h * p.stride_w == 1 &&
+         p.pad_top + p.pad_left + p.pad_bottom + p.pad_right == 0;
+}
+
 int64_t Lowered::panel_floats(const Grid& g) const {
+  if (is_plain()) return gemm_strip_floats(g.chunk_channels);
   const int64_t floats = product({g.chunk_channels, lowering_.channel_rows(params_),
                                   lowering_.row_floats(params_, g.out_w, g.block_columns)});
   if (floats < 0) throw std::bad_alloc();
@@ -151,7 +160,13 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
   for (int64_t c = 0; c < channels_; c += g.chunk_channels) {
     lower.x = x + c * plane;
     lower.channels = std::min(g.chunk_channels, channels_ - c);
-    lowering_.kernel(kernels_)(lower);
+    if (is_plain()) {
+      job.panel = lower.x + first_column;
+      job.panel_stride = plane;
+      job.strip = panel;
+    } else {
+      lowering_.kernel(kernels_)(lower);
+    }
     job.weight = weight + c * params_.kernel_h * params_.kernel_w * lanes_;
     job.panel_rows = lower.channels * lowering_.channel_rows(params_);
     job.accumulate = c > 0;

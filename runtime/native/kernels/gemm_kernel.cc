@@ -40,7 +40,8 @@ inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, i
                      job.out_stride, smaller(columns, job.columns - column)});
 }
 
-void finish_columns(const GemmJob& job, const vf* tile, int filters, int vectors, int64_t filter,
+// The job by value: stores of vectors might change another, which loops would read again.
+void finish_columns(const GemmJob job, const vf* tile, int filters, int vectors, int64_t filter,
                     int64_t column) {
   for (int f = 0; f < filters; ++f) {
 #pragma GCC unroll 4
@@ -53,7 +54,7 @@ void finish_columns(const GemmJob& job, const vf* tile, int filters, int vectors
 }
 
 // Transposes `columns` columns of one block of filters, `step` vectors apart, and completes them.
-void finish_filters(const GemmJob& job, const vf* tile, int columns, int step, int64_t filter,
+void finish_filters(const GemmJob job, const vf* tile, int columns, int step, int64_t filter,
                     int64_t column) {
   int64_t filters = smaller(kLanes, job.filters - filter);
   for (int n = 0; n < columns; n += kLanes) {
@@ -68,8 +69,8 @@ void finish_filters(const GemmJob& job, const vf* tile, int columns, int step, i
 }
 
 // One register tile, vectors along columns: kFilters filters from `filter` on, whose weights are
-// neighbours in one block, by kVectors vectors from `column` on.
-template <int kFilters, int kVectors>
+// neighbours in one block, by kVectors vectors from `column` on, which kCopy copies to the strip.
+template <int kFilters, int kVectors, bool kCopy>
 void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   vf sums[kFilters][kVectors];
   for (int f = 0; f < kFilters; ++f) {
@@ -77,6 +78,8 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   }
   const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
   const float* row = job.panel + column;
+  float* copy = job.strip;
+  const int64_t last = job.columns - column - (kVectors - 1) * kLanes;  // columns of the last vector
   // Both counts are at least one.  A loop that may be empty makes GCC keep the sums in memory.
   int64_t o = 0;
   do {
@@ -85,7 +88,12 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
       const float* from = row + job.window_offset[i];
       if (kVectors == 1) __builtin_prefetch(weight + kAhead);
       vf x[kVectors];
-      for (int v = 0; v < kVectors; ++v) x[v] = load(from + v * kLanes);
+      for (int v = 0; v < kVectors; ++v) {
+        const bool part = kCopy && v == kVectors - 1;
+        x[v] = part ? load_up_to(from + v * kLanes, last) : load(from + v * kLanes);
+        if (kCopy) store(copy + v * kLanes, x[v]);
+      }
+      if (kCopy) copy += kVectors * kLanes;
       for (int f = 0; f < kFilters; ++f) {
         vf w = splat(weight[f]);
         for (int v = 0; v < kVectors; ++v) sums[f][v] = fma(w, x[v], sums[f][v]);
@@ -108,20 +116,42 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   finish_columns(job, tile, kFilters, kVectors, filter, column);
 }
 
-template <int kVectors>
-void strip_of_columns(const GemmJob& job, int64_t column) {
+// The register tile for the filters from `filter` on; returns how many it takes.
+template <int kVectors, bool kCopy>
+int64_t next_tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   // One vector leaves registers for a whole block, whose weights are then read only once.
   constexpr int kMost = kVectors == 1 ? kLanes : kTileFilters;
+  const int64_t left = job.filters - filter;
+  if (left >= kMost) {
+    tile_of_columns<kMost, kVectors, kCopy>(job, filter, column);
+    return kMost;
+  }
+  if (kMost > 8 && left >= 8) {
+    tile_of_columns<8, kVectors, kCopy>(job, filter, column);
+    return 8;
+  }
+  if (left >= 4) {
+    tile_of_columns<4, kVectors, kCopy>(job, filter, column);
+    return 4;
+  }
+  if (left >= 2) {
+    tile_of_columns<2, kVectors, kCopy>(job, filter, column);
+    return 2;
+  }
+  tile_of_columns<1, kVectors, kCopy>(job, filter, column);
+  return 1;
+}
+
+template <int kVectors>
+void strip_of_columns(const GemmJob& job, int64_t column) {
+  GemmJob rest = job;
   int64_t filter = 0;
-  for (; filter + kMost <= job.filters; filter += kMost) {
-    tile_of_columns<kMost, kVectors>(job, filter, column);
+  if (job.strip != nullptr) {
+    filter = next_tile_of_columns<kVectors, true>(job, filter, column);
+    rest.panel = job.strip - column;
+    rest.panel_stride = kVectors * kLanes;
   }
-  for (; kMost > 8 && filter + 8 <= job.filters; filter += 8) {
-    tile_of_columns<8, kVectors>(job, filter, column);
-  }
-  for (; filter + 4 <= job.filters; filter += 4) tile_of_columns<4, kVectors>(job, filter, column);
-  for (; filter + 2 <= job.filters; filter += 2) tile_of_columns<2, kVectors>(job, filter, column);
-  for (; filter < job.filters; ++filter) tile_of_columns<1, kVectors>(job, filter, column);
+  while (filter < job.filters) filter += next_tile_of_columns<kVectors, false>(rest, filter, column);
 }
 
 void multiply_columns(const GemmJob& job) {

@@ -20,7 +20,7 @@ enum class GemmLanes { columns, filters };
 // The weight is cut into blocks of `lanes` filters, zero padded, weight_stride floats apart; a
 // block holds (depth, lanes).  Depth is a double loop: row o * window + i of the panel begins at
 // panel + o * panel_stride + window_offset[i].  A row is readable for kGemmSlack floats past its
-// end.
+// end, but not where there is a strip.
 struct GemmJob {
   GemmLanes lanes;
   const float* weight;
@@ -29,6 +29,10 @@ struct GemmJob {
   int64_t panel_rows, panel_stride;
   const int64_t* window_offset;
   int64_t window;
+  // Null, or memory for gemm_strip_floats: where the panel is the input itself, whose rows lie far
+  // apart, its columns are copied here a few vectors at a time, by the first filters that read
+  // them.  The window is 1.
+  float* strip;
   int64_t filters, columns;
   float* out;
   int64_t out_stride;
@@ -38,6 +42,7 @@ struct GemmJob {
   Epilogue epilogue;
 };
 constexpr int64_t kGemmSlack = 64;
+constexpr int64_t gemm_strip_floats(int64_t depth) { return 48 * depth; }
 using GemmKernel = void(const GemmJob& job);
 
 // Floats in a vector.
