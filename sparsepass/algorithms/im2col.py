@@ -64,7 +64,9 @@ def mec_floats(layer: Layer) -> int:
 
 
 def im2col_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:
-    return (Option(product_work(layer, im2col_floats(layer), target.lanes)),)
+    # The matrix of a 1x1 convolution is its input, which is read where it lies.
+    plain = {*layer.kernel, *layer.strides} == {1} and not any(layer.pads)
+    return (Option(product_work(layer, 0 if plain else im2col_floats(layer), target.lanes)),)
 
 
 def mec_options(layer: Layer, stats: Stats, target: Target) -> tuple[Option, ...]:

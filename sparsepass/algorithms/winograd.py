@@ -49,21 +49,19 @@ def refuse_winograd_4(layer: Layer, stats: Stats, target: Target) -> str | None:
     return refuse_winograd(layer, (2, 3, 4))
 
 
-def tiles_of(layer: Layer, outputs: int) -> tuple[int, int]:
-    """Rows of tiles of ``outputs`` squared in a batch, and tiles in a row."""
-    height, width = layer.output_spatial
-    return layer.batch * math.ceil(height / outputs), math.ceil(width / outputs)
+def tiles_of(layer: Layer, outputs: int) -> int:
+    """Tiles of ``outputs`` squared in one image."""
+    return math.prod(math.ceil(size / outputs) for size in layer.output_spatial)
 
 
 def kernel_by_tiles(layer: Layer) -> str:
     """Products of few large tiles have filters in their lanes, and wait for the weight."""
-    return "few tiles" if math.prod(tiles_of(layer, 4)) <= FEW_TILES else "tiles"
+    return "few tiles" if layer.batch * tiles_of(layer, 4) <= FEW_TILES else "tiles"
 
 
 def winograd_work(layer: Layer, outputs: int, lanes: int) -> Work:
     """The products of the transformed tiles of ``outputs`` squared; transforms count as moves."""
-    rows, columns = tiles_of(layer, outputs)
-    tiles = rows * columns
+    tiles = tiles_of(layer, outputs)
     taps = phase_taps(layer)[0]
     tile = outputs + taps - 1
     channels = layer.channels * math.prod(layer.strides)
@@ -76,16 +74,16 @@ def winograd_work(layer: Layer, outputs: int, lanes: int) -> Work:
     products = math.prod(phases) * layer.channels * layer.filters
     useful = layer.batch * layer.pixels / outputs**2 * products
     # Each point of a tile takes part in two one-dimensional transforms of as many terms, in vectors
-    # of tiles of one row.
+    # of tiles of one image.
     turned = points * (channels + layer.filters)
     return Work(
         macs=useful,
         input_bytes=read_bytes(layer),
         output_bytes=4 * layer.output_size,
         weight_bytes=4 * products,
-        idle_macs=tiles * products - useful,
-        moves=rows * math.ceil(columns / lanes) * turned * tile,
-        copied_bytes=4 * tiles * turned,
+        idle_macs=layer.batch * tiles * products - useful,
+        moves=layer.batch * math.ceil(tiles / lanes) * turned * tile,
+        copied_bytes=4 * layer.batch * tiles * turned,
     )
 
 
