@@ -79,7 +79,8 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
   const float* row = job.panel + column;
   float* copy = job.strip;
-  const int64_t last = job.columns - column - (kVectors - 1) * kLanes;  // columns of the last vector
+  const int64_t last =
+      job.columns - column - (kVectors - 1) * kLanes;  // columns of the last vector
   // Both counts are at least one.  A loop that may be empty makes GCC keep the sums in memory.
   int64_t o = 0;
   do {
@@ -151,7 +152,8 @@ void strip_of_columns(const GemmJob& job, int64_t column) {
     rest.panel = job.strip - column;
     rest.panel_stride = kVectors * kLanes;
   }
-  while (filter < job.filters) filter += next_tile_of_columns<kVectors, false>(rest, filter, column);
+  while (filter < job.filters)
+    filter += next_tile_of_columns<kVectors, false>(rest, filter, column);
 }
 
 void multiply_columns(const GemmJob& job) {

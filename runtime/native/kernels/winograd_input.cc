@@ -63,6 +63,9 @@ typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
 
 // The input transform of one band, for planes of one phase of the rows.
 //
+// Of a single tile row, all input rows are mixed first, then each is cut into tiles.  Where there
+// are more, every input row is cut into tiles first, once for all tile rows that it is in.
+//
 // Tile row r takes rows m * r + q of the phase, for q up to m + taps - 2.  Rows with the same q < m
 // lie behind each other, so that all tiles of the band are neighbours, and those with the other q
 // are rows of the tile row below.
@@ -80,20 +83,31 @@ class InputBand {
       : job_(job),
         begin_(smaller(job.row_tiles * kStep + kTails, larger(0, -job.first_x))),
         end_(larger(begin_, smaller(job.row_tiles * kStep + kTails, job.in_w - job.first_x))),
-        joined_(begin_ >= kTails || end_ - begin_ <= job.row_tiles * kStep),
+        joined_(job.tile_rows > 1 && (begin_ >= kTails || end_ - begin_ <= job.row_tiles * kStep)),
         row_(job.row_tiles * kStep + (joined_ ? 0 : kTails)),
+        lines_(job.tile_rows == 1 ? kTile + 1 : kOut),
         rows_stride_(winograd_line_floats(row_, job.tile_rows)),
         transformed_stride_(winograd_line_floats(job.row_tiles, job.tile_rows)),
         // Where the map is as wide as its tiles, what is copied begins with a whole vector.
         rows_(job.memory + (kLanes - begin_ % kLanes) % kLanes),
-        transformed_(job.memory + 16 + kOut * rows_stride_) {
+        transformed_(job.memory + 16 + lines_ * rows_stride_) {
     for (int i = 0; i < kLanes; ++i) first_lanes_[i] = static_cast<int32_t>(i % job.row_tiles);
-    for (int64_t i = 0; i < kOut * rows_stride_; ++i) rows_[i] = 0;
+    for (int64_t i = 0; i < lines_ * rows_stride_; ++i) rows_[i] = 0;
   }
 
   // Writes the transform of one plane to `out`; returns zeros, or a NaN where it is not finite.
   vf transform(int64_t plane, int64_t phase, float* out) const {
-    const vf check = copy_rows(job_.x + plane * job_.in_h * job_.in_w, phase);
+    const float* x = job_.x + plane * job_.in_h * job_.in_w;
+    if (job_.tile_rows == 1) {
+      const vf check = mix_rows(x, phase);
+      for (int i = 0; i < kTile; ++i) {
+        transform_line(rows_ + i * rows_stride_, job_.row_tiles,
+                       out + i * kTile * job_.position_stride, job_.channel_stride,
+                       job_.position_stride, job_.row_tiles + job_.room);
+      }
+      return check;
+    }
+    const vf check = copy_rows(x, phase);
     for (int q = 0; q < kOut; ++q) transform_rows(q);
     transform_columns(out);
     return check;
@@ -102,6 +116,33 @@ class InputBand {
  private:
   // Tile rows that have a row q, with those below the band.
   int64_t count(int q) const { return job_.tile_rows + (q < kTaps - 1); }
+
+  // B^T d for the rows of a single tile row.
+  vf mix_rows(const float* plane, int64_t phase) const {
+    const int64_t in_w = job_.in_w, plane_stride = job_.in_h * in_w, columns = end_ - begin_;
+    const float* from[kTile];
+    for (int i = 0; i < kTile; ++i) {
+      const int64_t y = job_.first_y + phase + i * kStride;
+      const bool inside = y >= 0 && y < job_.in_h;
+      from[i] = inside ? plane + y * in_w + job_.first_x + begin_ : rows_ + kTile * rows_stride_;
+    }
+    vf check = {};
+    for (int64_t x = 0; x < columns; x += kLanes) {
+      vf d[kTile], v[kTile];
+      for (int i = 0; i < kTile; ++i) {
+        // The next channel is a plane away: out of reach of the processor's own prefetching.
+        __builtin_prefetch(from[i] + x + plane_stride);
+        d[i] = load_up_to(from[i] + x, columns - x);
+      }
+      transform_input(d, v);
+      // The first and the last row of B^T together read all of d.
+      check = fma(v[0] + v[kTile - 1], vf{}, check);
+      for (int i = 0; i < kTile; ++i) {
+        store_up_to(rows_ + i * rows_stride_ + begin_ + x, v[i], columns - x);
+      }
+    }
+    return check;
+  }
 
   // Stores of vectors may change anything, so that what loops need is taken out of the job before.
   vf copy_rows(const float* plane, int64_t phase) const {
@@ -127,25 +168,27 @@ class InputBand {
 
   // d B for the rows q of all tile rows.
   void transform_rows(int q) const {
+    const int64_t stride = transformed_stride_, row_tiles = job_.row_tiles;
     const float* rows = rows_ + q * rows_stride_;
-    float* out = transformed_ + q * kTile * kStride * transformed_stride_;
-    if (joined_) return transform_line(rows, count(q) * job_.row_tiles, out);
-    for (int64_t r = 0; r < count(q); ++r) {
-      transform_line(rows + r * row_, job_.row_tiles, out + r * job_.row_tiles);
+    float* out = transformed_ + q * kTile * kStride * stride;
+    const int64_t lines = joined_ ? 1 : count(q), tiles = count(q) * row_tiles / lines;
+    for (int64_t i = 0; i < lines; ++i, rows += row_, out += row_tiles) {
+      transform_line(rows, tiles, out, kTile * stride, stride, tiles + kLanes);
     }
   }
 
-  void transform_line(const float* line, int64_t tiles, float* out) const {
+  // The tiles of a line times B, whose floats up to `end` may be stored.
+  void transform_line(const float* line, int64_t tiles, float* out, int64_t phase_stride,
+                      int64_t position_stride, int64_t end) const {
     const int32_t row_tiles = static_cast<int32_t>(job_.row_tiles);
-    const int64_t stride = transformed_stride_;
     vi lane = first_lanes_;
     for (int64_t tile = 0; tile < tiles; tile += kLanes) {
       vf d[kStride][kTile], v[kTile];
       gather_tiles(line + tile * kStep, lane == 0, lane == row_tiles - 1, d);
       for (int phase = 0; phase < kStride; ++phase) {
         transform_input(d[phase], v);
-        float* to = out + phase * kTile * stride + tile;
-        for (int j = 0; j < kTile; ++j) store(to + j * stride, v[j]);
+        float* to = out + phase * phase_stride + tile;
+        for (int j = 0; j < kTile; ++j) store_up_to(to + j * position_stride, v[j], end - tile);
       }
       lane += kLanes % row_tiles;
       lane -= lane >= row_tiles ? vi{} + row_tiles : vi{};
@@ -200,7 +243,7 @@ class InputBand {
   const WinogradInput& job_;
   const int64_t begin_, end_;  // columns of a row of tiles that lie inside the input
   const bool joined_;
-  const int64_t row_, rows_stride_, transformed_stride_;
+  const int64_t row_, lines_, rows_stride_, transformed_stride_;
   vi first_lanes_;            // which tile of its row each lane of a line's first vector has
   float* const rows_;         // (q, tile row)
   float* const transformed_;  // (q, phase, position), each all tiles

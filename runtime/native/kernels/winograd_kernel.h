@@ -46,8 +46,8 @@ static constexpr int64_t winograd_line_floats(int64_t row, int64_t tile_rows) {
 static constexpr int64_t winograd_input_floats(int64_t m, int64_t taps, int64_t stride,
                                                int64_t tile_rows, int64_t row_tiles) {
   const int64_t row = (row_tiles * m + taps - 1) * stride;
-  return m * (winograd_line_floats(row, tile_rows) +
-              (m + taps - 1) * stride * winograd_line_floats(row_tiles, tile_rows)) +
+  return (tile_rows == 1 ? m + taps : m) * winograd_line_floats(row, tile_rows) +
+         m * (m + taps - 1) * stride * winograd_line_floats(row_tiles, tile_rows) +
          16 * (m + taps) * stride + 16;
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/smooth_outputs.h"
 #include "kernels/winograd_kernel.h"
 #include "simd/epilogue.h"
+#include "simd/lanes.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
 
@@ -62,44 +63,80 @@ inline void join_tiles(vf (&y)[4]) {
   zip(y[2], y[3]);
 }
 
-// A^T s A for every tile of one filter, the rows of outputs `row_stride` floats apart.
-template <int kOut, int kTaps>
-inline void transform_sums(const WinogradOutput& job, const float* sums, int64_t row_stride) {
-  constexpr int kTile = kOut + kTaps - 1;
-  for (int64_t tile = 0; tile < job.tile_rows * job.row_tiles; tile += kLanes) {
-    vf columns[kOut][kTile];
-    for (int j = 0; j < kTile; ++j) {
-      vf s[kTile], y[kOut];
-      for (int i = 0; i < kTile; ++i) {
-        s[i] = load(sums + (i * kTile + j) * job.position_stride + tile);
+// A^T s A for kLanes tiles from `sums` on: store(i, y) for every row i of outputs, of which y[j]
+// has kLanes * j and on.
+template <int kOut, int kTile, class Store>
+SPARSEPASS_INLINE void transform_tiles(const float* sums, int64_t position_stride,
+                                       const Store& store) {
+  vf columns[kOut][kTile];
+  for (int j = 0; j < kTile; ++j) {
+    vf s[kTile], y[kOut];
+    for (int i = 0; i < kTile; ++i) s[i] = load(sums + (i * kTile + j) * position_stride);
+    transform_output(s, y);
+    for (int i = 0; i < kOut; ++i) columns[i][j] = y[i];
+  }
+  for (int i = 0; i < kOut; ++i) {
+    vf y[kOut];
+    transform_output(columns[i], y);
+    join_tiles(y);
+    store(i, y);
+  }
+}
+
+// The outputs of one filter and a single tile row.
+template <int kOut, int kTile>
+void store_row(const WinogradOutput& job, int64_t filter) {
+  const vf bias = splat(job.bias[filter]);
+  const float* sums = job.sums + filter * job.filter_stride;
+  for (int64_t tile = 0; tile < job.row_tiles; tile += kLanes) {
+    const auto finish = [&](int i, const vf(&y)[kOut]) {
+      if (i >= job.rows) return;
+      for (int j = 0; j < kOut; ++j) {
+        const int64_t x = tile * kOut + j * kLanes;
+        if (x < job.columns) {
+          const int64_t at = filter * job.plane_stride + i * job.out_w + x;
+          __builtin_prefetch(job.y + at + job.plane_stride, 1);
+          store_outputs(y[j] + bias, job.residual, job.epilogue, job.y, at, job.columns - x);
+        }
       }
-      transform_output(s, y);
-      for (int i = 0; i < kOut; ++i) columns[i][j] = y[i];
-    }
-    for (int i = 0; i < kOut; ++i) {
-      vf y[kOut];
-      transform_output(columns[i], y);
-      join_tiles(y);
-      float* to = job.memory + i * row_stride + tile * kOut;
-      for (int j = 0; j < kOut; ++j) store(to + j * kLanes, y[j]);
+    };
+    transform_tiles<kOut, kTile>(sums + tile, job.position_stride, finish);
+  }
+}
+
+// Of several tile rows, the outputs of all tiles lie behind each other first.
+template <int kOut, int kTile>
+void store_rows(const WinogradOutput& job, int64_t filter) {
+  const vf bias = splat(job.bias[filter]);
+  const float* sums = job.sums + filter * job.filter_stride;
+  const int64_t tiles = job.tile_rows * job.row_tiles;
+  const int64_t row_stride = (tiles + 15) / 16 * 16 * kOut;
+  for (int64_t tile = 0; tile < tiles; tile += kLanes) {
+    float* to = job.memory + tile * kOut;
+    const auto keep = [&](int i, const vf(&y)[kOut]) {
+      for (int j = 0; j < kOut; ++j) store(to + i * row_stride + j * kLanes, y[j]);
+    };
+    transform_tiles<kOut, kTile>(sums + tile, job.position_stride, keep);
+  }
+  for (int64_t row = 0; row < job.rows; ++row) {
+    const float* from = job.memory + row % kOut * row_stride + row / kOut * job.row_tiles * kOut;
+    const int64_t at = filter * job.plane_stride + row * job.out_w;
+    for (int64_t x = 0; x < job.columns; x += kLanes) {
+      __builtin_prefetch(job.y + at + x + job.plane_stride, 1);
+      store_outputs(load(from + x) + bias, job.residual, job.epilogue, job.y, at + x,
+                    job.columns - x);
     }
   }
 }
 
 template <int kOut, int kTaps>
 void transform_output_tiles(const WinogradOutput& job) {
-  const int64_t row_stride = (job.tile_rows * job.row_tiles + 15) / 16 * 16 * kOut;
+  constexpr int kTile = kOut + kTaps - 1;
   for (int64_t f = 0; f < job.filters; ++f) {
-    transform_sums<kOut, kTaps>(job, job.sums + f * job.filter_stride, row_stride);
-    const vf bias = splat(job.bias[f]);
-    for (int64_t row = 0; row < job.rows; ++row) {
-      const float* from = job.memory + row % kOut * row_stride + row / kOut * job.row_tiles * kOut;
-      const int64_t at = f * job.plane_stride + row * job.out_w;
-      for (int64_t x = 0; x < job.columns; x += kLanes) {
-        __builtin_prefetch(job.y + at + x + job.plane_stride, 1);
-        store_outputs(load(from + x) + bias, job.residual, job.epilogue, job.y, at + x,
-                      job.columns - x);
-      }
+    if (job.tile_rows == 1) {
+      store_row<kOut, kTile>(job, f);
+    } else {
+      store_rows<kOut, kTile>(job, f);
     }
     smooth_activation(
         {job.epilogue.smooth, job.y + f * job.plane_stride, job.rows, job.out_w, job.columns});
