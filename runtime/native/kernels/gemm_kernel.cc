@@ -92,7 +92,11 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
       for (int v = 0; v < kVectors; ++v) {
         const bool part = kCopy && v == kVectors - 1;
         x[v] = part ? load_up_to(from + v * kLanes, last) : load(from + v * kLanes);
-        if (kCopy) store(copy + v * kLanes, x[v]);
+        if (kCopy) {
+          // Rows lie too far apart for the processor to see what the next strip reads.
+          __builtin_prefetch(from + (kVectors + v) * kLanes);
+          store(copy + v * kLanes, x[v]);
+        }
       }
       if (kCopy) copy += kVectors * kLanes;
       for (int f = 0; f < kFilters; ++f) {
