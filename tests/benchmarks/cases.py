@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +107,19 @@ def write_stack(path: Path, channels: int, size: int, depth: int) -> None:
     onnx.save(model, path)
 
 
+def written() -> tuple[Case, ...]:
+    """The networks that are written with torch, where it is installed."""
+    if find_spec("torch") is None:
+        return ()
+    from torch_networks import NETWORKS, write_network
+
+    return tuple(Case(name, partial(write_network, name)) for name in NETWORKS)
+
+
 def cases() -> tuple[Case, ...]:
     """All cases; those of real networks only where ../shared is there."""
     made = (
+        *written(),
         *(example("resnet50", sparsity, 1, 1) for sparsity in (90, 80, 95)),
         example("resnet50", 90, 1, 2),
         *(example("resnet50", sparsity, 16, 1) for sparsity in (90, 80)),

@@ -13,15 +13,13 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from cases import Case, cases, example
+from cases import Case, cases, example, written
 from results import Results, file_here, this_machine
 from rich.progress import track
 from rows import OfferRow, PlanRow, SelectorRow
 from selector_page import write_page
-from torch_networks import NETWORKS, write_network
 
 from sparsepass.algorithms import ALGORITHMS, algorithm
 from sparsepass.algorithms.im2col import IM2COL
@@ -185,8 +183,9 @@ def wanted() -> list[Case]:
         for name in ("resnet50", "mobilenet_v1", "vgg16")
         for zeros in (0, 60, 80, 90)
     ]
-    real = [case for case in cases() if "%" not in case.name and "conv 3x3" not in case.name]
-    drawn = [Case(name, partial(write_network, name)) for name in NETWORKS]
+    drawn = written()
+    known = [case for case in cases() if "%" not in case.name and "conv 3x3" not in case.name]
+    real = [case for case in known if case.name not in {case.name for case in drawn}]
     others = [example("resnet50", 90, 16, 1), example("mobilenet_v1", 90, 16, 1)]
     names = ("squeezenet1.1", "mediapipe", "detector")
     two = [

@@ -171,16 +171,18 @@ std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass, 
   job.memory = memory;
   std::vector<WinogradOutput> jobs;
   for (const WinogradBand& b : block.bands) {
-    int64_t at = (b.image * layer_.params.filters + first) * job.plane_stride +
-                 b.row * m * g.out_w + b.first * m;
-    job.y = o.y + at;
-    job.residual = o.residual == nullptr ? nullptr : o.residual + at;
-    job.tile_rows = b.rows;
+    job.tile_rows = fill_vectors(b.row_tiles, layer_.lanes) ? 1 : b.rows;
     job.row_tiles = b.row_tiles;
-    job.rows = std::min(b.rows * m, g.out_h - b.row * m);
     job.columns = std::min(b.row_tiles * m, g.out_w - b.first * m);
-    jobs.push_back(job);
-    job.sums += b.tiles();
+    for (int64_t row = b.row; row < b.row + b.rows; row += job.tile_rows) {
+      int64_t at = (b.image * layer_.params.filters + first) * job.plane_stride +
+                   row * m * g.out_w + b.first * m;
+      job.y = o.y + at;
+      job.residual = o.residual == nullptr ? nullptr : o.residual + at;
+      job.rows = std::min(job.tile_rows * m, g.out_h - row * m);
+      jobs.push_back(job);
+      job.sums += job.tile_rows * job.row_tiles;
+    }
   }
   return jobs;
 }

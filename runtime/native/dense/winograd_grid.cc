@@ -63,8 +63,10 @@ WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_
   };
   const int64_t near = floats_in(layer.tuning.winograd_band, caches().second);
   g.band_rows = std::clamp<int64_t>((near - floats(0)) / (floats(1) - floats(0)), 1, g.block_rows);
-  // What a low band shares is less than what its lines lose, where cutting a row costs little.
-  if (layer.stride == 1 && g.band_rows < 4 && g.row_tiles >= 2 * layer.lanes) g.band_rows = 1;
+  // What a low band shares is less than what its lines lose.
+  if (fill_vectors(g.part_tiles, layer.lanes) && (layer.stride > 1 || g.band_rows < 4)) {
+    g.band_rows = 1;
+  }
   g.input_memory = round_up(floats(g.band_rows), 16);
   g.output_memory = winograd_output_floats(layer.variant.m, g.band_rows, g.part_tiles);
   g.large = divide_up(g.rows, g.block_rows);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/arithmetic.h"
 #include "conv/conv.h"
 #include "dense/winograd_variant.h"
 
@@ -17,6 +18,11 @@ struct WinogradBand {
 
   int64_t tiles() const { return rows * row_tiles; }
 };
+
+// Whether the tiles of a row leave few lanes idle, so that tile rows need not share vectors.
+inline bool fill_vectors(int64_t row_tiles, int64_t lanes) {
+  return row_tiles >= lanes && 4 * row_tiles >= 3 * round_up(row_tiles, lanes);
+}
 
 // How a run divides the tiles of a batch into blocks.  Tile rows are numbered through the batch.
 struct WinogradGrid {

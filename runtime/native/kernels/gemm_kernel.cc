@@ -147,17 +147,20 @@ int64_t next_tile_of_columns(const GemmJob& job, int64_t filter, int64_t column)
   return 1;
 }
 
+// The register tiles for the filters from `filter` on.
+template <int kVectors>
+void tiles_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
+  while (filter < job.filters) filter += next_tile_of_columns<kVectors, false>(job, filter, column);
+}
+
 template <int kVectors>
 void strip_of_columns(const GemmJob& job, int64_t column) {
+  if (job.strip == nullptr) return tiles_of_columns<kVectors>(job, 0, column);
+  const int64_t filter = next_tile_of_columns<kVectors, true>(job, 0, column);
   GemmJob rest = job;
-  int64_t filter = 0;
-  if (job.strip != nullptr) {
-    filter = next_tile_of_columns<kVectors, true>(job, filter, column);
-    rest.panel = job.strip - column;
-    rest.panel_stride = kVectors * kLanes;
-  }
-  while (filter < job.filters)
-    filter += next_tile_of_columns<kVectors, false>(rest, filter, column);
+  rest.panel = job.strip - column;
+  rest.panel_stride = kVectors * kLanes;
+  tiles_of_columns<kVectors>(rest, filter, column);
 }
 
 void multiply_columns(const GemmJob& job) {
