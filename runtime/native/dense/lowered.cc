@@ -29,6 +29,10 @@ class Lowered : public Conv {
   Grid divide(const Operands& operands, int threads) const;
   // Whether the lowered input is the input.
   bool is_plain() const;
+  // Of one product, at most.
+  int64_t depth() const {
+    return is_plain() ? kernels_.tuning.strip_depth : kernels_.tuning.lowered_depth;
+  }
   int64_t panel_floats(const Grid& grid) const;
   void run_task(const Operands& operands, const Grid& grid, int64_t index, float* panel) const;
 
@@ -69,13 +73,12 @@ Grid Lowered::divide(const Operands& operands, int threads) const {
   g.out_w = params_.out_w(operands.in_w);
   g.columns = params_.out_h(operands.in_h) * g.out_w;
   const int64_t kernel = params_.kernel_h * params_.kernel_w;
-  const int64_t chunks =
-      divide_up(channels_, std::max<int64_t>(1, kernels_.tuning.lowered_depth / kernel));
+  const int64_t chunks = divide_up(channels_, std::max<int64_t>(1, depth() / kernel));
   g.chunk_channels = divide_up(channels_, chunks);
   // The panel takes its share of the cache, if that is at least a few register tiles.
   const int64_t unit = lowering_.column_unit(g.out_w);
-  const int64_t depth = g.chunk_channels * lowering_.channel_rows(params_);
-  const int64_t room = floats_in(kernels_.tuning.lowered_second_level, caches().second) / depth;
+  const int64_t rows = g.chunk_channels * lowering_.channel_rows(params_);
+  const int64_t room = floats_in(kernels_.tuning.lowered_second_level, caches().second) / rows;
   const int64_t first = lowering_.row_floats(params_, g.out_w, unit);
   const int64_t step = lowering_.row_floats(params_, g.out_w, 2 * unit) - first;
   const int64_t units = room > first ? 1 + (room - first) / step : 1;
@@ -142,8 +145,7 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
 
   const int64_t out = (image * params_.filters + group * filters_ + first_filter) * g.columns;
   GemmJob job = {};
-  job.lanes =
-      best_gemm_lanes(filters, columns, std::min(taps_, kernels_.tuning.lowered_depth), kernels_);
+  job.lanes = best_gemm_lanes(filters, columns, std::min(taps_, depth()), kernels_);
   job.weight_stride = taps_ * lanes_;
   job.panel = panel;
   job.panel_stride = lower.panel_stride;

@@ -68,6 +68,35 @@ void finish_filters(const GemmJob job, const vf* tile, int columns, int step, in
   activate_sums(job, filter, filters, column, columns);
 }
 
+// Calls add(row) with every row of the panel from `column` on, in order of depth.
+//
+// Loops end at addresses: where GCC counts in memory instead, a multiply-add waits for the count.
+// Both have at least one turn: a loop that may be empty makes it keep sums in memory.
+template <class Add>
+SPARSEPASS_INLINE void for_each_row(const GemmJob& job, int64_t column, const Add& add) {
+  const float* row = job.panel + column;
+  const int64_t step = job.panel_stride;
+  const float* const end = row + job.panel_rows * step;
+  const int64_t* const first = job.window_offset;
+  const int64_t* const last = first + job.window;
+  if (job.window == 1) {
+    row += *first;
+    const float* const single_end = end + *first;
+    do {
+      add(row);
+      row += step;
+    } while (row != single_end);
+    return;
+  }
+  do {
+    const int64_t* offset = first;
+    do {
+      add(row + *offset);
+    } while (++offset != last);
+    row += step;
+  } while (row != end);
+}
+
 // One register tile, vectors along columns: kFilters filters from `filter` on, whose weights are
 // neighbours in one block, by kVectors vectors from `column` on, which kCopy copies to the strip.
 template <int kFilters, int kVectors, bool kCopy>
@@ -77,36 +106,28 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
     for (int v = 0; v < kVectors; ++v) sums[f][v] = vf{};
   }
   const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
-  const float* row = job.panel + column;
   float* copy = job.strip;
   const int64_t last =
       job.columns - column - (kVectors - 1) * kLanes;  // columns of the last vector
-  // Both counts are at least one.  A loop that may be empty makes GCC keep the sums in memory.
-  int64_t o = 0;
-  do {
-    int64_t i = 0;
-    do {
-      const float* from = row + job.window_offset[i];
-      if (kVectors == 1) __builtin_prefetch(weight + kAhead);
-      vf x[kVectors];
-      for (int v = 0; v < kVectors; ++v) {
-        const bool part = kCopy && v == kVectors - 1;
-        x[v] = part ? load_up_to(from + v * kLanes, last) : load(from + v * kLanes);
-        if (kCopy) {
-          // Rows lie too far apart for the processor to see what the next strip reads.
-          __builtin_prefetch(from + (kVectors + v) * kLanes);
-          store(copy + v * kLanes, x[v]);
-        }
+  for_each_row(job, column, [&](const float* from) __attribute__((always_inline)) {
+    if (kVectors == 1) __builtin_prefetch(weight + kAhead);
+    vf x[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      const bool part = kCopy && v == kVectors - 1;
+      x[v] = part ? load_up_to(from + v * kLanes, last) : load(from + v * kLanes);
+      if (kCopy) {
+        // Rows lie too far apart for the processor to see what the next strip reads.
+        __builtin_prefetch(from + (kVectors + v) * kLanes);
+        store(copy + v * kLanes, x[v]);
       }
-      if (kCopy) copy += kVectors * kLanes;
-      for (int f = 0; f < kFilters; ++f) {
-        vf w = splat(weight[f]);
-        for (int v = 0; v < kVectors; ++v) sums[f][v] = fma(w, x[v], sums[f][v]);
-      }
-      weight += kLanes;
-    } while (++i < job.window);
-    row += job.panel_stride;
-  } while (++o < job.panel_rows);
+    }
+    if (kCopy) copy += kVectors * kLanes;
+    for (int f = 0; f < kFilters; ++f) {
+      vf w = splat(weight[f]);
+      for (int v = 0; v < kVectors; ++v) sums[f][v] = fma(w, x[v], sums[f][v]);
+    }
+    weight += kLanes;
+  });
   if (job.bias == nullptr && !job.accumulate && column + kVectors * kLanes <= job.columns) {
     float* out = job.out + filter * job.out_stride + column;
     for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
@@ -190,26 +211,18 @@ void tile_of_filters(const GemmJob& job, int64_t filter, int64_t column) {
     for (int b = 0; b < kBlocks; ++b) sums[n][b] = vf{};
   }
   const float* weight = job.weight + filter / kLanes * job.weight_stride;
-  const float* row = job.panel + column;
-  // Both counts are at least one.  A loop that may be empty makes GCC keep the sums in memory.
-  int64_t o = 0;
-  do {
-    int64_t i = 0;
-    do {
-      const float* from = row + job.window_offset[i];
-      vf w[kBlocks];
-      for (int b = 0; b < kBlocks; ++b) {
-        w[b] = load(weight + b * job.weight_stride);
-        if (kLanes == 16) __builtin_prefetch(weight + b * job.weight_stride + kAhead);
-      }
-      for (int n = 0; n < kColumns; ++n) {
-        vf x = splat(from[n]);
-        for (int b = 0; b < kBlocks; ++b) sums[n][b] = fma(x, w[b], sums[n][b]);
-      }
-      weight += kLanes;
-    } while (++i < job.window);
-    row += job.panel_stride;
-  } while (++o < job.panel_rows);
+  for_each_row(job, column, [&](const float* from) __attribute__((always_inline)) {
+    vf w[kBlocks];
+    for (int b = 0; b < kBlocks; ++b) {
+      w[b] = load(weight + b * job.weight_stride);
+      if (kLanes == 16) __builtin_prefetch(weight + b * job.weight_stride + kAhead);
+    }
+    for (int n = 0; n < kColumns; ++n) {
+      vf x = splat(from[n]);
+      for (int b = 0; b < kBlocks; ++b) sums[n][b] = fma(x, w[b], sums[n][b]);
+    }
+    weight += kLanes;
+  });
   vf tile[kColumns * kBlocks];
   for (int n = 0; n < kColumns; ++n) {
     for (int b = 0; b < kBlocks; ++b) tile[n * kBlocks + b] = sums[n][b];

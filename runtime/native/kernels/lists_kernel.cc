@@ -8,8 +8,6 @@
 #include "simd/epilogue.h"
 #include "simd/quads.h"
 
-#define SPARSEPASS_INLINE inline __attribute__((always_inline))
-
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 

@@ -8,23 +8,35 @@ namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
 
-// dst[j] = src[j * stride].
+// kLanes elements of src, each the second one after that before; nothing behind the last is read.
+inline vf load_second(const float* src) {
+#define SPARSEPASS_SECOND(i) (2 * (i) < kLanes ? 2 * (i) : 2 * (i) + 1)
+  return __builtin_shufflevector(load(src), load(src + kLanes - 1),
+                                 SPARSEPASS_FOR_LANES(SPARSEPASS_SECOND));
+#undef SPARSEPASS_SECOND
+}
+
+// dst[j] = src[j * kStride].  The last vector ends with the last element, over the one before.
+template <int kStride>
+inline void copy(const float* src, int64_t count, float* dst) {
+  const auto at = [&](int64_t j) {
+    return kStride == 1 ? load(src + j) : load_second(src + 2 * j);
+  };
+  if (count >= kLanes) {
+    const int64_t last = count - kLanes;
+    for (int64_t j = 0; j < last; j += kLanes) store(dst + j, at(j));
+    store(dst + last, at(last));
+  } else if (kStride == 1) {
+    store_first(dst, load_first(src, count), count);
+  } else {
+    for (int64_t j = 0; j < count; ++j) dst[j] = src[2 * j];
+  }
+}
+
 inline void copy_strided(const float* src, int64_t stride, int64_t count, float* dst) {
-  int64_t j = 0;
-  if (stride == 1) {
-    for (; j + kLanes <= count; j += kLanes) store(dst + j, load(src + j));
-    if (j < count) store_first(dst + j, load_first(src + j, count - j), count - j);
-    return;
-  }
-  if (stride == 2) {
-    // The last vector would read one element past the last one needed.
-    for (; j + kLanes < count; j += kLanes) {
-      vf a = load(src + 2 * j), b = load(src + 2 * j + kLanes);
-      unzip(a, b);
-      store(dst + j, a);
-    }
-  }
-  for (; j < count; ++j) dst[j] = src[j * stride];
+  if (stride == 1) return copy<1>(src, count, dst);
+  if (stride == 2) return copy<2>(src, count, dst);
+  for (int64_t j = 0; j < count; ++j) dst[j] = src[j * stride];
 }
 
 inline void zero(float* dst, int64_t count) {
@@ -59,15 +71,47 @@ inline void lower_row(const LowerJob& job, const float* plane, int64_t in_y, int
   zero(dst + (end - first), last - end);
 }
 
+// Whether the rows of outputs that a tap reads lie in the plane as they do in the output.
+bool keeps_rows(const LowerJob& job) {
+  return job.params->stride_h == 1 && job.params->stride_w == 1 && job.out_w == job.in_w;
+}
+
+// The `count` elements that follow row `y` and column `x` of a plane, as one: where the step of
+// the tap leads beyond the left or the right edge, a row has what lies in its neighbour, and gets
+// zeros.  Row y and those behind may lie outside the plane.
+inline void lower_shifted(const LowerJob& job, const float* plane, int64_t y, int64_t x,
+                          int64_t step, int64_t count, float* dst) {
+  const int64_t w = job.in_w, from = y * w + x + step;
+  const int64_t begin = smaller(count, larger(0, larger(-from, -y * w - x)));
+  const int64_t size = job.in_h * w;
+  const int64_t end = larger(begin, smaller(count, smaller(size - from, size - y * w - x)));
+  zero(dst, begin);
+  if (begin < end) copy<1>(plane + from + begin, end - begin, dst + begin);
+  zero(dst + end, count - end);
+  // Columns [first, last) of every row lead beyond an edge.
+  const int64_t first = step < 0 ? 0 : larger(0, w - step), last = step < 0 ? smaller(-step, w) : w;
+  for (int64_t row = -x; row < count && first < last; row += w) {
+    const int64_t stop = smaller(count, row + last);
+    for (int64_t n = larger(0, row + first); n < stop; ++n) dst[n] = 0;
+  }
+}
+
 }  // namespace
 
 void lower_im2col(const LowerJob& job) {
   const ConvParams& p = *job.params;
+  const bool shifts = keeps_rows(job);
   float* panel = job.panel;
   for (int64_t c = 0; c < job.channels; ++c) {
     const float* plane = job.x + c * job.in_h * job.in_w;
     for (int64_t i = 0; i < p.kernel_h; ++i) {
       for (int64_t j = 0; j < p.kernel_w; ++j, panel += job.panel_stride) {
+        if (shifts) {
+          lower_shifted(job, plane, job.first_column / job.in_w - p.pad_top + i * p.dilation_h,
+                        job.first_column % job.in_w, j * p.dilation_w - p.pad_left, job.columns,
+                        panel);
+          continue;
+        }
         Span span = inside(job, j);
         int64_t y = job.first_column / job.out_w, x = job.first_column % job.out_w;
         for (int64_t n = 0; n < job.columns; ++y, x = 0) {
@@ -83,11 +127,17 @@ void lower_im2col(const LowerJob& job) {
 
 void lower_mec(const LowerJob& job) {
   const ConvParams& p = *job.params;
+  const bool shifts = keeps_rows(job);
   int64_t first_row = job.first_column / job.out_w * p.stride_h - p.pad_top;
   float* panel = job.panel;
   for (int64_t c = 0; c < job.channels; ++c) {
     const float* plane = job.x + c * job.in_h * job.in_w;
     for (int64_t j = 0; j < p.kernel_w; ++j, panel += job.panel_stride) {
+      if (shifts) {
+        lower_shifted(job, plane, first_row, 0, j * p.dilation_w - p.pad_left,
+                      job.phase_rows * job.out_w, panel);
+        continue;
+      }
       Span span = inside(job, j);
       float* dst = panel;
       for (int64_t phase = 0; phase < p.stride_h; ++phase) {

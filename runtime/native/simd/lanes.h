@@ -8,9 +8,6 @@
 
 #include "simd/vector.h"
 
-// What is kept in registers must not cross a call.
-#define SPARSEPASS_INLINE inline __attribute__((always_inline))
-
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 

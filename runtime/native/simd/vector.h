@@ -22,6 +22,9 @@
 #define SPARSEPASS_LANES 4
 #endif
 
+// What is kept in registers must not cross a call.
+#define SPARSEPASS_INLINE inline __attribute__((always_inline))
+
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
