@@ -13,9 +13,10 @@ static inline void finish_square(const FinishJob& job, const float* sums, int64_
   vf square[kLanes];
   for (int p = 0; p < kLanes; ++p) square[p] = p < pixels ? load(sums + p * job.block) : vf{};
   transpose(square);
+  const Activation activation(job.epilogue);
   for (int64_t f = 0; f < kLanes; ++f) {
     if (f >= filters) break;
-    store_outputs(square[f], job.residual, job.epilogue, job.y, at + f * job.plane, pixels);
+    store_outputs(square[f], job.residual, activation, job.y, at + f * job.plane, pixels);
   }
 }
 

@@ -24,12 +24,13 @@ constexpr int kMostVectors = 3;
 constexpr int kAhead = 4096 / sizeof(float);
 
 // Completes `count` neighbouring sums of one filter and stores them, up to a smooth activation.
-inline void store_sums(const GemmJob& job, vf sum, int64_t filter, int64_t column, int64_t count) {
+SPARSEPASS_INLINE void store_sums(const GemmJob& job, const Activation& activation, vf sum,
+                                  int64_t filter, int64_t column, int64_t count) {
   int64_t at = filter * job.out_stride + column;
   if (job.accumulate) sum += load_up_to(job.out + at, count);
   if (job.bias == nullptr) return store_up_to(job.out + at, sum, count);
   sum += splat(job.bias[filter]);
-  store_outputs(sum, job.residual, job.epilogue, job.out, at, count);
+  store_outputs(sum, job.residual, activation, job.out, at, count);
 }
 
 // The smooth activation of `filters` filters and up to `columns` columns that are complete.
@@ -43,11 +44,12 @@ inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, i
 // The job by value: stores of vectors might change another, which loops would read again.
 void finish_columns(const GemmJob job, const vf* tile, int filters, int vectors, int64_t filter,
                     int64_t column) {
+  const Activation activation(job.epilogue);
   for (int f = 0; f < filters; ++f) {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v, ++tile) {
       int64_t from = column + v * kLanes;
-      store_sums(job, *tile, filter + f, from, job.columns - from);
+      store_sums(job, activation, *tile, filter + f, from, job.columns - from);
     }
   }
   activate_sums(job, filter, filters, column, vectors * kLanes);
@@ -56,13 +58,14 @@ void finish_columns(const GemmJob job, const vf* tile, int filters, int vectors,
 // Transposes `columns` columns of one block of filters, `step` vectors apart, and completes them.
 void finish_filters(const GemmJob job, const vf* tile, int columns, int step, int64_t filter,
                     int64_t column) {
+  const Activation activation(job.epilogue);
   int64_t filters = smaller(kLanes, job.filters - filter);
   for (int n = 0; n < columns; n += kLanes) {
     vf rows[kLanes];
     for (int i = 0; i < kLanes; ++i) rows[i] = n + i < columns ? tile[(n + i) * step] : vf{};
     transpose(rows);
     for (int64_t f = 0; f < filters; ++f) {
-      store_sums(job, rows[f], filter + f, column + n, columns - n);
+      store_sums(job, activation, rows[f], filter + f, column + n, columns - n);
     }
   }
   activate_sums(job, filter, filters, column, columns);

@@ -65,12 +65,13 @@ struct LanePlace {
 template <int kCount>
 inline void store_tiles(const LaneStore& s, const LanePlace* places, const float* sums,
                         const float* residual, float* y, int64_t row) {
+  const Activation activation(s.epilogue);
   Quad turned[kCount][4][kQuads];  // quad q of lane 4 * p + i is turned[q][i][p]
   for (int q = 0; q < kCount; ++q) {
     vf columns[4];
     for (int i = 0; i < 4; ++i) {
       columns[i] = load(sums + (quad_start(q, s.width) + i) * kLanes);
-      if (!residual) columns[i] = activate(columns[i], s.epilogue);
+      if (!residual) columns[i] = activation(columns[i]);
     }
     transpose_quads(columns);
     __builtin_memcpy(turned[q], columns, sizeof(columns));
@@ -157,7 +158,11 @@ void pack_flat(const FlatPack& p) {
   for (int64_t c = 0; c < p.channels; ++c) {
     const float* src = p.src + c * p.plane;
     float* dst = p.dst + c * p.width * kLanes;
-    for (int64_t v = 0; v < whole; ++v) store(dst + v * kLanes, load(src + v * kLanes));
+    for (int64_t v = 0; v < whole; ++v) {
+      // Channels lie too far apart for the processor to see what is read next.
+      __builtin_prefetch(src + 4 * p.plane + v * kLanes);
+      store(dst + v * kLanes, load(src + v * kLanes));
+    }
     for (int64_t v = whole; v < p.width; ++v) {
       store(dst + v * kLanes, load_first(src + v * kLanes, v == whole ? p.count % kLanes : 0));
     }
@@ -182,12 +187,13 @@ void store_lanes(const LaneStore& s) {
 }
 
 void store_flat(const FlatStore& s) {
+  const Activation activation(s.epilogue);
   for (int64_t f = 0; f < s.filters; ++f) {
     const float* sums = s.sums + f * s.sums_stride;
     const float* residual = s.residual ? s.residual + f * s.y_stride : nullptr;
     float* y = s.y + f * s.y_stride;
     for (int64_t i = 0; i < s.count; i += kLanes) {
-      store_outputs(load(sums + i), residual, s.epilogue, y, i, s.count - i);
+      store_outputs(load(sums + i), residual, activation, y, i, s.count - i);
     }
   }
 }

@@ -33,6 +33,7 @@ void run_lists(const ListJob& job) {
   const int64_t pitch = job.pitch * kLanes;
   const uint16_t *row = job.row, *distance = job.distance;
   const float* value = job.value;
+  const Activation activation(job.epilogue);
   for (const ListRun *run = job.runs, *end = run + job.run_count; run != end; ++run) {
     for (int64_t r = 0; r < run->rows; ++r) {
       const int64_t at = *row++;
@@ -66,7 +67,7 @@ void run_lists(const ListJob& job) {
           for (int v = 0; v < kVectors; ++v) sums[v] += load(residual + v * kLanes);
         }
 #pragma GCC unroll 14
-        for (int v = 0; v < kVectors; ++v) store(y + v * kLanes, activate(sums[v], job.epilogue));
+        for (int v = 0; v < kVectors; ++v) store(y + v * kLanes, activation(sums[v]));
       } else {
 #pragma GCC unroll 14
         for (int v = 0; v < kVectors; ++v) store(kept + v * kLanes, sums[v]);

@@ -1,41 +1,17 @@
 // The copies that lower a convolution to a matrix product.
 #include "kernels/lower_kernel.h"
 
-#include "simd/shuffle.h"
+#include "simd/rows.h"
 #include "simd/vector.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
 
-// kLanes elements of src, each the second one after that before; nothing behind the last is read.
-inline vf load_second(const float* src) {
-#define SPARSEPASS_SECOND(i) (2 * (i) < kLanes ? 2 * (i) : 2 * (i) + 1)
-  return __builtin_shufflevector(load(src), load(src + kLanes - 1),
-                                 SPARSEPASS_FOR_LANES(SPARSEPASS_SECOND));
-#undef SPARSEPASS_SECOND
-}
-
-// dst[j] = src[j * kStride].  The last vector ends with the last element, over the one before.
-template <int kStride>
-inline void copy(const float* src, int64_t count, float* dst) {
-  const auto at = [&](int64_t j) {
-    return kStride == 1 ? load(src + j) : load_second(src + 2 * j);
-  };
-  if (count >= kLanes) {
-    const int64_t last = count - kLanes;
-    for (int64_t j = 0; j < last; j += kLanes) store(dst + j, at(j));
-    store(dst + last, at(last));
-  } else if (kStride == 1) {
-    store_first(dst, load_first(src, count), count);
-  } else {
-    for (int64_t j = 0; j < count; ++j) dst[j] = src[2 * j];
-  }
-}
-
+// dst[j] = src[j * stride].
 inline void copy_strided(const float* src, int64_t stride, int64_t count, float* dst) {
-  if (stride == 1) return copy<1>(src, count, dst);
-  if (stride == 2) return copy<2>(src, count, dst);
+  if (stride == 1) return copy_row<1>(src, count, dst);
+  if (stride == 2) return copy_row<2>(src, count, dst);
   for (int64_t j = 0; j < count; ++j) dst[j] = src[j * stride];
 }
 
@@ -86,7 +62,7 @@ inline void lower_shifted(const LowerJob& job, const float* plane, int64_t y, in
   const int64_t size = job.in_h * w;
   const int64_t end = larger(begin, smaller(count, smaller(size - from, size - y * w - x)));
   zero(dst, begin);
-  if (begin < end) copy<1>(plane + from + begin, end - begin, dst + begin);
+  if (begin < end) copy_row<1>(plane + from + begin, end - begin, dst + begin);
   zero(dst + end, count - end);
   // Columns [first, last) of every row lead beyond an edge.
   const int64_t first = step < 0 ? 0 : larger(0, w - step), last = step < 0 ? smaller(-step, w) : w;

@@ -7,6 +7,7 @@
 #include "base/tuning.h"
 #include "simd/epilogue.h"
 #include "simd/lanes.h"
+#include "simd/rows.h"
 #include "simd/vector.h"
 
 namespace sparsepass {
@@ -27,8 +28,9 @@ void store_unit(const SpmmTile& tile, const Unit& unit, int64_t row, const float
     sums = kept;
   }
   const int64_t at = row * tile.y_stride + unit.y;
+  const Activation activation(tile.epilogue);
   for (int64_t i = 0; i < count; i += kLanes) {
-    store_outputs(load(sums + i), tile.residual, tile.epilogue, tile.y, at + i, count - i);
+    store_outputs(load(sums + i), tile.residual, activation, tile.y, at + i, count - i);
   }
 }
 
@@ -129,8 +131,21 @@ void copy_rows_of(const PlaneCopy& copy, float* row) {
   for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
+      if (kStride > 1) __builtin_prefetch(src + j * kLanes * kStride + copy.next);
       store(row + j * kLanes, parts[j].load(src + j * kLanes * kStride));
     }
+  }
+}
+
+// Every second float of rows that have a vector of them.
+void copy_second_of_rows(const PlaneCopy& copy, float* row) {
+  const int64_t end = copy.zeros + copy.elements, pitch = copy.pitch;
+  const float* src = copy.src;
+  for (int64_t r = 0; r < copy.inside; ++r, row += pitch, src += copy.src_step) {
+    for (int64_t j = 0; j < 2 * copy.elements; j += 16) __builtin_prefetch(src + j + copy.next);
+    for (int64_t j = 0; j < copy.zeros; ++j) row[j] = 0;
+    copy_row<2>(src, copy.elements, row + copy.zeros);
+    for (int64_t j = end; j < pitch; ++j) row[j] = 0;
   }
 }
 
@@ -146,6 +161,7 @@ void copy_rows(const PlaneCopy& copy, float* row) {
     case 4:
       return copy_rows_of<kStride, 4>(copy, row);
   }
+  if (kStride == 2 && copy.elements >= kLanes) return copy_second_of_rows(copy, row);
   const int64_t last = copy.zeros + copy.elements;
   const float* src = copy.src - copy.zeros * kStride;
   for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {

@@ -67,6 +67,7 @@ struct PlaneCopy {
   int64_t src_step;  // floats from one row inside to the next
   int64_t before, inside, after;
   int64_t zeros, elements, pitch, stride;
+  int64_t next;  // floats from src to what is copied after it, which may be fetched meanwhile
   float* dst;
 };
 using CopyPlaneKernel = void(const PlaneCopy& copy);

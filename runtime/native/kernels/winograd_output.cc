@@ -83,24 +83,50 @@ SPARSEPASS_INLINE void transform_tiles(const float* sums, int64_t position_strid
   }
 }
 
+// Finishes `columns` neighbouring outputs, or all of kCount vectors if those are more.
+//
+// The next filter is a plane away: out of reach of the processor's own prefetching.
+template <int kCount>
+SPARSEPASS_INLINE void store_neighbours(const vf (&values)[kCount], const float* residual,
+                                        const Activation& activation, float* y, int64_t columns,
+                                        int64_t next) {
+  if (columns >= kCount * kLanes) {
+    for (int j = 0; j < kCount; ++j) {
+      if (j * kLanes % 16 == 0) __builtin_prefetch(y + j * kLanes + next, 1);
+      vf value = values[j];
+      if (residual != nullptr) value += load(residual + j * kLanes);
+      store(y + j * kLanes, activation(value));
+    }
+    return;
+  }
+  for (int j = 0; j < kCount && j * kLanes < columns; ++j) {
+    __builtin_prefetch(y + j * kLanes + next, 1);
+    store_outputs(values[j], residual, activation, y, j * kLanes, columns - j * kLanes);
+  }
+}
+
 // The outputs of one filter and a single tile row.
 template <int kOut, int kTile>
 void store_row(const WinogradOutput& job, int64_t filter) {
   const vf bias = splat(job.bias[filter]);
+  const Activation activation(job.epilogue);
   const float* sums = job.sums + filter * job.filter_stride;
+  const int64_t out_w = job.out_w, plane_stride = job.plane_stride, rows = job.rows;
+  float* y = job.y + filter * plane_stride;
+  const float* residual = job.residual ? job.residual + filter * plane_stride : nullptr;
+  int64_t columns = job.columns;
   for (int64_t tile = 0; tile < job.row_tiles; tile += kLanes) {
-    const auto finish = [&](int i, const vf(&y)[kOut]) {
-      if (i >= job.rows) return;
-      for (int j = 0; j < kOut; ++j) {
-        const int64_t x = tile * kOut + j * kLanes;
-        if (x < job.columns) {
-          const int64_t at = filter * job.plane_stride + i * job.out_w + x;
-          __builtin_prefetch(job.y + at + job.plane_stride, 1);
-          store_outputs(y[j] + bias, job.residual, job.epilogue, job.y, at, job.columns - x);
-        }
+    const auto finish = [&](int i, vf(&outputs)[kOut]) {
+      for (int j = 0; j < kOut; ++j) outputs[j] += bias;
+      if (i < rows) {
+        const float* from = residual ? residual + i * out_w : nullptr;
+        store_neighbours(outputs, from, activation, y + i * out_w, columns, plane_stride);
       }
     };
     transform_tiles<kOut, kTile>(sums + tile, job.position_stride, finish);
+    y += kOut * kLanes;
+    if (residual) residual += kOut * kLanes;
+    columns -= kOut * kLanes;
   }
 }
 
@@ -108,6 +134,7 @@ void store_row(const WinogradOutput& job, int64_t filter) {
 template <int kOut, int kTile>
 void store_rows(const WinogradOutput& job, int64_t filter) {
   const vf bias = splat(job.bias[filter]);
+  const Activation activation(job.epilogue);
   const float* sums = job.sums + filter * job.filter_stride;
   const int64_t tiles = job.tile_rows * job.row_tiles;
   const int64_t row_stride = (tiles + 15) / 16 * 16 * kOut;
@@ -118,14 +145,17 @@ void store_rows(const WinogradOutput& job, int64_t filter) {
     };
     transform_tiles<kOut, kTile>(sums + tile, job.position_stride, keep);
   }
-  for (int64_t row = 0; row < job.rows; ++row) {
+  const int64_t out_w = job.out_w, columns = job.columns, next = job.plane_stride;
+  float* y = job.y + filter * next;
+  const float* residual = job.residual ? job.residual + filter * next : nullptr;
+  for (int64_t row = 0, end = job.rows; row < end; ++row, y += out_w) {
     const float* from = job.memory + row % kOut * row_stride + row / kOut * job.row_tiles * kOut;
-    const int64_t at = filter * job.plane_stride + row * job.out_w;
-    for (int64_t x = 0; x < job.columns; x += kLanes) {
-      __builtin_prefetch(job.y + at + x + job.plane_stride, 1);
-      store_outputs(load(from + x) + bias, job.residual, job.epilogue, job.y, at + x,
-                    job.columns - x);
+    for (int64_t x = 0; x < columns; x += kLanes) {
+      const vf value[1] = {load(from + x) + bias};
+      store_neighbours(value, residual ? residual + x : nullptr, activation, y + x, columns - x,
+                       next);
     }
+    if (residual) residual += out_w;
   }
 }
 

@@ -13,25 +13,36 @@ namespace SPARSEPASS_ISA {
 template <class V>
 static inline V activate(V sum, const Epilogue& epilogue) {
   const V zero = {};
-  sum = leaky(sum, V(epilogue.slope - zero));
+  if (__builtin_expect(epilogue.slope != 1.0f, 0)) sum = leaky(sum, V(epilogue.slope - zero));
   return clamp(sum, V(epilogue.low - zero), V(epilogue.high - zero));
 }
 
-static inline vf activate(vf sum, const Epilogue& epilogue) {
-  sum = leaky(sum, splat(epilogue.slope));
-  return min(splat(epilogue.high), max(splat(epilogue.low), sum));
-}
+// The same for a whole loop: what stores of floats cannot change is not read again.
+class Activation {
+ public:
+  explicit Activation(const Epilogue& epilogue)
+      : slope_(epilogue.slope), low_(splat(epilogue.low)), high_(splat(epilogue.high)) {}
+  SPARSEPASS_INLINE vf operator()(vf sum) const {
+    if (__builtin_expect(slope_ != 1.0f, 0)) sum = leaky(sum, splat(slope_));
+    return min(high_, max(low_, sum));
+  }
+
+ private:
+  float slope_;
+  vf low_, high_;
+};
 
 // Turns a vector of sums into the outputs from y[at] on, up to a smooth activation, `count` or a
 // whole vector if those are more.  `residual` is null or laid out as y.
-static inline void store_outputs(vf sum, const float* residual, const Epilogue& epilogue, float* y,
-                                 int64_t at, int64_t count) {
+SPARSEPASS_INLINE static void store_outputs(vf sum, const float* residual,
+                                            const Activation& activation, float* y, int64_t at,
+                                            int64_t count) {
   if (count >= kLanes) {
     if (residual != nullptr) sum += load(residual + at);
-    store(y + at, activate(sum, epilogue));
+    store(y + at, activation(sum));
   } else {
     if (residual != nullptr) sum += load_first(residual + at, count);
-    store_first(y + at, activate(sum, epilogue), count);
+    store_first(y + at, activation(sum), count);
   }
 }
 

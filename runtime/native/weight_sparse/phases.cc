@@ -64,6 +64,8 @@ PlaneCopy Phases::copy(int64_t index, const float* src, int64_t first_row, int64
   copy.elements = end - begin;
   copy.pitch = pitch;
   copy.stride = params_.stride_w;
+  // The phases of a row share its lines.
+  copy.next = index % column_phases_ == 0 ? in_h_ * in_w_ : 0;
   return copy;
 }
 
