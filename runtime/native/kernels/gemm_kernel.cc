@@ -41,6 +41,11 @@ inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, i
                      job.out_stride, smaller(columns, job.columns - column)});
 }
 
+// Whether sums need no more than a bias and a clamp: these leave from where they are.
+inline bool is_simple(const GemmJob& job) {
+  return !job.accumulate && job.residual == nullptr && job.epilogue.slope == 1.0f;
+}
+
 // The job by value: stores of vectors might change another, which loops would read again.
 void finish_columns(const GemmJob job, const vf* tile, int filters, int vectors, int64_t filter,
                     int64_t column) {
@@ -131,12 +136,22 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
     }
     weight += kLanes;
   });
-  if (job.bias == nullptr && !job.accumulate && column + kVectors * kLanes <= job.columns) {
+  if (is_simple(job) && column + kVectors * kLanes <= job.columns) {
     float* out = job.out + filter * job.out_stride + column;
-    for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
-      for (int v = 0; v < kVectors; ++v) store(out + v * kLanes, sums[f][v]);
+    if (job.bias == nullptr) {
+      for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
+        for (int v = 0; v < kVectors; ++v) store(out + v * kLanes, sums[f][v]);
+      }
+      return;
     }
-    return;
+    const vf low = splat(job.epilogue.low), high = splat(job.epilogue.high);
+    for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
+      const vf bias = splat(job.bias[filter + f]);
+      for (int v = 0; v < kVectors; ++v) {
+        store(out + v * kLanes, min(high, max(low, sums[f][v] + bias)));
+      }
+    }
+    return activate_sums(job, filter, kFilters, column, kVectors * kLanes);
   }
   vf tile[kFilters * kVectors];
   for (int f = 0; f < kFilters; ++f) {
