@@ -83,25 +83,25 @@ void finish_filters(const GemmJob job, const vf* tile, int columns, int step, in
 template <class Add>
 SPARSEPASS_INLINE void for_each_row(const GemmJob& job, int64_t column, const Add& add) {
   const float* row = job.panel + column;
-  const int64_t step = job.panel_stride;
-  const float* const end = row + job.panel_rows * step;
-  const int64_t* const first = job.window_offset;
-  const int64_t* const last = first + job.window;
-  if (job.window == 1) {
-    row += *first;
-    const float* const single_end = end + *first;
-    do {
-      add(row);
-      row += step;
-    } while (row != single_end);
-    return;
-  }
+  const float* const end = row + job.panel_rows * job.panel_stride;
+  const int64_t* const last = job.window_offset + job.window;
   do {
-    const int64_t* offset = first;
+    const int64_t* offset = job.window_offset;
     do {
       add(row + *offset);
     } while (++offset != last);
-    row += step;
+    row += job.panel_stride;
+  } while (row != end);
+}
+
+// The same where the window is 1.
+template <class Add>
+SPARSEPASS_INLINE void for_each_single_row(const GemmJob& job, int64_t column, const Add& add) {
+  const float* row = job.panel + *job.window_offset + column;
+  const float* const end = row + job.panel_rows * job.panel_stride;
+  do {
+    add(row);
+    row += job.panel_stride;
   } while (row != end);
 }
 
@@ -117,7 +117,7 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   float* copy = job.strip;
   const int64_t last =
       job.columns - column - (kVectors - 1) * kLanes;  // columns of the last vector
-  for_each_row(job, column, [&](const float* from) __attribute__((always_inline)) {
+  const auto add = [&](const float* from) {
     if (kVectors == 1) __builtin_prefetch(weight + kAhead);
     vf x[kVectors];
     for (int v = 0; v < kVectors; ++v) {
@@ -135,7 +135,12 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
       for (int v = 0; v < kVectors; ++v) sums[f][v] = fma(w, x[v], sums[f][v]);
     }
     weight += kLanes;
-  });
+  };
+  if (kCopy || job.window == 1) {
+    for_each_single_row(job, column, add);
+  } else {
+    for_each_row(job, column, add);
+  }
   if (is_simple(job) && column + kVectors * kLanes <= job.columns) {
     float* out = job.out + filter * job.out_stride + column;
     if (job.bias == nullptr) {
@@ -229,7 +234,7 @@ void tile_of_filters(const GemmJob& job, int64_t filter, int64_t column) {
     for (int b = 0; b < kBlocks; ++b) sums[n][b] = vf{};
   }
   const float* weight = job.weight + filter / kLanes * job.weight_stride;
-  for_each_row(job, column, [&](const float* from) __attribute__((always_inline)) {
+  const auto add = [&](const float* from) {
     vf w[kBlocks];
     for (int b = 0; b < kBlocks; ++b) {
       w[b] = load(weight + b * job.weight_stride);
@@ -240,7 +245,12 @@ void tile_of_filters(const GemmJob& job, int64_t filter, int64_t column) {
       for (int b = 0; b < kBlocks; ++b) sums[n][b] = fma(x, w[b], sums[n][b]);
     }
     weight += kLanes;
-  });
+  };
+  if (job.window == 1) {
+    for_each_single_row(job, column, add);
+  } else {
+    for_each_row(job, column, add);
+  }
   vf tile[kColumns * kBlocks];
   for (int n = 0; n < kColumns; ++n) {
     for (int b = 0; b < kBlocks; ++b) tile[n * kBlocks + b] = sums[n][b];
