@@ -449,10 +449,11 @@ def reason(
     if best.error > chosen.offer.error:
         return f"the error budget is better spent elsewhere than on {best.algorithm} ({gain})"
     cheapest = min(priced, key=lambda c: c.price)
-    if max_bytes is not None and cheapest.bytes > chosen.bytes and chosen.offer is dense:
+    if max_bytes is not None and cheapest.bytes > chosen.bytes:
         name = cheapest.offer.algorithm
-        gain = f"{milliseconds(cheapest.offer)} against {milliseconds(dense)}"
-        return f"kept: the memory limit is better spent elsewhere than on {name} ({gain})"
+        gain = f"{milliseconds(cheapest.offer)} against {milliseconds(chosen.offer)}"
+        kept = "kept: " if chosen.offer is dense else ""
+        return f"{kept}the memory limit is better spent elsewhere than on {name} ({gain})"
     if chosen.paired and best.algorithm != chosen.offer.algorithm:
         return f"shares an operator with the layer beside it, unlike {best.algorithm} ({gain})"
     if chosen.offer is dense:
