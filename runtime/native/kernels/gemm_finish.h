@@ -35,7 +35,8 @@ inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, i
 
 // Whether sums need no more than a bias and a clamp: these leave from where they are.
 inline bool is_simple(const GemmJob& job) {
-  return !job.accumulate && job.residual == nullptr && job.epilogue.slope == 1.0f;
+  const bool clamps = job.bias == nullptr || job.epilogue.slope == 1.0f;
+  return clamps && !job.accumulate && job.residual == nullptr;
 }
 
 // The job by value: stores of vectors might change another, which loops would read again.

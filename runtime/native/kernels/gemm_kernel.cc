@@ -2,6 +2,7 @@
 #include "kernels/gemm_kernel.h"
 
 #include "kernels/gemm_finish.h"
+#include "kernels/gemm_plain.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
 
@@ -140,6 +141,10 @@ int64_t next_tile_of_columns(const GemmJob& job, int64_t filter, int64_t column)
 // The register tiles for the filters from `filter` on.
 template <int kVectors>
 void tiles_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
+  if (kVectors > 1 && is_plain<kVectors>(job, column)) {
+    filter = job.accumulate ? plain_tiles<kTileFilters, kVectors, true>(job, filter, column)
+                            : plain_tiles<kTileFilters, kVectors, false>(job, filter, column);
+  }
   while (filter < job.filters) filter += next_tile_of_columns<kVectors, false>(job, filter, column);
 }
 

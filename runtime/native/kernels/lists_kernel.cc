@@ -33,7 +33,6 @@ void run_lists(const ListJob& job) {
   const int64_t pitch = job.pitch * kLanes;
   const uint16_t *row = job.row, *distance = job.distance;
   const float* value = job.value;
-  const Activation activation(job.epilogue);
   for (const ListRun *run = job.runs, *end = run + job.run_count; run != end; ++run) {
     for (int64_t r = 0; r < run->rows; ++r) {
       const int64_t at = *row++;
@@ -61,6 +60,8 @@ void run_lists(const ListJob& job) {
       }
       if (run->last && job.y) {
         float* const y = job.y + at * job.y_stride;
+        // Read anew for every row: the loop over the weights needs all registers.
+        const Activation activation(job.epilogue);
         if (job.residual) {
           const float* residual = job.residual + at * job.y_stride;
 #pragma GCC unroll 14
