@@ -73,7 +73,7 @@ inline void store_tiles(const LaneStore& s, const LanePlace* places, const float
       columns[i] = load(sums + (quad_start(q, s.width) + i) * kLanes);
       if (!residual) columns[i] = activation(columns[i]);
     }
-    transpose_quads(columns);
+    transpose_squares(columns);
     __builtin_memcpy(turned[q], columns, sizeof(columns));
   }
 #pragma GCC unroll 1
@@ -147,7 +147,7 @@ void pack_lanes(const LanePack& p) {
     for (int64_t c = 0; c < p.columns; c += 4) {
       vf places[4];
       for (int i = 0; i < 4; ++i) places[i] = load_quads(lanes + i, r * p.pitch + c);
-      transpose_quads(places);
+      transpose_squares(places);
       for (int i = 0; i < 4; ++i) store(dst + (c + i) * p.column_step * kLanes, places[i]);
     }
   }

@@ -2,6 +2,7 @@
 //
 // dense/winograd_variant.cc has the interpolation points and says why these.
 #include "kernels/winograd_kernel.h"
+#include "simd/quads.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
 
@@ -198,12 +199,7 @@ class InputBand {
   // Cuts kLanes tiles out of a line: element kStride * j + phase of every tile goes to d[phase][j].
   void gather_tiles(const float* line, vi first, vi last, vf (&d)[kStride][kTile]) const {
     vf v[kStep];  // in the end, element i of every tile
-    for (int i = 0; i < kStep; ++i) v[i] = load(line + i * kLanes);
-    for (int distance = 1; distance < kStep; distance *= 2) {
-      for (int i = 0; i < kStep; ++i) {
-        if ((i & distance) == 0) unzip(v[i], v[i + distance]);
-      }
-    }
+    load_pieces(line, v);
     for (int phase = 0; phase < kStride; ++phase) {
       for (int j = 0; j < kTile; ++j) {
         const int i = kStride * j + phase;

@@ -64,12 +64,33 @@ static inline vf load_quads(const float* const* rows, int64_t at) {
 #endif
 }
 
-// Transposes the square that quad i of each row makes with those of the others.
-static inline void transpose_quads(vf (&rows)[4]) {
-  exchange<1>(rows[0], rows[1]);
-  exchange<1>(rows[2], rows[3]);
-  exchange<2>(rows[0], rows[2]);
-  exchange<2>(rows[1], rows[3]);
+// The quads at p, p + step, p + 2 step, ...
+static inline vf load_quads(const float* p, int64_t step) {
+  const float* rows[kLanes];
+  for (int q = 0; q < kQuads; ++q) rows[4 * q] = p + q * step;
+  return load_quads(rows, 0);
+}
+
+// Cuts kLanes pieces of kStep floats, a power of two, out of a line: element i of each goes to
+// v[i].
+template <int kStep>
+static inline void load_pieces(const float* line, vf (&v)[kStep]) {
+  // With 16 lanes one instruction shuffles two vectors in any way, but joining quads takes four.
+  if constexpr (kStep % 4 == 0 && kLanes < 16) {
+    for (int i = 0; i < kStep; i += 4) {
+      vf rows[4];
+      for (int k = 0; k < 4; ++k) rows[k] = load_quads(line + k * kStep + i, 4 * kStep);
+      transpose_squares(rows);
+      for (int k = 0; k < 4; ++k) v[i + k] = rows[k];
+    }
+  } else {
+    for (int i = 0; i < kStep; ++i) v[i] = load(line + i * kLanes);
+    for (int distance = 1; distance < kStep; distance *= 2) {
+      for (int i = 0; i < kStep; ++i) {
+        if ((i & distance) == 0) unzip(v[i], v[i + distance]);
+      }
+    }
+  }
 }
 
 }  // namespace SPARSEPASS_ISA

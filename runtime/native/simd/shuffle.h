@@ -49,6 +49,29 @@ static inline vf shift_in(vf v, float next) {
 #undef SPARSEPASS_NEXT
 }
 
+// Transposes, of four rows, the squares of four by four elements that lie behind each other.  Every
+// step is one instruction.
+static inline void transpose_squares(vf (&rows)[4]) {
+#define SPARSEPASS_PAIRS(i) ((i) % 2 ? kLanes : 0) + (i) / 4 * 4 + (i) % 4 / 2
+#define SPARSEPASS_LAST_PAIRS(i) SPARSEPASS_PAIRS(i) + 2
+#define SPARSEPASS_HALVES(i) ((i) % 4 / 2 ? kLanes : 0) + (i) / 4 * 4 + (i) % 2
+#define SPARSEPASS_LAST_HALVES(i) SPARSEPASS_HALVES(i) + 2
+#define SPARSEPASS_TAKE(a, b, lane) __builtin_shufflevector(a, b, SPARSEPASS_FOR_LANES(lane))
+  const vf a = SPARSEPASS_TAKE(rows[0], rows[1], SPARSEPASS_PAIRS);
+  const vf b = SPARSEPASS_TAKE(rows[0], rows[1], SPARSEPASS_LAST_PAIRS);
+  const vf c = SPARSEPASS_TAKE(rows[2], rows[3], SPARSEPASS_PAIRS);
+  const vf d = SPARSEPASS_TAKE(rows[2], rows[3], SPARSEPASS_LAST_PAIRS);
+  rows[0] = SPARSEPASS_TAKE(a, c, SPARSEPASS_HALVES);
+  rows[1] = SPARSEPASS_TAKE(a, c, SPARSEPASS_LAST_HALVES);
+  rows[2] = SPARSEPASS_TAKE(b, d, SPARSEPASS_HALVES);
+  rows[3] = SPARSEPASS_TAKE(b, d, SPARSEPASS_LAST_HALVES);
+#undef SPARSEPASS_PAIRS
+#undef SPARSEPASS_LAST_PAIRS
+#undef SPARSEPASS_HALVES
+#undef SPARSEPASS_LAST_HALVES
+#undef SPARSEPASS_TAKE
+}
+
 // Exchanges the elements of a whose index has bit `kBit` with those of b that have it not.
 template <int kBit>
 static inline void exchange(vf& a, vf& b) {
@@ -70,8 +93,11 @@ static inline void exchange_rows(vf (&rows)[kLanes]) {
 
 // Transposes a square of kLanes rows.
 static inline void transpose(vf (&rows)[kLanes]) {
-  exchange_rows<1>(rows);
-  exchange_rows<2>(rows);
+  for (int i = 0; i < kLanes; i += 4) {
+    vf four[4] = {rows[i], rows[i + 1], rows[i + 2], rows[i + 3]};
+    transpose_squares(four);
+    for (int k = 0; k < 4; ++k) rows[i + k] = four[k];
+  }
 #if SPARSEPASS_LANES >= 8
   exchange_rows<4>(rows);
 #endif
