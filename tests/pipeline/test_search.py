@@ -250,6 +250,25 @@ def test_a_plan_that_was_chosen_in_another_way_wins_where_it_is_faster():
     assert tester.made.count(("a",)) == 1
 
 
+def test_of_plans_within_noise_the_first_is_kept():
+    tester = Networks({"a": 1.0, "b": 1.05})
+
+    result = found(tester, spmm("a"), answers(a=50, b=-60), rivals=[spmm("b")])
+
+    assert layers_of(result) == {"a"}
+
+
+def test_a_lossy_plan_that_buys_no_time_is_not_kept():
+    tester = Networks({"a": 3.0, "b": 3.05}, errors={"b": 0.05}, max_error=0.1)
+
+    def choose(budget: float) -> tuple[Choice, ...]:
+        return (low_rank("b"),) if budget > 0 else spmm("a")
+
+    result = search(choose, answers(a=-60, b=-60), tester, max_error=0.1)
+
+    assert layers_of(result) == {"a"}
+
+
 def test_a_replayed_plan_gets_no_layers_that_it_does_not_name():
     tester = Networks({"a": 1, "b": 2})
 
