@@ -33,10 +33,9 @@ inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, i
                      job.out_stride, smaller(columns, job.columns - column)});
 }
 
-// Whether sums need no more than a bias and a clamp: these leave from where they are.
-inline bool is_simple(const GemmJob& job) {
-  const bool clamps = job.bias == nullptr || job.epilogue.slope == 1.0f;
-  return clamps && !job.accumulate && job.residual == nullptr;
+// Whether sums need no more than a bias and a clamp.
+inline bool is_clamped(const GemmJob& job) {
+  return job.residual == nullptr && (job.bias == nullptr || job.epilogue.slope == 1.0f);
 }
 
 // The job by value: stores of vectors might change another, which loops would read again.

@@ -88,7 +88,7 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   } else {
     for_each_row(job, column, add);
   }
-  if (is_simple(job) && column + kVectors * kLanes <= job.columns) {
+  if (is_clamped(job) && !job.accumulate && column + kVectors * kLanes <= job.columns) {
     float* out = job.out + filter * job.out_stride + column;
     if (job.bias == nullptr) {
       for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
@@ -142,8 +142,7 @@ int64_t next_tile_of_columns(const GemmJob& job, int64_t filter, int64_t column)
 template <int kVectors>
 void tiles_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   if (kVectors > 1 && is_plain<kVectors>(job, column)) {
-    filter = job.accumulate ? plain_tiles<kTileFilters, kVectors, true>(job, filter, column)
-                            : plain_tiles<kTileFilters, kVectors, false>(job, filter, column);
+    filter = plain_tiles<kTileFilters, kVectors>(job, filter, column);
   }
   while (filter < job.filters) filter += next_tile_of_columns<kVectors, false>(job, filter, column);
 }

@@ -1,13 +1,14 @@
-// Products whose sums are stored as they are, without bias or activation: those of Winograd
-// convolution, and all but the last part of deep ones.  For gemm_kernel.cc alone.
+// Products whose sums leave from registers: as they are, those of Winograd convolution and all but
+// the last part of deep ones, or with no more than a bias and a clamp.  For gemm_kernel.cc alone.
 //
-// These are short, so that what surrounds the multiply-adds counts: all filters of a strip in one
+// Many are short, so that what surrounds the multiply-adds counts: all filters of a strip in one
 // loop, and four rows a turn.
 #ifndef SPARSEPASS_KERNELS_GEMM_PLAIN_H_
 #define SPARSEPASS_KERNELS_GEMM_PLAIN_H_
 
 #include <cstdint>
 
+#include "kernels/gemm_finish.h"
 #include "kernels/gemm_kernel.h"
 #include "simd/vector.h"
 
@@ -51,10 +52,11 @@ struct PanelRows {
   const float* end;
 };
 
-// One register tile of the filters at `weight`, whose sums go to `out`.
-template <int kFilters, int kVectors, bool kAccumulate>
-SPARSEPASS_INLINE void plain_tile(const PanelRows& rows, const float* weight, float* out,
-                                  int64_t out_stride) {
+// One register tile of the filters at `weight`.  kAccumulate: sums are added to what `out` holds;
+// kComplete: they get the biases at `bias` and are clamped.
+template <int kFilters, int kVectors, bool kAccumulate, bool kComplete>
+SPARSEPASS_INLINE void plain_tile(const PanelRows& rows, const float* weight, const float* bias,
+                                  const Epilogue& epilogue, float* out, int64_t out_stride) {
   vf sums[kFilters * kVectors];
 #pragma GCC unroll 32
   for (int i = 0; i < kFilters * kVectors; ++i) {
@@ -73,21 +75,23 @@ SPARSEPASS_INLINE void plain_tile(const PanelRows& rows, const float* weight, fl
   for (; row != rows.end; row += stride, weight += kLanes) {
     add_row<kFilters, kVectors>(sums, row, weight);
   }
+  const vf low = splat(epilogue.low), high = splat(epilogue.high);
 #pragma GCC unroll 32
   for (int i = 0; i < kFilters * kVectors; ++i) {
+    if (kComplete) sums[i] = min(high, max(low, sums[i] + splat(bias[i / kVectors])));
     store(out + i / kVectors * out_stride + i % kVectors * kLanes, sums[i]);
   }
 }
 
-// Whether the sums of kVectors vectors from `column` on are stored as they are.
+// Whether the sums of kVectors vectors from `column` on can leave so.
 template <int kVectors>
 SPARSEPASS_INLINE bool is_plain(const GemmJob& job, int64_t column) {
-  return job.window == 1 && job.bias == nullptr && column + kVectors * kLanes <= job.columns;
+  return is_clamped(job) && job.window == 1 && column + kVectors * kLanes <= job.columns;
 }
 
 // The register tiles of kFilters filters, a divisor of kLanes, from `filter` on, and of kVectors
 // vectors from `column` on; returns the first filter that is left.
-template <int kFilters, int kVectors, bool kAccumulate>
+template <int kFilters, int kVectors, bool kAccumulate, bool kComplete>
 int64_t plain_tiles(const GemmJob& job, int64_t filter, int64_t column) {
   const float* const first = job.panel + *job.window_offset + column;
   const int64_t stride = job.panel_stride;
@@ -98,11 +102,28 @@ int64_t plain_tiles(const GemmJob& job, int64_t filter, int64_t column) {
   const int64_t next_block = job.weight_stride - (kLanes - kFilters);
   const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
   float* out = job.out + filter * out_stride + column;
+  const int64_t first_filter = filter;
   for (; filter + kFilters <= filters; filter += kFilters, out += kFilters * out_stride) {
-    plain_tile<kFilters, kVectors, kAccumulate>(rows, weight, out, out_stride);
+    const float* const bias = kComplete ? job.bias + filter : nullptr;
+    plain_tile<kFilters, kVectors, kAccumulate, kComplete>(rows, weight, bias, job.epilogue, out,
+                                                           out_stride);
     weight += (filter + kFilters) % kLanes == 0 ? next_block : kFilters;
   }
+  if (kComplete) {
+    activate_sums(job, first_filter, filter - first_filter, column, kVectors * kLanes);
+  }
   return filter;
+}
+
+// The same for what the job says of sums.
+template <int kFilters, int kVectors>
+int64_t plain_tiles(const GemmJob& job, int64_t filter, int64_t column) {
+  if (job.bias == nullptr) {
+    return job.accumulate ? plain_tiles<kFilters, kVectors, true, false>(job, filter, column)
+                          : plain_tiles<kFilters, kVectors, false, false>(job, filter, column);
+  }
+  return job.accumulate ? plain_tiles<kFilters, kVectors, true, true>(job, filter, column)
+                        : plain_tiles<kFilters, kVectors, false, true>(job, filter, column);
 }
 
 }  // namespace
