@@ -165,12 +165,12 @@ class Search:
     def attempt(self, plans: Sequence[tuple[Choice, ...]], clean: Passed | None) -> Outcome | str:
         """The outcome of the fastest of ``plans``, or why none of them is accepted."""
         found = [entry for entry in map(self.passing, plans) if entry is not None]
-        # An error has to buy time: plans with one come last, and have to beat those without.
-        found.sort(key=lambda entry: any(map(is_lossy, entry[0].choices)))
         if not found:
             return EXCEEDED if any(map(is_lossy, plans[0])) else DIFFERED
         if not self.timed:
             return self.outcome(*found[0], None, None)
+        # An error has to buy time: plans with one come last, and have to beat those without.
+        found.sort(key=lambda entry: any(map(is_lossy, entry[0].choices)))
         candidates = [candidate for candidate, _ in (*found, *([clean] if clean else []))]
         for _ in range(MOST_TIMINGS):
             before, timings = self.tester.time(candidates)

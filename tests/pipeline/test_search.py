@@ -265,8 +265,10 @@ def test_a_lossy_plan_that_buys_no_time_is_not_kept():
         return (low_rank("b"),) if budget > 0 else spmm("a")
 
     result = search(choose, answers(a=-60, b=-60), tester, max_error=0.1)
+    untimed = search(choose, answers(a=-60, b=-60), tester, max_error=0.1, timed=False)
 
     assert layers_of(result) == {"a"}
+    assert layers_of(untimed) == {"b"}
 
 
 def test_a_replayed_plan_gets_no_layers_that_it_does_not_name():
