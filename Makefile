@@ -54,7 +54,7 @@ $(DEMO)/%.onnx: examples/networks.py | $(STAMP)
 	$(BIN)/python examples/networks.py $* --sparsity 0.9 -o $@
 
 test: setup $(EMULATED) ## run all tests but the slow ones, then lint
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 	$(MAKE) --no-print-directory lint
 
 test-slow: setup ## run the tests that take minutes

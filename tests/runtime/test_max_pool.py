@@ -26,6 +26,9 @@ class Windows(ctypes.Structure):
         )
     )  # fmt: skip
 
+    def __str__(self) -> str:
+        return " ".join(str(getattr(self, name)) for name, _ in self._fields_)
+
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         return (
             (height + self.pad_top + self.pad_bottom - self.kernel_h) // self.stride_h + 1,
