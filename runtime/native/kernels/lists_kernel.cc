@@ -26,6 +26,14 @@ SPARSEPASS_INLINE void add(vf (&sums)[kVectors], vf value, const float* p, int64
   }
 }
 
+// Outputs of a row lie a plane behind those of the row before: out of reach of the processor's own
+// prefetching.
+template <int kVectors>
+SPARSEPASS_INLINE void fetch_outputs(const float* p) {
+  for (int i = 0; i < kVectors * kLanes; i += 16) __builtin_prefetch(p + i, 1);
+  __builtin_prefetch(p + kVectors * kLanes - 1, 1);
+}
+
 template <int kHeight, int kWidth>
 void run_lists(const ListJob& job) {
   constexpr int kVectors = kHeight * kWidth;
@@ -37,6 +45,10 @@ void run_lists(const ListJob& job) {
     for (int64_t r = 0; r < run->rows; ++r) {
       const int64_t at = *row++;
       float* const kept = job.sums + at * kVectors * kLanes;
+      if (run->last && job.y) {
+        fetch_outputs<kVectors>(job.y + *row * job.y_stride);
+        if (job.residual) fetch_outputs<kVectors>(job.residual + *row * job.y_stride);
+      }
       vf sums[kVectors];
       if (run->first) {
         const vf bias = splat(job.bias[at]);

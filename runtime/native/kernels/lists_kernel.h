@@ -31,7 +31,7 @@ constexpr int64_t kMostListVectors = 14;
 struct ListJob {
   const ListRun* runs;
   int64_t run_count;
-  const uint16_t* row;
+  const uint16_t* row;  // one more is readable
   const uint16_t* distance;
   const float* value;
   const float* panel;     // aligned, as are the sums

@@ -34,6 +34,7 @@ WeightLists::WeightLists(const RowRange& weight, const Layout& layout) {
   values_.reserve(kept);
   for (const Chunk& chunk : chunks_) add_chunk(weight, layout, chunk);
   starts_.push_back({runs_.size(), rows_.size(), values_.size()});
+  rows_.push_back(0);  // kernels look one row ahead
 }
 
 // In equal parts.
