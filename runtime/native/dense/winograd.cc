@@ -6,17 +6,16 @@
 // some phases, as 7 x 7 with stride 2 does in all but the first, the weight there is zero at
 // infinity, and these products are left out.
 //
-// The transform mixes the inputs of a tile, so that images with an infinity or NaN are computed
-// anew as plain sums.
+// The transform mixes the inputs of a tile: images with an infinity or NaN are computed anew as
+// plain sums.
 //
 // A block of tiles at a time: its transformed input stays in the second-level cache while passes of
 // filters multiply it and transform their sums back.
 //
 // Limit: F(4 x 4) multiplies 36 times for 16 outputs where the plain sum does 144 times.  Per tile
 // it adds 144 vector operations for each channel and 130 for each filter, divided by the lanes:
-// with 64 channels and filters an eighth as many as the multiplications.  Where a map has few
-// tiles, reading the transformed weight, four times as large as the weight, takes longer than
-// multiplying.
+// with 64 channels and filters an eighth as many as the multiplications.  With few tiles, reading
+// the transformed weight, four times as large as the weight, takes longer than multiplying.
 #include "dense/winograd.h"
 
 #include <algorithm>
@@ -201,7 +200,6 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   const float* weight = weight_.pass(block.group, pass);
   GemmJob product = {};
   product.lanes = best_gemm_lanes(filters, block.tiles, layer_.channels, kernels_);
-  product.panel_stride = layer_.stride * columns;
   product.window_offset = phase_offset;
   product.filters = filters;
   // Whole vectors are stored without masks; what lies past the tiles is not read again.
@@ -209,8 +207,11 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   product.out_stride = columns;
   for (int64_t position = 0; position < layer_.variant.positions(); ++position) {
     const WinogradDepth& depth = weight_.depths()[position];
-    product.panel_rows = depth.rows;
-    product.window = depth.columns;
+    // Rows of all column phases lie behind each other.
+    const int64_t together = depth.columns == layer_.stride ? layer_.stride : 1;
+    product.panel_rows = depth.rows * together;
+    product.panel_stride = layer_.stride / together * columns;
+    product.window = depth.columns / together;
     product.weight = weight + depth.before * padded;
     product.weight_stride = depth.size() * layer_.lanes;
     product.panel = input + position * input_stride(block.grid);

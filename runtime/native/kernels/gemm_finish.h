@@ -33,9 +33,20 @@ inline void activate_sums(const GemmJob& job, int64_t filter, int64_t filters, i
                      job.out_stride, smaller(columns, job.columns - column)});
 }
 
-// Whether sums need no more than a bias and a clamp.
-inline bool is_clamped(const GemmJob& job) {
-  return job.residual == nullptr && (job.bias == nullptr || job.epilogue.slope == 1.0f);
+// Completes the sums of whole vectors, `kVectors` for each filter, up to a smooth activation.
+// `residual` is null or laid out as the outputs, whose filters are `stride` floats apart.
+template <int kVectors, int kCount>
+SPARSEPASS_INLINE void complete_sums(vf (&sums)[kCount], const float* bias, const float* residual,
+                                     int64_t stride, const Epilogue& epilogue) {
+#pragma GCC unroll 32
+  for (int i = 0; i < kCount; ++i) sums[i] += splat(bias[i / kVectors]);
+  if (residual != nullptr) {
+#pragma GCC unroll 32
+    for (int i = 0; i < kCount; ++i) {
+      sums[i] += load(residual + i / kVectors * stride + i % kVectors * kLanes);
+    }
+  }
+  Activation(epilogue).apply(sums);
 }
 
 // The job by value: stores of vectors might change another, which loops would read again.

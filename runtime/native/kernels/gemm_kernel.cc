@@ -56,10 +56,8 @@ SPARSEPASS_INLINE void for_each_single_row(const GemmJob& job, int64_t column, c
 // neighbours in one block, by kVectors vectors from `column` on, which kCopy copies to the strip.
 template <int kFilters, int kVectors, bool kCopy>
 void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
-  vf sums[kFilters][kVectors];
-  for (int f = 0; f < kFilters; ++f) {
-    for (int v = 0; v < kVectors; ++v) sums[f][v] = vf{};
-  }
+  vf sums[kFilters * kVectors];
+  for (int i = 0; i < kFilters * kVectors; ++i) sums[i] = vf{};
   const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
   float* copy = job.strip;
   const int64_t last =
@@ -79,7 +77,9 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
     if (kCopy) copy += kVectors * kLanes;
     for (int f = 0; f < kFilters; ++f) {
       vf w = splat(weight[f]);
-      for (int v = 0; v < kVectors; ++v) sums[f][v] = fma(w, x[v], sums[f][v]);
+      for (int v = 0; v < kVectors; ++v) {
+        sums[f * kVectors + v] = fma(w, x[v], sums[f * kVectors + v]);
+      }
     }
     weight += kLanes;
   };
@@ -88,27 +88,22 @@ void tile_of_columns(const GemmJob& job, int64_t filter, int64_t column) {
   } else {
     for_each_row(job, column, add);
   }
-  if (is_clamped(job) && !job.accumulate && column + kVectors * kLanes <= job.columns) {
-    float* out = job.out + filter * job.out_stride + column;
-    if (job.bias == nullptr) {
-      for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
-        for (int v = 0; v < kVectors; ++v) store(out + v * kLanes, sums[f][v]);
-      }
-      return;
+  if (!job.accumulate && column + kVectors * kLanes <= job.columns) {
+    const int64_t at = filter * job.out_stride + column;
+    if (job.bias != nullptr) {
+      complete_sums<kVectors>(sums, job.bias + filter, job.residual ? job.residual + at : nullptr,
+                              job.out_stride, job.epilogue);
     }
-    const vf low = splat(job.epilogue.low), high = splat(job.epilogue.high);
-    for (int f = 0; f < kFilters; ++f, out += job.out_stride) {
-      const vf bias = splat(job.bias[filter + f]);
-      for (int v = 0; v < kVectors; ++v) {
-        store(out + v * kLanes, min(high, max(low, sums[f][v] + bias)));
-      }
+    float* const out = job.out + at;
+#pragma GCC unroll 32
+    for (int i = 0; i < kFilters * kVectors; ++i) {
+      store(out + i / kVectors * job.out_stride + i % kVectors * kLanes, sums[i]);
     }
     return activate_sums(job, filter, kFilters, column, kVectors * kLanes);
   }
   vf tile[kFilters * kVectors];
-  for (int f = 0; f < kFilters; ++f) {
-    for (int v = 0; v < kVectors; ++v) tile[f * kVectors + v] = sums[f][v];
-  }
+#pragma GCC unroll 32
+  for (int i = 0; i < kFilters * kVectors; ++i) tile[i] = sums[i];
   finish_columns(job, tile, kFilters, kVectors, filter, column);
 }
 

@@ -1,5 +1,4 @@
-// Products whose sums leave from registers: as they are, those of Winograd convolution and all but
-// the last part of deep ones, or with no more than a bias and a clamp.  For gemm_kernel.cc alone.
+// Products of whole vectors, whose sums leave from registers.  For gemm_kernel.cc alone.
 //
 // Many are short, so that what surrounds the multiply-adds counts: all filters of a strip in one
 // loop, and four rows a turn.
@@ -53,10 +52,11 @@ struct PanelRows {
 };
 
 // One register tile of the filters at `weight`.  kAccumulate: sums are added to what `out` holds;
-// kComplete: they get the biases at `bias` and are clamped.
+// kComplete: they are completed, with the biases and the residual at these addresses.
 template <int kFilters, int kVectors, bool kAccumulate, bool kComplete>
 SPARSEPASS_INLINE void plain_tile(const PanelRows& rows, const float* weight, const float* bias,
-                                  const Epilogue& epilogue, float* out, int64_t out_stride) {
+                                  const float* residual, const Epilogue& epilogue, float* out,
+                                  int64_t out_stride) {
   vf sums[kFilters * kVectors];
 #pragma GCC unroll 32
   for (int i = 0; i < kFilters * kVectors; ++i) {
@@ -75,18 +75,17 @@ SPARSEPASS_INLINE void plain_tile(const PanelRows& rows, const float* weight, co
   for (; row != rows.end; row += stride, weight += kLanes) {
     add_row<kFilters, kVectors>(sums, row, weight);
   }
-  const vf low = splat(epilogue.low), high = splat(epilogue.high);
+  if (kComplete) complete_sums<kVectors>(sums, bias, residual, out_stride, epilogue);
 #pragma GCC unroll 32
   for (int i = 0; i < kFilters * kVectors; ++i) {
-    if (kComplete) sums[i] = min(high, max(low, sums[i] + splat(bias[i / kVectors])));
     store(out + i / kVectors * out_stride + i % kVectors * kLanes, sums[i]);
   }
 }
 
-// Whether the sums of kVectors vectors from `column` on can leave so.
+// Whether a product is one, for kVectors vectors from `column` on.
 template <int kVectors>
 SPARSEPASS_INLINE bool is_plain(const GemmJob& job, int64_t column) {
-  return is_clamped(job) && job.window == 1 && column + kVectors * kLanes <= job.columns;
+  return job.window == 1 && column + kVectors * kLanes <= job.columns;
 }
 
 // The register tiles of kFilters filters, a divisor of kLanes, from `filter` on, and of kVectors
@@ -102,11 +101,13 @@ int64_t plain_tiles(const GemmJob& job, int64_t filter, int64_t column) {
   const int64_t next_block = job.weight_stride - (kLanes - kFilters);
   const float* weight = job.weight + filter / kLanes * job.weight_stride + filter % kLanes;
   float* out = job.out + filter * out_stride + column;
+  const float* residual = job.residual ? job.residual + filter * out_stride + column : nullptr;
   const int64_t first_filter = filter;
   for (; filter + kFilters <= filters; filter += kFilters, out += kFilters * out_stride) {
     const float* const bias = kComplete ? job.bias + filter : nullptr;
-    plain_tile<kFilters, kVectors, kAccumulate, kComplete>(rows, weight, bias, job.epilogue, out,
-                                                           out_stride);
+    plain_tile<kFilters, kVectors, kAccumulate, kComplete>(rows, weight, bias, residual,
+                                                           job.epilogue, out, out_stride);
+    if (residual) residual += kFilters * out_stride;
     weight += (filter + kFilters) % kLanes == 0 ? next_block : kFilters;
   }
   if (kComplete) {

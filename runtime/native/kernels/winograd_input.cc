@@ -1,7 +1,6 @@
 // The input transforms of Winograd convolution, for tiles of 2 x 2 and 4 x 4 outputs.
-//
-// dense/winograd_variant.cc has the interpolation points and says why these.
 #include "kernels/winograd_kernel.h"
+#include "kernels/winograd_transforms.h"
 #include "simd/quads.h"
 #include "simd/shuffle.h"
 #include "simd/vector.h"
@@ -9,56 +8,6 @@
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
-
-// B^T d.
-inline void transform_input(const vf (&d)[4], vf (&v)[4]) {
-  v[0] = d[2] - d[0];
-  v[1] = d[2] + d[1];
-  v[2] = d[2] - d[1];
-  v[3] = d[3] - d[1];
-}
-
-inline void transform_input(const vf (&d)[5], vf (&v)[5]) {
-  const vf a = splat(0.5f), aa = splat(0.25f), b = splat(1.25f), bb = splat(1.5625f);
-  const vf sum = splat(1.8125f), product = splat(0.390625f);  // aa + bb, aa * bb
-  vf odd = d[3] - bb * d[1], even = d[2] - bb * d[0];
-  v[0] = odd + a * even;
-  v[1] = odd - a * even;
-  v[4] = product * d[0] + (d[4] - sum * d[2]);
-  odd = d[3] - aa * d[1];
-  even = d[2] - aa * d[0];
-  v[2] = odd + b * even;
-  v[3] = odd - b * even;
-}
-
-inline void transform_input(const vf (&d)[6], vf (&v)[6]) {
-  const vf a = splat(0.75f), aa = splat(0.5625f), b = splat(1.5f), bb = splat(2.25f);
-  const vf sum = splat(2.8125f), product = splat(1.265625f);  // aa + bb, aa * bb
-  vf even = d[4] - bb * d[2], odd = d[3] - bb * d[1];
-  v[0] = product * d[0] + (d[4] - sum * d[2]);
-  v[1] = even + a * odd;
-  v[2] = even - a * odd;
-  v[5] = product * d[1] + (d[5] - sum * d[3]);
-  even = d[4] - aa * d[2];
-  odd = d[3] - aa * d[1];
-  v[3] = even + b * odd;
-  v[4] = even - b * odd;
-}
-
-inline void transform_input(const vf (&d)[7], vf (&v)[7]) {
-  const vf points[3] = {splat(0.25f), splat(0.875f), splat(1.75f)};
-  // Of the squares of the other two points: their sum and their product.
-  const vf sums[3] = {splat(3.828125f), splat(3.125f), splat(0.828125f)};
-  const vf products[3] = {splat(2.3447265625f), splat(0.19140625f), splat(0.0478515625f)};
-  for (int i = 0; i < 3; ++i) {
-    vf odd = (d[5] - sums[i] * d[3]) + products[i] * d[1];
-    vf even = (d[4] - sums[i] * d[2]) + products[i] * d[0];
-    v[2 * i] = odd + points[i] * even;
-    v[2 * i + 1] = odd - points[i] * even;
-  }
-  v[6] = (d[6] - splat(3.890625f) * d[4]) +
-         (splat(2.583984375f) * d[2] - splat(0.14654541015625f) * d[0]);
-}
 
 typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
 
@@ -78,6 +27,7 @@ template <int kOut, int kTaps, int kStride>
 class InputBand {
   static constexpr int kTile = kOut + kTaps - 1, kStep = kOut * kStride;
   static constexpr int kTails = (kTaps - 1) * kStride;
+  static constexpr int kLineFloats = 16;  // of a line of the cache
 
  public:
   explicit InputBand(const WinogradInput& job)
@@ -102,9 +52,9 @@ class InputBand {
     if (job_.tile_rows == 1) {
       const vf check = mix_rows(x, phase);
       for (int i = 0; i < kTile; ++i) {
-        transform_line(rows_ + i * rows_stride_, job_.row_tiles,
-                       out + i * kTile * job_.position_stride, job_.channel_stride,
-                       job_.position_stride, job_.row_tiles + job_.room);
+        transform_line<false>(rows_ + i * rows_stride_, job_.row_tiles,
+                              out + i * kTile * job_.position_stride, job_.channel_stride,
+                              job_.position_stride, job_.row_tiles + job_.room);
       }
       return check;
     }
@@ -122,46 +72,78 @@ class InputBand {
   vf mix_rows(const float* plane, int64_t phase) const {
     const int64_t in_w = job_.in_w, plane_stride = job_.in_h * in_w, columns = end_ - begin_;
     const float* from[kTile];
+    float* to[kTile];
     for (int i = 0; i < kTile; ++i) {
       const int64_t y = job_.first_y + phase + i * kStride;
       const bool inside = y >= 0 && y < job_.in_h;
       from[i] = inside ? plane + y * in_w + job_.first_x + begin_ : rows_ + kTile * rows_stride_;
+      to[i] = rows_ + i * rows_stride_ + begin_;
     }
     vf check = {};
-    for (int64_t x = 0; x < columns; x += kLanes) {
-      vf d[kTile], v[kTile];
-      for (int i = 0; i < kTile; ++i) {
-        // The next channel is a plane away: out of reach of the processor's own prefetching.
-        __builtin_prefetch(from[i] + x + plane_stride);
-        d[i] = load_up_to(from[i] + x, columns - x);
-      }
-      transform_input(d, v);
-      // The first and the last row of B^T together read all of d.
-      check = fma(v[0] + v[kTile - 1], vf{}, check);
-      for (int i = 0; i < kTile; ++i) {
-        store_up_to(rows_ + i * rows_stride_ + begin_ + x, v[i], columns - x);
-      }
+    const int64_t whole = columns - columns % kLanes;
+    for (int64_t x = 0; x < whole; x += kLanes) {
+      if (x % kLineFloats == 0) fetch(from, x + plane_stride);
+      check = mix<kLanes>(from, to, x, kLanes, check);
     }
-    return check;
+    if (whole == columns) return check;
+    fetch(from, whole + plane_stride);
+    return mix<0>(from, to, whole, columns - whole, check);
+  }
+
+  // The next channel is a plane away: out of reach of the processor's own prefetching.
+  SPARSEPASS_INLINE static void fetch(const float* const (&from)[kTile], int64_t at) {
+    for (int i = 0; i < kTile; ++i) __builtin_prefetch(from[i] + at);
+  }
+
+  // One vector of them, kCount floats or, where that is 0, `count`.
+  template <int kCount>
+  SPARSEPASS_INLINE static vf mix(const float* const (&from)[kTile], float* const (&to)[kTile],
+                                  int64_t x, int64_t count, vf check) {
+    vf d[kTile], v[kTile];
+    for (int i = 0; i < kTile; ++i) {
+      d[i] = kCount ? load(from[i] + x) : load_first(from[i] + x, count);
+    }
+    transform_input(d, v);
+    for (int i = 0; i < kTile; ++i) put<kCount>(to[i] + x, v[i], count);
+    // The first and the last row of B^T together read all of d.
+    return fma(v[0] + v[kTile - 1], vf{}, check);
+  }
+
+  template <int kCount>
+  SPARSEPASS_INLINE static void put(float* p, vf v, int64_t count) {
+    if (kCount) {
+      store(p, v);
+    } else {
+      store_first(p, v, count);
+    }
   }
 
   // Stores of vectors may change anything, so that what loops need is taken out of the job before.
   vf copy_rows(const float* plane, int64_t phase) const {
     const int64_t in_h = job_.in_h, in_w = job_.in_w, columns = end_ - begin_;
+    const int64_t whole = columns - columns % kLanes;
     vf check = {};
     for (int q = 0; q < kOut; ++q) {
       float* to = rows_ + q * rows_stride_ + begin_;
       int64_t y = job_.first_y + phase + q * kStride;
       for (int64_t r = count(q); r > 0; --r, y += kOut * kStride, to += row_) {
-        const bool inside = y >= 0 && y < in_h;
+        if (y < 0 || y >= in_h) {
+          for (int64_t x = 0; x < columns; x += kLanes) store_up_to(to + x, vf{}, columns - x);
+          continue;
+        }
         const float* from = plane + y * in_w + job_.first_x + begin_;
-        for (int64_t x = 0; x < columns; x += kLanes) {
+        for (int64_t x = 0; x < whole; x += kLanes) {
           // The next channel is a plane away: out of reach of the processor's own prefetching.
           __builtin_prefetch(from + x + in_h * in_w);
-          const vf v = inside ? load_up_to(from + x, columns - x) : vf{};
+          const vf v = load(from + x);
           check = fma(v, vf{}, check);
-          store_up_to(to + x, v, columns - x);
+          store(to + x, v);
         }
+        if (whole == columns) continue;
+        __builtin_prefetch(from + whole + in_h * in_w);
+        const vf v = load_first(from + whole, columns - whole);
+        check = fma(v, vf{}, check);
+        store_first(to + whole, v, columns - whole);
       }
     }
     return check;
@@ -172,42 +154,65 @@ class InputBand {
     const int64_t stride = transformed_stride_, row_tiles = job_.row_tiles;
     const float* rows = rows_ + q * rows_stride_;
     float* out = transformed_ + q * kTile * kStride * stride;
-    const int64_t lines = joined_ ? 1 : count(q), tiles = count(q) * row_tiles / lines;
-    for (int64_t i = 0; i < lines; ++i, rows += row_, out += row_tiles) {
-      transform_line(rows, tiles, out, kTile * stride, stride, tiles + kLanes);
+    if (joined_) {
+      const int64_t tiles = count(q) * row_tiles;
+      return transform_line<true>(rows, tiles, out, kTile * stride, stride, tiles + kLanes);
+    }
+    for (int64_t i = count(q); i > 0; --i, rows += row_, out += row_tiles) {
+      transform_line<false>(rows, row_tiles, out, kTile * stride, stride, row_tiles + kLanes);
     }
   }
 
-  // The tiles of a line times B, whose floats up to `end` may be stored.
+  // The tiles of a line, of joined rows or not, times B, whose floats up to `end` may be stored.
+  template <bool kJoined>
   void transform_line(const float* line, int64_t tiles, float* out, int64_t phase_stride,
                       int64_t position_stride, int64_t end) const {
+    float* to[kStride * kTile];
+    for (int i = 0; i < kStride * kTile; ++i) {
+      to[i] = out + i / kTile * phase_stride + i % kTile * position_stride;
+    }
     const int32_t row_tiles = static_cast<int32_t>(job_.row_tiles);
     vi lane = first_lanes_;
-    for (int64_t tile = 0; tile < tiles; tile += kLanes) {
-      vf d[kStride][kTile], v[kTile];
-      gather_tiles(line + tile * kStep, lane == 0, lane == row_tiles - 1, d);
-      for (int phase = 0; phase < kStride; ++phase) {
-        transform_input(d[phase], v);
-        float* to = out + phase * phase_stride + tile;
-        for (int j = 0; j < kTile; ++j) store_up_to(to + j * position_stride, v[j], end - tile);
-      }
+    int64_t tile = 0;
+    for (const int64_t whole = smaller(tiles, end - kLanes + 1); tile < whole; tile += kLanes) {
+      vf d[kStride][kTile];
+      gather_tiles<kJoined>(line + tile * kStep, lane == 0, lane == row_tiles - 1, d);
+      transform_tiles<kLanes>(d, to, tile, kLanes);
+      if (!kJoined) continue;
       lane += kLanes % row_tiles;
       lane -= lane >= row_tiles ? vi{} + row_tiles : vi{};
+    }
+    if (tile >= tiles) return;
+    vf d[kStride][kTile];
+    gather_tiles<kJoined>(line + tile * kStep, lane == 0, lane == row_tiles - 1, d);
+    transform_tiles<0>(d, to, tile, end - tile);
+  }
+
+  template <int kCount>
+  SPARSEPASS_INLINE static void transform_tiles(const vf (&d)[kStride][kTile],
+                                                float* const (&to)[kStride * kTile], int64_t tile,
+                                                int64_t count) {
+    for (int phase = 0; phase < kStride; ++phase) {
+      vf v[kTile];
+      transform_input(d[phase], v);
+      for (int j = 0; j < kTile; ++j) put<kCount>(to[phase * kTile + j] + tile, v[j], count);
     }
   }
 
   // Cuts kLanes tiles out of a line: element kStride * j + phase of every tile goes to d[phase][j].
-  void gather_tiles(const float* line, vi first, vi last, vf (&d)[kStride][kTile]) const {
+  template <bool kJoined>
+  SPARSEPASS_INLINE void gather_tiles(const float* line, vi first, vi last,
+                                      vf (&d)[kStride][kTile]) const {
     vf v[kStep];  // in the end, element i of every tile
     load_pieces(line, v);
     for (int phase = 0; phase < kStride; ++phase) {
       for (int j = 0; j < kTile; ++j) {
         const int i = kStride * j + phase;
         if (i < kStep) {
-          d[phase][j] = i < kTails && joined_ && i < begin_ ? (first ? vf{} : v[i]) : v[i];
+          d[phase][j] = kJoined && i < kTails && i < begin_ ? (first ? vf{} : v[i]) : v[i];
         } else {
           vf next = shift_in(v[i - kStep], line[kStep * (kLanes - 1) + i]);
-          d[phase][j] = joined_ && i - kStep >= begin_ ? (last ? vf{} : next) : next;
+          d[phase][j] = kJoined && i - kStep >= begin_ ? (last ? vf{} : next) : next;
         }
       }
     }
@@ -218,22 +223,31 @@ class InputBand {
     const int64_t tiles = job_.tile_rows * job_.row_tiles, row_tiles = job_.row_tiles;
     const int64_t row_stride = kTile * kStride * transformed_stride_;
     const int64_t position_stride = job_.position_stride, end = tiles + job_.room;
+    const int64_t whole = smaller(tiles, end - kLanes + 1);
     for (int phase = 0; phase < kStride; ++phase) {
       for (int j = 0; j < kTile; ++j) {
-        const float* from = transformed_ + (phase * kTile + j) * transformed_stride_;
-        float* to = out + phase * job_.channel_stride + j * position_stride;
-        for (int64_t tile = 0; tile < tiles; tile += kLanes) {
-          vf d[kTile], v[kTile];
-          for (int i = 0; i < kTile; ++i) {
-            d[i] = load(from + i % kOut * row_stride + i / kOut * row_tiles + tile);
-          }
-          transform_input(d, v);
-          for (int i = 0; i < kTile; ++i) {
-            store_up_to(to + i * kTile * position_stride + tile, v[i], end - tile);
-          }
+        const float* from[kTile];
+        float* to[kTile];
+        for (int i = 0; i < kTile; ++i) {
+          from[i] = transformed_ + (phase * kTile + j) * transformed_stride_ +
+                    i % kOut * row_stride + i / kOut * row_tiles;
+          to[i] = out + phase * job_.channel_stride + (i * kTile + j) * position_stride;
         }
+        int64_t tile = 0;
+        for (; tile < whole; tile += kLanes) transform_column<kLanes>(from, to, tile, kLanes);
+        if (tile < tiles) transform_column<0>(from, to, tile, end - tile);
       }
     }
+  }
+
+  template <int kCount>
+  SPARSEPASS_INLINE static void transform_column(const float* const (&from)[kTile],
+                                                 float* const (&to)[kTile], int64_t tile,
+                                                 int64_t count) {
+    vf d[kTile], v[kTile];
+    for (int i = 0; i < kTile; ++i) d[i] = load(from[i] + tile);
+    transform_input(d, v);
+    for (int i = 0; i < kTile; ++i) put<kCount>(to[i] + tile, v[i], count);
   }
 
   const WinogradInput& job_;

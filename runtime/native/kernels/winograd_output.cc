@@ -1,8 +1,7 @@
 // The output transforms of Winograd convolution, for tiles of 2 x 2 and 4 x 4 outputs.
-//
-// dense/winograd_variant.cc has the interpolation points and says why these.
 #include "kernels/smooth_outputs.h"
 #include "kernels/winograd_kernel.h"
+#include "kernels/winograd_transforms.h"
 #include "simd/epilogue.h"
 #include "simd/lanes.h"
 #include "simd/shuffle.h"
@@ -12,55 +11,23 @@ namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
 
-// A^T s.
-inline void transform_output(const vf (&s)[4], vf (&y)[2]) {
-  y[0] = s[0] + (s[1] + s[2]);
-  y[1] = s[3] + (s[1] - s[2]);
-}
-
-inline void transform_output(const vf (&s)[5], vf (&y)[4]) {
-  const vf a = splat(0.5f), aa = splat(0.25f), aaa = splat(0.125f);
-  const vf b = splat(1.25f), bb = splat(1.5625f), bbb = splat(1.953125f);
-  vf even = s[0] + s[1], odd = s[0] - s[1];
-  vf even_b = s[2] + s[3], odd_b = s[2] - s[3];
-  y[0] = even + even_b;
-  y[1] = a * odd + b * odd_b;
-  y[2] = aa * even + bb * even_b;
-  y[3] = aaa * odd + (bbb * odd_b + s[4]);
-}
-
-inline void transform_output(const vf (&s)[6], vf (&y)[4]) {
-  const vf a = splat(0.75f), aa = splat(0.5625f), aaa = splat(0.421875f);
-  const vf b = splat(1.5f), bb = splat(2.25f), bbb = splat(3.375f);
-  vf even = s[1] + s[2], odd = s[1] - s[2];
-  vf even_b = s[3] + s[4], odd_b = s[3] - s[4];
-  y[0] = s[0] + (even + even_b);
-  y[1] = a * odd + b * odd_b;
-  y[2] = aa * even + bb * even_b;
-  y[3] = aaa * odd + (bbb * odd_b + s[5]);
-}
-
-inline void transform_output(const vf (&s)[7], vf (&y)[4]) {
-  const vf a = splat(0.25f), aa = splat(0.0625f), aaa = splat(0.015625f);
-  const vf b = splat(0.875f), bb = splat(0.765625f), bbb = splat(0.669921875f);
-  const vf c = splat(1.75f), cc = splat(3.0625f), ccc = splat(5.359375f);
-  vf even_a = s[0] + s[1], odd_a = s[0] - s[1];
-  vf even_b = s[2] + s[3], odd_b = s[2] - s[3];
-  vf even_c = s[4] + s[5], odd_c = s[4] - s[5];
-  y[0] = even_a + (even_b + even_c);
-  y[1] = a * odd_a + (b * odd_b + c * odd_c);
-  y[2] = aa * even_a + (bb * even_b + cc * even_c);
-  y[3] = aaa * odd_a + (bbb * odd_b + (ccc * odd_c + s[6]));
-}
-
 // Turns element j of every tile in y[j] into neighbouring outputs.
 inline void join_tiles(vf (&y)[2]) { zip(y[0], y[1]); }
 
 inline void join_tiles(vf (&y)[4]) {
+#if SPARSEPASS_LANES == 8  // whose zip takes four instructions
+  transpose_squares(y);
+  exchange<4>(y[0], y[1]);
+  exchange<4>(y[2], y[3]);
+  const vf third = y[1];
+  y[1] = y[2];
+  y[2] = third;
+#else
   zip(y[0], y[2]);
   zip(y[1], y[3]);
   zip(y[0], y[1]);
   zip(y[2], y[3]);
+#endif
 }
 
 // A^T s A for kLanes tiles from `sums` on: store(i, y) for every row i of outputs, of which y[j]
@@ -87,15 +54,17 @@ SPARSEPASS_INLINE void transform_tiles(const float* sums, int64_t position_strid
 //
 // The next filter is a plane away: out of reach of the processor's own prefetching.
 template <int kCount>
-SPARSEPASS_INLINE void store_neighbours(const vf (&values)[kCount], const float* residual,
+SPARSEPASS_INLINE void store_neighbours(vf (&values)[kCount], const float* residual,
                                         const Activation& activation, float* y, int64_t columns,
                                         int64_t next) {
   if (columns >= kCount * kLanes) {
+    if (residual != nullptr) {
+      for (int j = 0; j < kCount; ++j) values[j] += load(residual + j * kLanes);
+    }
+    activation.apply(values);
     for (int j = 0; j < kCount; ++j) {
       if (j * kLanes % 16 == 0) __builtin_prefetch(y + j * kLanes + next, 1);
-      vf value = values[j];
-      if (residual != nullptr) value += load(residual + j * kLanes);
-      store(y + j * kLanes, activation(value));
+      store(y + j * kLanes, values[j]);
     }
     return;
   }
@@ -117,11 +86,10 @@ void store_row(const WinogradOutput& job, int64_t filter) {
   int64_t columns = job.columns;
   for (int64_t tile = 0; tile < job.row_tiles; tile += kLanes) {
     const auto finish = [&](int i, vf(&outputs)[kOut]) {
+      if (i >= rows) return;
       for (int j = 0; j < kOut; ++j) outputs[j] += bias;
-      if (i < rows) {
-        const float* from = residual ? residual + i * out_w : nullptr;
-        store_neighbours(outputs, from, activation, y + i * out_w, columns, plane_stride);
-      }
+      const float* from = residual ? residual + i * out_w : nullptr;
+      store_neighbours(outputs, from, activation, y + i * out_w, columns, plane_stride);
     };
     transform_tiles<kOut, kTile>(sums + tile, job.position_stride, finish);
     y += kOut * kLanes;
@@ -151,7 +119,7 @@ void store_rows(const WinogradOutput& job, int64_t filter) {
   for (int64_t row = 0, end = job.rows; row < end; ++row, y += out_w) {
     const float* from = job.memory + row % kOut * row_stride + row / kOut * job.row_tiles * kOut;
     for (int64_t x = 0; x < columns; x += kLanes) {
-      const vf value[1] = {load(from + x) + bias};
+      vf value[1] = {load(from + x) + bias};
       store_neighbours(value, residual ? residual + x : nullptr, activation, y + x, columns - x,
                        next);
     }

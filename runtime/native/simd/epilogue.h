@@ -26,6 +26,16 @@ class Activation {
     if (__builtin_expect(slope_ != 1.0f, 0)) sum = leaky(sum, splat(slope_));
     return min(high_, max(low_, sum));
   }
+  // Of many at once: loop by loop, so that the question is asked only once.
+  template <int kCount>
+  SPARSEPASS_INLINE void apply(vf (&sums)[kCount]) const {
+    if (__builtin_expect(slope_ != 1.0f, 0)) {
+#pragma GCC unroll 32
+      for (int i = 0; i < kCount; ++i) sums[i] = leaky(sums[i], splat(slope_));
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < kCount; ++i) sums[i] = min(high_, max(low_, sums[i]));
+  }
 
  private:
   float slope_;
