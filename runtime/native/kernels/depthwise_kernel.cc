@@ -20,9 +20,17 @@ template <int kKernel, int kStride>
 struct Square {
   template <class L>
   static void compute(const DepthwiseJob& job, const Part& part) {
-    for (int64_t a = 0; a < part.across; ++a) {
-      columns<L>(job, part, part.column + a * L::kCount);
-    }
+    const auto is_inside = [&](int64_t a) {
+      const int64_t first = (part.column + a * L::kCount) * kStride - job.pad_left;
+      return Window<L, kKernel, kStride>(first, job.dilation_w, job.in_w).inside();
+    };
+    int64_t begin = 0;
+    while (begin < part.across && !is_inside(begin)) ++begin;
+    int64_t end = begin;
+    while (end < part.across && is_inside(end)) ++end;
+    if (begin < end) columns<L>(job, part, begin, end - begin);
+    for (int64_t a = 0; a < begin; ++a) columns<L>(job, part, a, 1);
+    for (int64_t a = end; a < part.across; ++a) columns<L>(job, part, a, 1);
   }
 
  private:
@@ -31,9 +39,11 @@ struct Square {
     typename L::Vector bias, taps[kKernel][kKernel];
   };
 
-  // One vector of columns, all rows and filters of the part.
+  // `count` vectors of columns that read no padding, or one that does: all rows and filters of the
+  // part.
   template <class L>
-  SPARSEPASS_INLINE static void columns(const DepthwiseJob& job, const Part& part, int64_t column) {
+  static void columns(const DepthwiseJob& job, const Part& part, int64_t across, int64_t count) {
+    const int64_t column = part.column + across * L::kCount;
     const int64_t first = column * kStride - job.pad_left;
     const Window<L, kKernel, kStride> window(first, job.dilation_w, job.in_w);
     const Finish<L> finish(job);
@@ -55,14 +65,15 @@ struct Square {
       for (; left >= kMostRows; left -= kMostRows) {
         const bool inside = row >= 0 && row + (span - 1) * part.step < in_h;
         if (L::kCount == WidestLanes::kCount && inside && window.inside()) {
-          block<L, kMostRows, true, true>(x, in_pitch, 0, span, weight, window, finish, out,
-                                          out_pitch);
+          interior<L>(x, in_pitch, weight, window, finish, out, out_pitch, count);
         } else if (inside) {
-          block<L, kMostRows, true, false>(x, in_pitch, 0, span, weight, window, finish, out,
-                                           out_pitch);
+          for (int64_t a = 0; a < count * L::kCount; a += L::kCount) {
+            block<L, kMostRows, true, false>(x + a * kStride, in_pitch, 0, span, weight, window,
+                                             finish, out + a, out_pitch);
+          }
         } else {
           edge<L, kMostRows>(x, in_pitch, row, part.step, in_h, weight, window, finish, out,
-                             out_pitch);
+                             out_pitch, count);
         }
         row += kMostRows * kStride * part.step;
         x += kMostRows * kStride * in_pitch;
@@ -70,28 +81,50 @@ struct Square {
       }
       switch (left) {
         case 1:
-          edge<L, 1>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch);
+          edge<L, 1>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch,
+                     count);
           break;
         case 2:
-          edge<L, 2>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch);
+          edge<L, 2>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch,
+                     count);
           break;
         case 3:
-          edge<L, 3>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch);
+          edge<L, 3>(x, in_pitch, row, part.step, in_h, weight, window, finish, out, out_pitch,
+                     count);
           break;
       }
     }
   }
 
-  // A block that may read padding.  Its first input row is `row`.
+  // Blocks next to each other that read no padding.  A function of its own, whose loop keeps the
+  // weights in registers.
+  template <class L>
+  __attribute__((noinline)) static void interior(const float* x, int64_t in_pitch,
+                                                 const Weight<L>& all,
+                                                 const Window<L, kKernel, kStride>& window,
+                                                 const Finish<L>& finish, int64_t out,
+                                                 int64_t out_pitch, int64_t count) {
+    const Weight<L> weight = all;
+    const int64_t end = (kMostRows - 1) * kStride + kKernel;
+    for (; count > 0; --count, x += L::kCount * kStride, out += L::kCount) {
+      block<L, kMostRows, true, true>(x, in_pitch, 0, end, weight, window, finish, out, out_pitch);
+    }
+  }
+
+  // Blocks next to each other that may read padding.  Their first input row is `row`.
   template <class L, int kRows>
   SPARSEPASS_INLINE static void edge(const float* x, int64_t in_pitch, int64_t row, int64_t step,
                                      int64_t in_h, const Weight<L>& weight,
                                      const Window<L, kKernel, kStride>& window,
-                                     const Finish<L>& finish, int64_t out, int64_t out_pitch) {
+                                     const Finish<L>& finish, int64_t out, int64_t out_pitch,
+                                     int64_t count) {
     int64_t begin = 0, end = (kRows - 1) * kStride + kKernel;
     while (begin < end && row + begin * step < 0) ++begin;
     while (begin < end && row + (end - 1) * step >= in_h) --end;
-    block<L, kRows, false, false>(x, in_pitch, begin, end, weight, window, finish, out, out_pitch);
+    for (int64_t a = 0; a < count * L::kCount; a += L::kCount) {
+      block<L, kRows, false, false>(x + a * kStride, in_pitch, begin, end, weight, window, finish,
+                                    out + a, out_pitch);
+    }
   }
 
   // Rows [begin, end) of those from `x` on are there, the others padding.
