@@ -1,6 +1,6 @@
 from collections import Counter
-from collections.abc import Callable
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterable
+from itertools import chain, cycle, islice, pairwise, repeat
 
 import pytest
 
@@ -55,6 +55,40 @@ def test_rounds_fill_the_time_within_bounds(seconds, rounds):
     (timing,) = interleave([clock.work("a", 0.01)], seconds=seconds, clock=clock)
 
     assert timing.runs == rounds
+
+
+class SharedCore(Clock):
+    """The clock of a core that a neighbour takes half of, in some turns."""
+
+    def __init__(self, turns: Iterable[bool]) -> None:
+        super().__init__()
+        self.turns, self.shared = iter(turns), False
+
+    def __call__(self) -> float:
+        # Between two readings of a pulse its additions take place.
+        self.now += 2e-6 if self.shared else 1e-6
+        return self.now
+
+    def run(self) -> None:
+        self.shared = next(self.turns)
+        self.now += 0.03 if self.shared else 0.01
+
+
+def test_turns_with_a_neighbour_on_the_core_do_not_count():
+    clock = SharedCore(cycle([False] * 3 + [True] * 3))
+
+    (timing,) = interleave([clock.run], seconds=1, clock=clock)
+
+    assert timing.p90_ms == pytest.approx(10, rel=0.01)
+    assert FEWEST_ROUNDS <= timing.runs < 50
+
+
+def test_where_a_neighbour_has_half_of_the_core_all_the_time_every_turn_counts():
+    clock = SharedCore(chain([False] * 3, repeat(True)))
+
+    (timing,) = interleave([clock.run], seconds=1, clock=clock)
+
+    assert timing.median_ms == pytest.approx(30, rel=0.01)
 
 
 def test_progress_ends_at_the_number_of_rounds():

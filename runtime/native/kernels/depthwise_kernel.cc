@@ -2,7 +2,8 @@
 //
 // A block is up to four output rows by one vector of columns.  Each input row is loaded once per
 // tap column and multiplied into every output row of the block that reads it; padding is a mask at
-// the sides, and rows that do not exist at top and bottom.
+// the sides, and rows that do not exist at top and bottom.  Blocks go along the rows first, those
+// that reach into the sides after all others of a part of the map that stays in the cache.
 #include "kernels/depthwise_kernel.h"
 
 #include "base/tuning.h"

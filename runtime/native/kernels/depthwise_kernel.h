@@ -21,7 +21,7 @@ struct DepthwiseJob {
   int64_t stride_h, stride_w;
   int64_t dilation_h, dilation_w;
   int64_t pad_top, pad_left;
-  int64_t cached_floats;  // of input that stay in cache while they are read column by column
+  int64_t cached_floats;  // of input that stay in cache until all that reads them is done
   Epilogue epilogue;
 };
 using DepthwiseKernel = void(const DepthwiseJob& job);
