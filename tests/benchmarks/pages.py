@@ -19,10 +19,11 @@ Written by `make bench`, which takes hours and goes on where it was interrupted;
 `tests/benchmarks` measure parts. Times are medians of one inference in milliseconds. Engines take
 turns in one process, so that ratios hold where the machine drifts; turns in which a neighbour had
 half of the core, told by some additions before and after that take twice the time then, count only
-where there are too few others. Plain ONNX Runtime gets the network as it came; a speed-up is its time over the other's. Every processor and instruction set has
-tables of its own, which are written where it is measured. Two threads are slower for everyone,
-and for sparsepass most, while a hypervisor keeps the two cores on different last-level caches: in
-the rows in which ResNet-50 takes 42 ms instead of 38 without sparsepass.
+where there are too few others. Plain ONNX Runtime gets the network as it came; a speed-up is its
+time over the other's. Every processor and instruction set has tables of its own, which are written
+where it is measured. Two threads are slower for everyone, and for sparsepass most, while a
+hypervisor keeps the two cores on different last-level caches: in the rows in which ResNet-50 takes
+42 ms instead of 38 without sparsepass.
 """
 PEERS = """
 ## Against other engines
