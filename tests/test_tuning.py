@@ -26,7 +26,7 @@ NATIVE_NUMBERS = {
     "lanes and registers": {
         "kLanes", "kUnit", "kTileFilters", "kTileColumns", "kTileRows", "kTilePatterns",
         "kMostVectors", "kMostUnits", "kMostTiledRows", "kPixelsAtOnce", "kMostBlock", "kQuads",
-        "kMostListVectors", "kMostKept", "kRowsPerTurn",
+        "kMostListVectors", "kMostKept", "kRowsPerTurn", "kTogether",
     },
     "layouts": {
         "kGroup", "kGemmSlack", "kEncodingSlack", "kTile", "kTails", "kNone", "kOfInput",

@@ -1,4 +1,4 @@
-// SmoothActivation activations, in place.
+// Smooth activations, in place.
 #include "kernels/smooth_kernel.h"
 
 #include "simd/shuffle.h"
@@ -8,52 +8,66 @@ namespace sparsepass {
 namespace SPARSEPASS_ISA {
 namespace {
 
-// e^x = 2^n e^r with |r| at most half of log 2.
-struct Split {
-  vf n, power;  // n and e^r
-};
+typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
 
-inline Split split_exponential(vf x) {
-  // Adding and taking away this much rounds to an integer.
-  const vf rounder = splat(12582912.0f);
-  const vf n = fma(x, splat(1.44269504f), rounder) - rounder;
-  // log 2 in two parts: n times the first is exact.
-  const vf r = fma(n, splat(1.42860682e-6f), fma(n, splat(-0.693148613f), x));
-  // The least largest error, 5e-9 of the power, of six powers whose first two are exact.
-  vf sum = splat(0.0013814496f);
-  sum = fma(sum, r, splat(0.008368752f));
-  sum = fma(sum, r, splat(0.041668393f));
-  sum = fma(sum, r, splat(0.1666652f));
-  sum = fma(sum, r, splat(0.49999994f));
-  sum = fma(sum, r, splat(1.0f));
-  sum = fma(sum, r, splat(1.0f));
-  return {n, sum};
-}
+// Vectors that are computed step by step together: the steps of one wait for each other, and fill
+// the processor's queue of instructions that wait.
+constexpr int kTogether = 2;
 
-// 1 + e^-x: infinity where that is out of range.
-inline vf one_and_exponential(vf x) {
-#if defined(__AVX512F__)
-  const Split e = split_exponential(max(splat(-104.0f), min(splat(104.0f), -x)));
-  return splat(1.0f) + (vf)_mm512_maskz_scalef_ps(0xFFFF, (__m512)e.power, (__m512)e.n);
-#else
-  typedef int32_t vi __attribute__((vector_size(4 * SPARSEPASS_LANES)));
-  const Split e = split_exponential(max(splat(-87.0f), min(splat(88.0f), -x)));
+// 1 + e^-x, infinity where that is out of range: e^-x = 2^(n + f) with |f| at most a half.
+template <int kCount>
+SPARSEPASS_INLINE void add_exponentials(const vf (&x)[kCount], vf (&sums)[kCount]) {
+  // The least largest error, 9e-8 of the power, of five powers whose first is exact.
+  constexpr float kPowers[] = {0.009671999f, 0.055507794f, 0.24022232f, 0.69314694f, 1.0f};
   const vf rounder = splat(12582912.0f);  // an integer that it is added to is in the last bits
-  const vi exponent = ((vi)(e.n + rounder) - (vi)rounder + 127) << 23;
-  // What the power does not reach: it goes on to infinity.
-  const vf beyond = max(splat(1.0f), -x - splat(87.0f));
-  return fma(beyond, e.power * (vf)exponent, splat(1.0f));
-#endif
+  const vf each = splat(-1.44269504f);    // -1 / log 2
+  vf clamped[kCount], rounded[kCount], f[kCount];
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) {
+    clamped[v] = min(splat(87.0f), max(splat(-88.0f), x[v]));
+    rounded[v] = fma(clamped[v], each, rounder);
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) f[v] = fma(clamped[v], each, rounder - rounded[v]);
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) sums[v] = splat(0.0013254603f);
+#pragma GCC unroll 5
+  for (const float power : kPowers) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kCount; ++v) sums[v] = fma(sums[v], f[v], splat(power));
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) {
+    const vf exponential = (vf)((vi)sums[v] + ((vi)rounded[v] << 23));
+    // What the power does not reach: it goes on to infinity.
+    const vf beyond = max(splat(1.0f), splat(-87.0f) - x[v]);
+    sums[v] = fma(beyond, exponential, splat(1.0f));
+  }
 }
 
-template <SmoothActivation kSmooth>
-inline vf apply(vf x) {
-  if (kSmooth == SmoothActivation::hard_swish) {
-    const vf line = fma(x, splat(1.0f / 6), splat(0.5f));
-    return x * min(splat(1.0f), max(splat(0.0f), line));
+template <SmoothActivation kSmooth, int kCount>
+SPARSEPASS_INLINE void apply(vf (&x)[kCount]) {
+  vf sums[kCount];
+  if (kSmooth == SmoothActivation::silu) add_exponentials(x, sums);
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) {
+    if (kSmooth == SmoothActivation::silu) {
+      x[v] /= sums[v];  // minus infinity becomes NaN, as in ONNX Runtime
+    } else {
+      const vf line = fma(x[v], splat(1.0f / 6), splat(0.5f));
+      x[v] *= min(splat(1.0f), max(splat(0.0f), line));
+    }
   }
-  // Minus infinity becomes NaN, as in ONNX Runtime.
-  return x / one_and_exponential(x);
+}
+
+template <SmoothActivation kSmooth, int kCount>
+SPARSEPASS_INLINE void apply_to_vectors(float* y) {
+  vf x[kCount];
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) x[v] = load(y + v * kLanes);
+  apply<kSmooth>(x);
+#pragma GCC unroll 2
+  for (int v = 0; v < kCount; ++v) store(y + v * kLanes, x[v]);
 }
 
 template <SmoothActivation kSmooth>
@@ -64,8 +78,14 @@ void apply_to_rows(const SmoothJob& job) {
   for (int64_t row = 0; row < rows; ++row) {
     float* y = job.y + row * job.stride;
     int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) store(y + i, apply<kSmooth>(load(y + i)));
-    if (i < count) store_first(y + i, apply<kSmooth>(load_first(y + i, count - i)), count - i);
+    for (; i + kTogether * kLanes <= count; i += kTogether * kLanes) {
+      apply_to_vectors<kSmooth, kTogether>(y + i);
+    }
+    for (; i + kLanes <= count; i += kLanes) apply_to_vectors<kSmooth, 1>(y + i);
+    if (i == count) continue;
+    vf rest[] = {load_first(y + i, count - i)};
+    apply<kSmooth>(rest);
+    store_first(y + i, rest[0], count - i);
   }
 }
 
