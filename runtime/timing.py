@@ -39,7 +39,7 @@ def interleave(
 
     Drift of the machine hits all of them alike, so that ratios of the medians can be compared.
     See ``orders`` for the order.  Turns in which the core was shared with a neighbour do not count
-    where there are enough others, see ``calm``; for these it takes up to twice the time.
+    where there are enough others, see ``calm``; for these it takes up to twice ``seconds``.
     """
     for run in runs:
         for _ in range(WARM_UP):
@@ -49,10 +49,11 @@ def interleave(
         run()
     one_round = max(clock() - started, 1e-6)
     rounds = int(np.clip(seconds / one_round, FEWEST_ROUNDS, MOST_ROUNDS))
+    most = int(np.clip(2 * seconds / one_round, rounds, 2 * rounds))
     times: list[list[float]] = [[] for _ in runs]
     pulses: list[list[float]] = [[] for _ in runs]
     before = pulse(clock)
-    for done, order in enumerate(islice(orders(len(runs)), 2 * rounds)):
+    for done, order in enumerate(islice(orders(len(runs)), most)):
         if done >= rounds and calm(pulses) is not None:
             break
         for position in order:

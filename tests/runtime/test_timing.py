@@ -4,7 +4,7 @@ from itertools import chain, cycle, islice, pairwise, repeat
 
 import pytest
 
-from sparsepass.runtime.timing import FEWEST_ROUNDS, MOST_ROUNDS, interleave, orders
+from sparsepass.runtime.timing import FEWEST_ROUNDS, MOST_ROUNDS, WARM_UP, interleave, orders
 
 
 class Clock:
@@ -89,6 +89,21 @@ def test_where_a_neighbour_has_half_of_the_core_all_the_time_every_turn_counts()
     (timing,) = interleave([clock.run], seconds=1, clock=clock)
 
     assert timing.median_ms == pytest.approx(30, rel=0.01)
+
+
+def test_other_turns_are_not_waited_for_beyond_twice_the_time():
+    turns = 0
+
+    def neighbours() -> Iterable[bool]:
+        nonlocal turns
+        for turns, shared in enumerate(cycle([False, True]), start=1):
+            yield shared
+
+    clock = SharedCore(neighbours())
+
+    interleave([clock.run], seconds=0.01, clock=clock)
+
+    assert turns == WARM_UP + 1 + FEWEST_ROUNDS
 
 
 def test_progress_ends_at_the_number_of_rounds():
