@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["Adapter"]
 
@@ -20,10 +20,12 @@ __all__ = ["Adapter"]
 class Adapter:
     """The nodes around one op, whose layer has ``rank`` spatial axes, 0 for a product.
 
+    ``names`` are those of the graph.
     ``may_be_empty`` says that the rows of a product may be none.
     """
 
     graph: ir.Graph
+    names: Names
     name: str
     rank: int
     may_be_empty: bool = False
@@ -102,7 +104,7 @@ class Adapter:
 
     def sizes(self, values: Sequence[int], name: str) -> ir.Value:
         """A constant vector of sizes."""
-        return new_initializer(self.graph, name, np.array(values, np.int64))
+        return new_initializer(self.graph, name, np.array(values, np.int64), self.names)
 
     def reshape(
         self, nodes: list[ir.Node], value: ir.Value, sizes: Sequence[int], name: str

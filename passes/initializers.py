@@ -5,23 +5,42 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["free_name", "new_initializer"]
+__all__ = ["Names", "free_name", "new_initializer"]
+
+
+class Names:
+    """The names of a graph's values; new ones that it gives are taken from then on.
+
+    To be kept by what adds many values: reading all names of a graph takes a walk through it.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.taken = {value.name for node in graph.all_nodes() for value in node.outputs}
+        self.taken |= set(graph.initializers) | {value.name for value in graph.inputs}
+
+    def free(self, name: str) -> str:
+        """Return ``name``, or one like it where that is taken."""
+        free, count = name, 1
+        while free in self.taken:
+            count += 1
+            free = f"{name}_{count}"
+        self.taken.add(free)
+        return free
 
 
 def free_name(graph: ir.Graph, name: str) -> str:
     """Return ``name``, or one like it where a value of ``graph`` has it."""
-    taken = {value.name for node in graph.all_nodes() for value in node.outputs}
-    taken |= set(graph.initializers) | {value.name for value in graph.inputs}
-    free, count = name, 1
-    while free in taken:
-        count += 1
-        free = f"{name}_{count}"
-    return free
+    return Names(graph).free(name)
 
 
-def new_initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    """Add ``array`` to ``graph`` as a constant named ``name``, or like it where that is taken."""
-    free = free_name(graph, name)
+def new_initializer(
+    graph: ir.Graph, name: str, array: NDArray[Any], names: Names | None = None
+) -> ir.Value:
+    """Add ``array`` to ``graph`` as a constant named ``name``, or like it where that is taken.
+
+    ``names`` are those of the graph, where the caller has them.
+    """
+    free = (names or Names(graph)).free(name)
     tensor = ir.tensor(array, name=free)
     value = ir.Value(
         name=free, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sparsepass.errors import PlanError
 from sparsepass.graph import Fusion, fusions
 from sparsepass.passes.feature_maps import Adapter
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["LowerConvolutions", "Replacement"]
 
@@ -66,9 +66,17 @@ class LowerConvolutions(ir.passes.InPlacePass):
             if domains.get(name, replacement.domain) != replacement.domain
         ]
         found = fusions(model, waiting, self.shapes)
+        names = Names(model.graph)
         for name, fusion in found.items():
             replacement = self.replacements[name]
-            rewrite(model.graph, fusion, replacement, self.may_be_empty(fusion.nodes[0]))
+            around = Adapter(
+                model.graph,
+                names,
+                name,
+                replacement.rank,
+                self.may_be_empty(fusion.nodes[0]),
+            )
+            rewrite(around, fusion, replacement)
             model.opset_imports[replacement.domain] = self.version
             logger.info("%s became %s", name, replacement.op_type)
         return ir.passes.PassResult(model, modified=bool(found))
@@ -80,16 +88,15 @@ class LowerConvolutions(ir.passes.InPlacePass):
         return shape is None or not shape.is_static()
 
 
-def rewrite(graph: ir.Graph, fusion: Fusion, replacement: Replacement, may_be_empty: bool) -> None:
-    conv, last = fusion.nodes[0], fusion.nodes[-1]
+def rewrite(around: Adapter, fusion: Fusion, replacement: Replacement) -> None:
+    graph, conv, last = around.graph, fusion.nodes[0], fusion.nodes[-1]
     source = conv.inputs[0]
     if source is None:
         raise PlanError(f"{conv.name}: has no input; plan it again")
     constants = [
-        new_initializer(graph, f"{conv.name}.{name}", array)
+        new_initializer(graph, f"{conv.name}.{name}", array, around.names)
         for name, array in replacement.constants
     ]
-    around = Adapter(graph, conv.name or "", replacement.rank, may_be_empty)
     maps = [around.widen(source, replacement.channels)]
     if fusion.residual is not None:
         # Read it from the Add: an earlier replacement may have changed what makes it.

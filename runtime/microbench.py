@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 
-from sparsepass.algorithms import ALGORITHMS, DENSE, Packed
+from sparsepass.algorithms import ALGORITHMS, Packed, Work
 from sparsepass.cost import kind
 from sparsepass.errors import UsageError
 from sparsepass.layer import Array
@@ -45,6 +45,8 @@ _ort: Any = onnxruntime  # ships no types
 NETWORK_LAYERS = 16
 # Weights of each shape, with different shares of zeros.
 SPARSITIES = 3
+# Seconds that each network runs, and in a quick correction.
+SECONDS, QUICK_SECONDS = 2.0, 0.7
 # Shares of zeros in the inputs, in turn.
 INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
 # Shapes of each table that a quick correction times.
@@ -75,10 +77,10 @@ def measure_profile(
 ) -> MachineProfile:
     """Measure every algorithm that has prices of its own, with ``threads`` threads.
 
-    ``isa`` is the instruction set of our kernels, see ``session``.  It takes about two minutes;
+    ``isa`` is the instruction set of our kernels, see ``session``.  It takes less than two minutes;
     ``progress`` gets the number of networks done and of all.
     """
-    timed = time_shapes([*sample_shapes()], SPARSITIES, threads, isa, progress)
+    timed = time_shapes([*sample_shapes()], SPARSITIES, threads, isa, SECONDS, progress)
     rates, errors = fit_kinds(timed.samples)
     target = target_of(isa)
     return MachineProfile(
@@ -124,7 +126,7 @@ def correct_profile(
             "without --quick"
         )
     shapes = [table[i * len(table) // PROBES] for table in TABLES for i in range(PROBES)]
-    timed = time_shapes(shapes, 1, threads, isa, progress)
+    timed = time_shapes(shapes, 1, threads, isa, QUICK_SECONDS, progress)
     rates, errors = corrected(known.rates, timed.samples)
     passes = {
         "to_blocked": scaled_transfer(known.to_blocked, timed.passes["ReorderInput"]),
@@ -151,7 +153,12 @@ class TimedShapes:
 
 
 def time_shapes(
-    wanted: Sequence[Shape], sparsities: int, threads: int, isa: str | None, progress: Steps
+    wanted: Sequence[Shape],
+    sparsities: int,
+    threads: int,
+    isa: str | None,
+    seconds: float,
+    progress: Steps,
 ) -> TimedShapes:
     """Time every algorithm for layers of every shape, with ``sparsities`` weights each."""
     target, rng = target_of(isa), np.random.default_rng(0)
@@ -168,7 +175,7 @@ def time_shapes(
             for node in sample_nodes(index, shapes[index], target, rng, sparsities):
                 batch[bool(node.row.op)].append(node)
         for nodes in batch.values():
-            timed = time_sample_nodes(nodes, threads, rng, isa)
+            timed = time_sample_nodes(nodes, threads, rng, isa, seconds)
             samples += [
                 Sample(
                     (c.row.name, kind(c.row, c.layer, target.block)),
@@ -193,16 +200,19 @@ def sample_nodes(
     rng: np.random.Generator,
     sparsities: int = SPARSITIES,
 ) -> Iterator[SampleNode]:
-    """What to time for one shape: the dense layer once, every other algorithm for each weight."""
+    """What to time for one shape: every algorithm for each weight that gives it other work."""
     zeros = INPUT_ZEROS[index % len(INPUT_ZEROS)]
-    for which, layer in enumerate(sample_layers(shape, f"s{index}", rng, sparsities)):
+    seen: set[tuple[str, int, Work]] = set()
+    for layer in sample_layers(shape, f"s{index}", rng, sparsities):
         stats = Stats(weight_stats(layer), random_zeros(zeros))
         for row in ALGORITHMS:
-            if row.prices or (row is DENSE and which > 0):
-                continue
-            if row.refuse(layer, stats, target):
+            if row.prices or row.refuse(layer, stats, target):
                 continue
             for number, option in enumerate(row.options(layer, stats, target)):
+                key = (row.name, number, option.work)
+                if key in seen:
+                    continue
+                seen.add(key)
                 packed = row.pack(layer, stats, option.parameters)
                 node = f"{layer.name}.{row.name}.{number}"
                 if packed is None or isinstance(packed, Packed):
@@ -235,10 +245,10 @@ def time_operators(threads: int, rng: np.random.Generator) -> dict[str, Transfer
         for operator in OPERATORS:
             for blocked in (False, True):
                 nodes += operator_branch(operator, name, shared, blocked, len(nodes))
-    times = time_nodes(model_of(nodes, shared.values()), feeds, threads).nodes
+    timed = time_nodes(model_of(nodes, shared.values()), feeds, threads, seconds=SECONDS)
     found: dict[str, Transfer] = {}
     for operator in OPERATORS:
-        extras = {name: extra(times, f"{name}.{operator}") for name in OPERATOR_MAPS}
+        extras = {name: extra(timed.nodes, f"{name}.{operator}") for name in OPERATOR_MAPS}
         found[operator] = fit_transfer(
             [(moved(operator, *OPERATOR_MAPS[name]), time) for name, time in extras.items() if time]
         )

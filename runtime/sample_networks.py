@@ -6,6 +6,7 @@ and layout changes are nodes of their own.
 
 import math
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ __all__ = [
 
 OPSET = 17
 # Runs of each network, without those before caches and generated code are warm.
-RUNS, WARM_RUNS = 15, 2
+FEWEST_RUNS, MOST_RUNS, WARM_RUNS = 9, 60, 2
 # Neighbours on a machine only ever add time: the times up to which this share of the runs reaches,
 # as for offers that are measured.
 LOW = 0.1
@@ -69,11 +70,16 @@ class Timed:
 
 
 def time_sample_nodes(
-    found: Sequence[SampleNode], threads: int, rng: np.random.Generator, isa: str | None = None
+    found: Sequence[SampleNode],
+    threads: int,
+    rng: np.random.Generator,
+    isa: str | None = None,
+    seconds: float = 0.0,
 ) -> Timed:
     """Run a network of independent branches, one per sample, and read its profile.
 
-    ``isa`` is the instruction set of our kernels, see ``session``.
+    ``isa`` is the instruction set of our kernels, see ``session``; for ``seconds`` see
+    ``time_nodes``.
     """
     feeds: dict[str, Array] = {}
     for layer, zeros in {c.layer.name: (c.layer, c.input_zeros) for c in found}.values():
@@ -81,18 +87,30 @@ def time_sample_nodes(
         feeds[f"{layer.name}.x"] = rng.random(input_shape(layer), np.float32) - np.float32(zeros)
         if layer.epilogue.residual:
             feeds[f"{layer.name}.r"] = rng.random(output_shape(layer), np.float32)
-    return time_nodes(network(found), feeds, threads, isa)
+    return time_nodes(network(found), feeds, threads, isa, seconds)
 
 
 def time_nodes(
-    model: ir.Model, feeds: Mapping[str, Array], threads: int, isa: str | None = None
+    model: ir.Model,
+    feeds: Mapping[str, Array],
+    threads: int,
+    isa: str | None = None,
+    seconds: float = 0.0,
 ) -> Timed:
-    """Run a model a few times and read the times of its nodes."""
+    """Run a model for about ``seconds``, a few times at least, and read the times of its nodes.
+
+    In seconds, so that not all runs of a small model meet the same burst of a neighbour's.
+    """
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile")
         opened = session(to_bytes(model), threads=threads, profile=profile, isa=isa)
         run = runner(opened)
-        for _ in range(WARM_RUNS + RUNS):
+        for _ in range(WARM_RUNS):
+            run(feeds)
+        ends = time.perf_counter() + seconds
+        for done in range(MOST_RUNS):
+            if done >= FEWEST_RUNS and time.perf_counter() >= ends:
+                break
             run(feeds)
         return low_times(end_profile(opened))
 

@@ -36,7 +36,7 @@ def calibrate(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure this machine (two to three minutes), so that predictions are its own."""
+    """Measure this machine (less than two minutes), so that predictions are its own."""
     from sparsepass.cli import work
 
     if quick and learn:
