@@ -162,9 +162,8 @@ def time_shapes(
 ) -> TimedShapes:
     """Time every algorithm for layers of every shape, with ``sparsities`` weights each."""
     target, rng = target_of(isa), np.random.default_rng(0)
-    # Layers of a network are of similar size: small ones find their data in the caches, and what
-    # ONNX Runtime keeps of a node.
-    shapes = sorted(wanted, key=lambda shape: shape.size_in_memory)
+    # Layers of a network are of similar size: small ones find their data in the caches.
+    shapes = sorted(wanted, key=lambda shape: shape.map_size)
     firsts = range(0, len(shapes), NETWORK_LAYERS)
     samples: list[Sample] = []
     passes: dict[str, list[tuple[float, float]]] = defaultdict(list)

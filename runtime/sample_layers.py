@@ -28,11 +28,10 @@ class Shape:
     dilation: int = 1
 
     @property
-    def size_in_memory(self) -> int:
-        """Elements of the input, the weight and the output, about."""
-        inputs, outputs = (max(1, s) ** self.axes for s in (self.size, self.size // self.stride))
-        weights = self.filters * self.channels // self.groups * max(1, self.kernel) ** self.axes
-        return self.channels * inputs + weights + self.filters * outputs
+    def map_size(self) -> int:
+        """Elements of the input and the output, about."""
+        outputs = self.filters * (self.size // self.stride) ** self.axes
+        return self.channels * self.size**self.axes + outputs
 
 
 # Channels, filters and size of layers in ResNet-18 and -50, their versions for CIFAR, VGG,
