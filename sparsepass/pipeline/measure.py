@@ -34,6 +34,9 @@ HELD_BYTES = 500_000_000
 # often at most.
 CLOSE = 1.15
 MOST_ROUNDS = 3
+# What was measured before goes with what is new where dense layers take as long, up to this factor:
+# neighbours slow down one algorithm more than another.
+SAME_PACE = 1.15
 
 UNMEASURED = "not measured in time, and without a price of this machine: run sparsepass calibrate"
 
@@ -51,7 +54,8 @@ def measure(
 
     Networks measure one offer of every layer each, in turn with the clean dense one: the first has
     the cheapest offers, the next those that come second, and so on, for about as long as
-    ``options`` say.  What is in ``memory`` is not measured again; what is new is added to it.
+    ``options`` say.  What is in ``memory`` is not measured again, unless the machine is faster or
+    slower now than it was then; what is new is added to it.
     Offers that trusted prices leave no chance are not measured.  Prices that are not trusted rule
     nothing out, and what there is no time to measure then is refused.
     Of the settings of one algorithm a few are measured, and the times of the others lie between.
@@ -71,6 +75,9 @@ def measure(
         if deadline.passes():
             break
         race.run(*networks[first : first + at_once])
+        if known and not race.keeps_pace:
+            memory.forget(studied, answers)
+            return measure(studied, answers, options, costs, memory, clock=clock)
         progress(min(first + at_once, len(networks)), 1 + len(networks))
     for _ in range(MOST_ROUNDS):
         turns = Turns({**known, **race.times})
@@ -115,13 +122,14 @@ class Race:
 
     The speed of a machine drifts from one run to the next: all times are scaled so that the dense
     layers take as long as in the first.  ``pace`` has what each took there, in an earlier run if
-    one measured it.
+    one measured it, and ``drift`` the last scale.
     """
 
     studied: Studied
     options: RunOptions
     names: Mapping[str, str]
     pace: dict[str, float]
+    drift: float = 1.0
     times: dict[Key, list[float]] = field(default_factory=dict[Key, list[float]])
 
     def run(self, *networks: Sequence[Choice]) -> None:
@@ -134,10 +142,15 @@ class Race:
             threads=self.options.threads,
             isa=self.options.isa,
         )
-        scale = self.scale({name: low(times) for name, times in dense.items()})
-        self.add([Choice(layer=name, algorithm=DENSE.name) for name in dense], dense, scale)
+        self.drift = self.scale({name: low(times) for name, times in dense.items()})
+        self.add([Choice(layer=name, algorithm=DENSE.name) for name in dense], dense, self.drift)
         for choices, times in zip(networks, found, strict=True):
-            self.add(choices, times, scale)
+            self.add(choices, times, self.drift)
+
+    @property
+    def keeps_pace(self) -> bool:
+        """Whether the machine was about as fast in the last run as in the first."""
+        return 1 / SAME_PACE <= self.drift <= SAME_PACE
 
     def add(
         self, choices: Sequence[Choice], found: Mapping[str, Sequence[float]], scale: float

@@ -7,7 +7,7 @@ Runtime or build of our library it starts empty.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnxruntime
@@ -80,10 +80,8 @@ class Measurements(BaseModel):
         signatures = signatures_of(studied)
         return {
             key: list(found.times)
-            for layer, layer_answers in answers.items()
-            for offer in layer_answers
-            if isinstance(offer, Offer)
-            and (key := key_of(layer, offer))
+            for layer, offer in offers_in(answers)
+            if (key := key_of(layer, offer))
             and (found := self.layers.get(signatures[layer], {}).get(name_of(key)))
         }
 
@@ -100,6 +98,12 @@ class Measurements(BaseModel):
             kept = offers[name_of(key)].times
             kept.extend(round(us, 1) for us in turns)
             del kept[:-MOST_TURNS]
+
+    def forget(self, studied: Studied, answers: Mapping[str, Sequence[Answer]]) -> None:
+        """Drop the times of the offers for each layer."""
+        signatures = signatures_of(studied)
+        for layer, offer in offers_in(answers):
+            self.layers.get(signatures[layer], {}).pop(name_of(key_of(layer, offer)), None)
 
     def samples(self) -> list[Sample]:
         """What prices can be learned from: each offer whose work is counted, once."""
@@ -120,6 +124,12 @@ def measured(layer: Layer, stats: Stats, target: Target, key: Key) -> Measured:
     options = row.known_options(layer, stats, target)
     work = next((o.work for o in options if dict(o.parameters) == dict(parameters)), None)
     return Measured(times=[], kind=kind(row, layer, target.block), work=work)
+
+
+def offers_in(answers: Mapping[str, Sequence[Answer]]) -> Iterator[tuple[str, Offer]]:
+    """Each layer's name with each offer for it."""
+    for layer, layer_answers in answers.items():
+        yield from ((layer, answer) for answer in layer_answers if isinstance(answer, Offer))
 
 
 def signatures_of(studied: Studied) -> dict[str, str]:

@@ -159,12 +159,26 @@ def test_what_was_measured_is_not_measured_again(measured):
 
 def test_what_is_new_is_scaled_to_the_pace_of_what_was_measured_before(measured):
     measured(Machine({"dense": 100, "mec": 50}), priced({"dense": 100, "mec": 50}), trusted=True)
-    slower = Machine({"dense": 200, "mec": 100, "spmm": 80})
+    slower = Machine({"dense": 110, "mec": 55, "spmm": 44})
 
     answers, _ = measured(slower, priced({"dense": 100, "mec": 50, "spmm": 40}), trusted=True)
 
     assert slower.races == [["spmm"]]
-    assert times(answers) == {"dense": 100, "mec": 50, "spmm": 40}
+    assert times(answers) == pytest.approx({"dense": 100, "mec": 50, "spmm": 40})
+
+
+@pytest.mark.parametrize("pace", [0.7, 1.3])
+def test_what_was_measured_at_another_pace_is_measured_again(measured, pace):
+    found = {"dense": 100, "mec": 50, "spmm": 40}
+    then = Machine({"dense": 100 * pace, "mec": 50})
+    measured(then, priced({"dense": 100, "mec": 50}), trusted=True)
+    now = Machine(found)
+
+    answers, _ = measured(now, priced({"dense": 100, "mec": 50, "spmm": 40}), trusted=True)
+
+    assert now.races[0] == ["spmm"]
+    assert sorted(now.races[1]) == ["mec", "spmm"]
+    assert times(answers) == found
 
 
 def test_a_network_without_offers_has_dense_times(measured):
