@@ -4,6 +4,7 @@
 #include "kernels/lists_kernel.h"
 #include "simd/epilogue.h"
 #include "simd/quads.h"
+#include "simd/shuffle.h"
 
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
@@ -91,6 +92,39 @@ inline void store_tiles(const LaneStore& s, const LanePlace* places, const float
   }
 }
 
+// The same for tiles that are at least a vector wide: the last vector of a lane ends with its tile,
+// and may lie over the one before.
+template <int kCount>
+inline void store_wide_tiles(const LaneStore& s, const LanePlace* places, const float* sums,
+                             const float* residual, float* y, int64_t row) {
+  const Activation activation(s.epilogue);
+  const int64_t starts[2] = {0, s.width - kLanes};
+  vf turned[kCount][kLanes];
+  for (int v = 0; v < kCount; ++v) {
+    for (int i = 0; i < kLanes; ++i) {
+      turned[v][i] = load(sums + (starts[v] + i) * kLanes);
+    }
+    if (!residual) activation.apply(turned[v]);
+    transpose(turned[v]);
+  }
+  for (int l = 0; l < kLanes; ++l) {
+    const LanePlace& place = places[l];
+    if (place.row + row >= s.out_h) continue;
+    float* to = y + place.at;
+    const float* from = residual ? residual + place.at : nullptr;
+    if (place.width < s.width) {
+      store_singly(sums + l, kLanes, from, to, place.width, s.epilogue);
+      continue;
+    }
+    vf values[kCount];
+    for (int v = 0; v < kCount; ++v) {
+      values[v] = turned[v][l];
+      if (from) values[v] = activation(values[v] + load(from + starts[v]));
+    }
+    for (int v = 0; v < kCount; ++v) store(to + starts[v], values[v]);
+  }
+}
+
 inline void store_narrow_tiles(const LaneStore& s, const LanePlace* places, const float* sums,
                                const float* residual, float* y, int64_t row) {
   for (int l = 0; l < kLanes; ++l) {
@@ -112,6 +146,10 @@ void store_row(const LaneStore& s, const LanePlace* places, const float* sums,
     return;
   }
   static_assert(kMostListVectors <= 16, "four quads");
+  if (kLanes == 8 && s.width == kLanes)
+    return store_wide_tiles<1>(s, places, sums, residual, y, row);
+  if (kLanes == 8 && s.width > kLanes)
+    return store_wide_tiles<2>(s, places, sums, residual, y, row);
   switch (s.width < 4 ? 0 : (s.width + 3) / 4) {
     case 0:
       return store_narrow_tiles(s, places, sums, residual, y, row);

@@ -137,14 +137,17 @@ void copy_rows_of(const PlaneCopy& copy, float* row) {
   }
 }
 
-// Every second float of rows that have a vector of them.
-void copy_second_of_rows(const PlaneCopy& copy, float* row) {
+// Rows that have a vector of elements.
+template <int kStride>
+void copy_wide_rows(const PlaneCopy& copy, float* row) {
   const int64_t end = copy.zeros + copy.elements, pitch = copy.pitch;
   const float* src = copy.src;
   for (int64_t r = 0; r < copy.inside; ++r, row += pitch, src += copy.src_step) {
-    for (int64_t j = 0; j < 2 * copy.elements; j += 16) __builtin_prefetch(src + j + copy.next);
+    if (kStride > 1) {
+      for (int64_t j = 0; j < 2 * copy.elements; j += 16) __builtin_prefetch(src + j + copy.next);
+    }
     for (int64_t j = 0; j < copy.zeros; ++j) row[j] = 0;
-    copy_row<2>(src, copy.elements, row + copy.zeros);
+    copy_row<kStride>(src, copy.elements, row + copy.zeros);
     for (int64_t j = end; j < pitch; ++j) row[j] = 0;
   }
 }
@@ -161,7 +164,7 @@ void copy_rows(const PlaneCopy& copy, float* row) {
     case 4:
       return copy_rows_of<kStride, 4>(copy, row);
   }
-  if (kStride == 2 && copy.elements >= kLanes) return copy_second_of_rows(copy, row);
+  if (copy.elements >= kLanes) return copy_wide_rows<kStride>(copy, row);
   const int64_t last = copy.zeros + copy.elements;
   const float* src = copy.src - copy.zeros * kStride;
   for (int64_t r = 0; r < copy.inside; ++r, row += copy.pitch, src += copy.src_step) {
