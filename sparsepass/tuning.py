@@ -63,6 +63,8 @@ class Tuning(_Value):
     depthwise_rows: int
     # activation-sparse
     chunk_channels: int
+    merged_chunks: int
+    visit_values: float
     gather_vectors: int
     finish_multiplies: float
     sweep_visit_multiplies: float

@@ -57,7 +57,7 @@ def break_even_density(layer: Layer, tuning: Tuning) -> float:
     """The share of non-zeros above which the ops take their dense path.
 
     In vector multiply-adds for one output pixel and one vector of filters, as in the native library
-    (runtime/native/activation_sparse/activation.cc).
+    (runtime/native/activation_sparse/break_even.cc).
     """
     channels, filters = layer.channels // layer.groups, layer.filters // layer.groups
     vectors, kernel = math.ceil(filters / UNIT), math.prod(layer.kernel)
@@ -124,15 +124,20 @@ def nonzeros(layer: Layer, stats: Stats) -> float:
     return (1 - stats.input.zeros_mean) * math.prod(layer.input_spatial)
 
 
-def starts(layer: Layer, tuning: Tuning) -> int:
+def starts(layer: Layer, stats: Stats, tuning: Tuning) -> int:
     """Where the values of a pixel begin, for each chunk of channels."""
     chunks = math.ceil(layer.channels / layer.groups / tuning.chunk_channels)
+    if layer.is_pointwise:
+        visits = layer.groups * chunks * math.prod(layer.input_spatial)
+        kept = max(1.0, layer.channels * nonzeros(layer, stats))
+        most = min(tuning.merged_chunks, chunks)
+        chunks = math.ceil(chunks / max(1, int(min(tuning.visit_values * visits / kept, most))))
     return layer.groups * chunks * (math.prod(layer.input_spatial) + 1)
 
 
 def cpo_workspace(layer: Layer, stats: Stats, target: Target) -> float:
     """A value and a 16-bit position for each non-zero."""
-    return 6 * layer.channels * nonzeros(layer, stats) + 4 * starts(layer, target.tuning)
+    return 6 * layer.channels * nonzeros(layer, stats) + 4 * starts(layer, stats, target.tuning)
 
 
 def cps_workspace(layer: Layer, stats: Stats, target: Target) -> float:
@@ -140,7 +145,7 @@ def cps_workspace(layer: Layer, stats: Stats, target: Target) -> float:
     kept = layer.channels * nonzeros(layer, stats)
     channels = layer.groups * round_up(layer.channels // layer.groups, GROUP_CHANNELS)
     groups = min(kept, math.prod(layer.input_spatial) * channels / GROUP_CHANNELS)
-    return 4 * (kept + groups) + 8 * starts(layer, target.tuning)
+    return 4 * (kept + groups) + 8 * starts(layer, stats, target.tuning)
 
 
 def cpo_paper(layer: Layer, stats: Stats) -> float:

@@ -298,6 +298,20 @@ def test_shapes_of_networks_and_of_edges_equal_the_reference(algorithm, directed
         assert_close(actual, expected, allowed(algorithm, directed))
 
 
+@pytest.mark.parametrize("algorithm", ["cpo", "cps"])
+@pytest.mark.parametrize("input_density", [0.0, 0.01, 0.04, 0.2])
+@pytest.mark.parametrize("channels", [65, 130, 300, 520])
+def test_pixels_of_few_values_equal_the_reference(algorithm, channels, input_density, isa):
+    conv = square(2 * 37, 2 * channels, 1, groups=2)
+    directed = Directed(conv, (2, 9, 5), density=1.0, residual=True)
+    problem, expected = solved(directed, input_density)
+
+    for threads in (1, 2):
+        actual = run(algorithm, isa, problem, threads=threads)
+
+        assert_close(actual, expected, tolerance(algorithm, problem))
+
+
 @pytest.mark.parametrize("algorithm", ["spmm", "spmm_windows", "spmm_tiles"])
 @pytest.mark.parametrize("directed", DIRECTED, ids=str)
 def test_the_output_may_lie_where_the_residual_is(algorithm, directed, isa):

@@ -5,9 +5,10 @@
 #endif
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 #include <vector>
 
+#include "activation_sparse/break_even.h"
 #include "activation_sparse/encoded_input.h"
 #include "base/aligned.h"
 #include "base/arithmetic.h"
@@ -17,12 +18,6 @@
 
 namespace sparsepass {
 namespace {
-
-// Whether the nine weights of a non-zero can be applied at once.
-bool is_sweep(const ConvParams& p) {
-  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
-         p.dilation_h == 1 && p.dilation_w == 1;
-}
 
 // Weights are read in an order that only the input decides: small pages would cost a table walk
 // each.  What follows is advice, so its failure is none.
@@ -45,6 +40,12 @@ AlignedFloats zero_floats(int64_t count) {
   return floats;
 }
 
+// How the channels of an image are encoded, and how many non-zeros each chunk has.
+struct Chunks {
+  Chunking chunking;
+  std::vector<int64_t> counts;
+};
+
 class ActivationSparse : public Conv {
  public:
   ActivationSparse(const Encoding& encoding, const ConvParams& params, const float* weight,
@@ -55,7 +56,7 @@ class ActivationSparse : public Conv {
         kernels_(kernels),
         encoding_(encoding),
         chunking_(params.groups, params.channels_per_group),
-        sweep_(is_sweep(params)),
+        sweep_(is_swept(params)),
         filters_(params.filters / params.groups),
         block_(sweep_ ? kernels.activation_sweep_block(filters_)
                       : kernels.activation_gather_block(filters_)),
@@ -76,9 +77,10 @@ class ActivationSparse : public Conv {
   void pack(const float* weight, const float* bias);
   std::vector<int64_t> count(const Operands& operands, Host& host) const;
   bool is_sparse(const int64_t* counts, int64_t pixels) const;
-  void run_encoded(const Operands& image, const int64_t* counts, char* memory, Host& host) const;
-  void walk(const Operands& image, const std::vector<std::vector<EncodedChunk>>& chunks,
-            Host& host) const;
+  Chunks chunks(const int64_t* counts, int64_t pixels) const;
+  void run_encoded(const Operands& image, const Chunks& chunks, char* memory, Host& host) const;
+  void walk(const Operands& image, const Chunking& chunking,
+            const std::vector<std::vector<EncodedChunk>>& chunks, Host& host) const;
   // Output pixels of a task.
   int64_t task_pixels(int64_t plane, int64_t out_w, int threads) const;
 
@@ -125,7 +127,7 @@ std::vector<int64_t> ActivationSparse::count(const Operands& operands, Host& hos
 
 bool ActivationSparse::is_sparse(const int64_t* counts, int64_t pixels) const {
   // Starts of pixels are 32-bit.
-  if (product({pixels, chunking_.channels()}) >= int64_t{1} << 32) return false;
+  if (product({pixels, kMostEncodedChannels}) >= int64_t{1} << 32) return false;
   int64_t nonzeros = 0;
   for (int64_t c = 0; c < chunking_.count(); ++c) nonzeros += counts[c];
   return nonzeros <= break_even_ * params_.channels() * pixels;
@@ -140,7 +142,8 @@ void ActivationSparse::run(const Operands& operands, Host& host) const {
   int64_t room = 0;
   for (int64_t i = 0; i < operands.batch; ++i) {
     if (!is_sparse(counts_of(i), pixels)) continue;
-    room = std::max(room, encoding_room(encoding_, chunking_, counts_of(i), pixels));
+    const Chunks found = chunks(counts_of(i), pixels);
+    room = std::max(room, encoding_room(encoding_, found.chunking, found.counts.data(), pixels));
   }
   char* memory = room == 0 ? nullptr : static_cast<char*>(host.scratch(room));
   for (int64_t i = 0; i < operands.batch; ++i) {
@@ -150,27 +153,51 @@ void ActivationSparse::run(const Operands& operands, Host& host) const {
     image.y += i * outputs;
     if (image.residual != nullptr) image.residual += i * outputs;
     if (is_sparse(counts_of(i), pixels)) {
-      run_encoded(image, counts_of(i), memory, host);
+      run_encoded(image, chunks(counts_of(i), pixels), memory, host);
     } else {
       dense_->run(image, host);
     }
   }
 }
 
-void ActivationSparse::run_encoded(const Operands& image, const int64_t* counts, char* memory,
+// The weights of a single tap follow each other from chunk to chunk.  Where pixels have few values,
+// larger chunks are worth weights that come from the second-level cache: sums are loaded and stored
+// less often.
+Chunks ActivationSparse::chunks(const int64_t* counts, int64_t pixels) const {
+  const int64_t visits = pixels * chunking_.count();
+  const int64_t nonzeros = std::accumulate(counts, counts + chunking_.count(), int64_t{0});
+  const double merged = kernels_.tuning.visit_values * static_cast<double>(visits) /
+                        static_cast<double>(std::max<int64_t>(nonzeros, 1));
+  const int64_t most = params_.taps() == params_.channels_per_group
+                           ? std::min<int64_t>(Tuning::merged_chunks, chunking_.per_group())
+                           : 1;
+  const int64_t together = merged < 1 ? 1 : static_cast<int64_t>(std::min<double>(merged, most));
+  Chunks found = {chunking_.merged(together), {}};
+  found.counts.resize(found.chunking.count());
+  for (int64_t c = 0; c < chunking_.count(); ++c) {
+    const int64_t group = c / chunking_.per_group(), in_group = c % chunking_.per_group();
+    found.counts[group * found.chunking.per_group() + in_group / together] += counts[c];
+  }
+  return found;
+}
+
+void ActivationSparse::run_encoded(const Operands& image, const Chunks& chunks, char* memory,
                                    Host& host) const {
   const int64_t pixels = image.in_h * image.in_w;
-  const std::vector<EncodedChunk> encoded = lay_out(encoding_, chunking_, counts, pixels, memory);
-  host.parallel_for(chunking_.count(), [&](int64_t c) {
+  const Chunking& chunking = chunks.chunking;
+  const std::vector<int64_t>& counts = chunks.counts;
+  const std::vector<EncodedChunk> encoded =
+      lay_out(encoding_, chunking, counts.data(), pixels, memory);
+  host.parallel_for(chunking.count(), [&](int64_t c) {
     if (counts[c] == 0) return;
-    encoding_.encode({image.x + chunking_.first(c) * pixels, chunking_.width(c), pixels,
-                      chunking_.channels(), encoded[c]});
+    encoding_.encode({image.x + chunking.first(c) * pixels, chunking.width(c), pixels,
+                      chunking.channels(), encoded[c]});
   });
   std::vector<std::vector<EncodedChunk>> present(params_.groups);
-  for (int64_t c = 0; c < chunking_.count(); ++c) {
-    if (counts[c] != 0) present[c / chunking_.per_group()].push_back(encoded[c]);
+  for (int64_t c = 0; c < chunking.count(); ++c) {
+    if (counts[c] != 0) present[c / chunking.per_group()].push_back(encoded[c]);
   }
-  walk(image, present, host);
+  walk(image, chunking, present, host);
 }
 
 int64_t ActivationSparse::task_pixels(int64_t plane, int64_t out_w, int threads) const {
@@ -181,7 +208,7 @@ int64_t ActivationSparse::task_pixels(int64_t plane, int64_t out_w, int threads)
   return round_up(divide_up(plane, tasks), sweep_ ? out_w : 1);
 }
 
-void ActivationSparse::walk(const Operands& image,
+void ActivationSparse::walk(const Operands& image, const Chunking& chunking,
                             const std::vector<std::vector<EncodedChunk>>& chunks,
                             Host& host) const {
   const int64_t out_w = params_.out_w(image.in_w), plane = params_.out_h(image.in_h) * out_w;
@@ -197,9 +224,9 @@ void ActivationSparse::walk(const Operands& image,
     job.out_w = out_w;
     job.chunk = chunks[group].data();
     job.chunks = chunks[group].size();
-    job.chunk_channels = chunking_.channels();
+    job.chunk_channels = chunking.channels();
     job.weight = weight_.get() + block * chunking_.per_group() * tile_;
-    job.weight_stride = tile_;
+    job.weight_stride = tile_ * (chunking.channels() / chunking_.channels());
     job.bias = bias_.get() + block * block_;
     job.sums = sums;
     job.first_pixel = first;
@@ -240,27 +267,6 @@ std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const Con
 }
 
 }  // namespace
-
-// Counted in vector multiply-adds for one output pixel and one vector of filters, of which the
-// dense path needs one for each tap.  sparsepass/algorithms/activation_sparse.py does the same.
-double break_even_density(const ConvParams& params, const Tuning& tuning) {
-  constexpr double kLanes = 16;
-  const bool sweep = is_sweep(params);
-  const Chunking chunking(params.groups, params.channels_per_group);
-  const double filters = params.filters / params.groups, vectors = std::ceil(filters / kLanes);
-  const double taps = params.taps(), kernel = params.kernel_h * params.kernel_w;
-  const double block = std::min<double>(vectors, tuning.gather_vectors);
-  const double tile_bytes = 4 * kernel * chunking.channels() * block * kLanes;
-  const double encode = tuning.encode_multiplies * params.channels_per_group * params.stride_h *
-                        params.stride_w / filters;
-  const double visit = sweep ? tuning.sweep_visit_multiplies : tuning.gather_visit_multiplies;
-  const double dense = taps * filters / (vectors * kLanes);
-  const double nonzero = sweep                                   ? tuning.sweep_weight_multiplies
-                         : tile_bytes > tuning.near_weight_bytes ? tuning.far_weight_multiplies
-                                                                 : tuning.near_weight_multiplies;
-  const double rest = dense - tuning.finish_multiplies - visit * chunking.per_group() - encode;
-  return std::max(0.0, rest / (nonzero * taps));
-}
 
 std::unique_ptr<Conv> make_cpo(const ConvParams& params, const Weight& weight, const float* bias,
                                const Epilogue& epilogue, const KernelTable& kernels,

@@ -3,16 +3,12 @@
 #ifndef SPARSEPASS_ACTIVATION_SPARSE_ACTIVATION_H_
 #define SPARSEPASS_ACTIVATION_SPARSE_ACTIVATION_H_
 
-#include "base/tuning.h"
 #include "conv/conv.h"
 
 namespace sparsepass {
 
 ConvFactory make_cpo;  // stores a value and a 16-bit position for each non-zero
 ConvFactory make_cps;  // stores a value for each non-zero, a 32-bit word for each group with one
-
-// The share of non-zeros up to which the encoded path is expected to beat the dense one.
-double break_even_density(const ConvParams& params, const Tuning& tuning);
 
 }  // namespace sparsepass
 

@@ -53,6 +53,13 @@ Chunking::Chunking(int64_t groups, int64_t channels_per_group)
   per_group_ = divide_up(channels_per_group, channels_);
 }
 
+Chunking Chunking::merged(int64_t chunks) const {
+  Chunking larger = *this;
+  larger.channels_ = chunks * channels_;
+  larger.per_group_ = divide_up(per_group_, chunks);
+  return larger;
+}
+
 int64_t Chunking::first(int64_t chunk) const {
   return chunk / per_group_ * channels_per_group_ + chunk % per_group_ * channels_;
 }

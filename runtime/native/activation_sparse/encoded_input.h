@@ -29,6 +29,8 @@ Encoding cps_encoding(const KernelTable& kernels);
 class Chunking {
  public:
   Chunking(int64_t groups, int64_t channels_per_group);
+  // The same channels in chunks of as many adjacent ones of these.
+  Chunking merged(int64_t chunks) const;
   int64_t count() const { return groups_ * per_group_; }
   int64_t per_group() const { return per_group_; }
   int64_t channels() const { return channels_; }

@@ -34,7 +34,7 @@ static void gather_rows(const EncodeJob& job, int64_t first, int64_t pixels, flo
 
 template <bool kGrouped>
 static void encode(const EncodeJob& job) {
-  alignas(64) float rows[kPixelsAtOnce * Tuning::chunk_channels];
+  alignas(64) float rows[kPixelsAtOnce * kMostEncodedChannels];
   const EncodedChunk& out = job.out;
   uint32_t values = 0, groups = 0, position = 0;
   for (int64_t first = 0; first < job.pixels; first += kPixelsAtOnce) {

@@ -48,7 +48,9 @@ template <int kVectors, bool kGrouped>
 static void gather_chunk(const WalkJob& job, const EncodedChunk& chunk) {
   int64_t y = job.first_pixel / job.out_w, x = job.first_pixel % job.out_w;
   float* out = job.sums;
+  Fetch fetch(job.weight + (chunk.number + 1) * job.weight_stride, job.weight_stride, job.pixels);
   for (int64_t p = 0; p < job.pixels; ++p, out += kVectors * kLanes) {
+    fetch.step();
     vf sums[kVectors];
     for (int k = 0; k < kVectors; ++k) sums[k] = load(out + k * kLanes);
     gather_pixel<kVectors, kGrouped>(job, chunk, y, x, sums);

@@ -10,11 +10,15 @@
 
 #include "base/convolution.h"
 #include "base/epilogue.h"
+#include "base/tuning.h"
 
 namespace sparsepass {
 
 // Adjacent channels of one pixel that share a word of the CPS encoding.
 constexpr int64_t kGroup = 16;
+
+// Channels of a chunk at most, where chunks are merged.
+constexpr int64_t kMostEncodedChannels = Tuning::chunk_channels * Tuning::merged_chunks;
 
 // Entries that an encoder may overwrite past the end of each array of a chunk.
 constexpr int64_t kEncodingSlack = 16;

@@ -8,6 +8,31 @@
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
+// Weights that are fetched while others are read: `floats` of them from `weight` on, in `steps`.
+// Every step does the same: a branch would disturb those that the non-zeros decide.
+class Fetch {
+ public:
+  Fetch(const float* weight, int64_t floats, int64_t steps)
+      : next_(reinterpret_cast<const char*>(weight)),
+        bytes_(static_cast<int64_t>(sizeof(float)) * floats / steps),
+        lines_(bytes_ / kLine + 1) {}
+
+  SPARSEPASS_INLINE void step() {
+    const char* line = next_;
+    int64_t left = lines_;
+    do {
+      __builtin_prefetch(line, 0, 2);
+      line += kLine;
+    } while (--left != 0);
+    next_ += bytes_;
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const char* next_;
+  int64_t bytes_, lines_;
+};
+
 // Calls multiply(value, position - origin) for each non-zero of pixels [first, last).
 template <bool kGrouped, class Multiply>
 static inline __attribute__((always_inline)) void for_each_nonzero(const EncodedChunk& chunk,

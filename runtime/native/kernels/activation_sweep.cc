@@ -11,20 +11,16 @@ namespace SPARSEPASS_ISA {
 
 int64_t activation_sweep_block(int64_t) { return kLanes; }
 
-// Where a sweep stands: the next pixel, its first position, and the weights to fetch at this pixel.
+// Where a sweep stands: the next pixel, and the weights to fetch at each.
 struct Sweep {
   const EncodedChunk* chunk;
   const float* weight;
   int64_t pixel, chunk_channels;
-  uintptr_t fetch, fetch_bytes;
+  Fetch fetch;
 };
 
 static inline void step(Sweep* sweep) {
-  constexpr uintptr_t kLine = 64;
-  for (uintptr_t end = sweep->fetch + sweep->fetch_bytes; sweep->fetch < end;
-       sweep->fetch += kLine) {
-    __builtin_prefetch(reinterpret_cast<const void*>(sweep->fetch), 0, 2);
-  }
+  sweep->fetch.step();
   ++sweep->pixel;
 }
 
@@ -110,13 +106,8 @@ static void sweep_row(const WalkJob& job, Sweep* sweep, float* out) {
 template <bool kGrouped>
 static void sweep_chunk(const WalkJob& job, const EncodedChunk& chunk) {
   const float* weight = job.weight + chunk.number * job.weight_stride;
-  const uintptr_t fetch_bytes = sizeof(float) * job.weight_stride / (job.in_h * job.in_w);
-  Sweep sweep = {&chunk,
-                 weight,
-                 0,
-                 job.chunk_channels,
-                 reinterpret_cast<uintptr_t>(weight + job.weight_stride),
-                 fetch_bytes};
+  Sweep sweep = {&chunk, weight, 0, job.chunk_channels,
+                 Fetch(weight + job.weight_stride, job.weight_stride, job.in_h * job.in_w)};
   const int64_t first = job.first_pixel / job.out_w, last = first + job.pixels / job.out_w - 1;
   for (int64_t i = 0; i < job.in_h; ++i) {
     // Row r of the kernel sees input row i from output row i + pad_top - r.

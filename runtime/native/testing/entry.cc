@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "activation_sparse/activation.h"
+#include "activation_sparse/break_even.h"
 #include "base/aligned.h"
 #include "base/export.h"
 #include "base/machine.h"
