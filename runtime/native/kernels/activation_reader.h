@@ -12,7 +12,7 @@ namespace SPARSEPASS_ISA {
 // Every step does the same: a branch would disturb those that the non-zeros decide.
 class Fetch {
  public:
-  Fetch(const float* weight, int64_t floats, int64_t steps)
+  SPARSEPASS_INLINE Fetch(const float* weight, int64_t floats, int64_t steps)
       : next_(reinterpret_cast<const char*>(weight)),
         bytes_(static_cast<int64_t>(sizeof(float)) * floats / steps),
         lines_(bytes_ / kLine + 1) {}
