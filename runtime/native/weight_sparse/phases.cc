@@ -31,7 +31,7 @@ Phases::Phases(const ConvParams& params, int64_t in_h, int64_t in_w)
       phases_.push_back(phase);
     }
   }
-  shared_pitch_ = std::max({most_used, needed - least_zeros, p.out_w(in_w)});
+  shared_pitch_ = std::max({most_used, needed - least_zeros, needed - kUnit, p.out_w(in_w)});
 }
 
 Phases::Place Phases::place(int64_t kernel_row, int64_t kernel_column) const {

@@ -20,7 +20,7 @@ class Phases {
   int64_t extra_rows() const { return extra_rows_; }
   int64_t extra_columns() const { return extra_columns_; }
   // The least pitch of a plane whose rows share their padding: that at the right of one is that at
-  // the left of the next.
+  // the left of the next, and that of the last row fits into the unit of zeros behind a plane.
   int64_t shared_pitch() const { return shared_pitch_; }
 
   // Where output (0, 0) finds a tap.
