@@ -57,6 +57,7 @@ class Tuning(_Value):
     list_multiply_cycles: float
     list_weight_cycles: float
     list_row_cycles: float
+    list_chain_cycles: float
     list_entry_cycles: float
     list_entry_vector_cycles: float
     # depthwise

@@ -1,7 +1,8 @@
 """Weight-sparse convolution as lists of weights over panels: what runs where no code is generated.
 
-The library takes the fastest of all layouts (runtime/native/weight_sparse/spatial_lanes.cc).  Here
-the feature map is cut so that the fewest lanes are idle, and only a block's shape is looked for.
+The library takes the fastest of all layouts (runtime/native/weight_sparse/spatial_lanes.cc and
+row_lanes.cc).  Here the feature map is cut so that the fewest lanes are idle, and only a block's
+shape is looked for.
 """
 
 import math
@@ -89,7 +90,7 @@ class Panel:
         slices = layer.channels / layer.groups / self.near_channels(rows, columns)
         entry = tuning.list_entry_cycles + tuning.list_entry_vector_cycles * vectors
         further = tuning.list_weight_cycles + tuning.list_row_cycles * (rows - 1)
-        weight = further + tuning.list_multiply_cycles * vectors
+        weight = further + max(tuning.list_chain_cycles, tuning.list_multiply_cycles * vectors)
         return blocks * (min(weights, max(1.0, slices)) * entry + weights * weight)
 
 

@@ -208,6 +208,7 @@ MORE_PADDING_THAN_MAP = [
     Directed(square(6, 4, 7, pad=7, stride=3), (1, 2, 2)),
     Directed(square(6, 4, 3, pad=9, dilation=5), (1, 3, 1)),
     Directed(square(6, 4, 3, pad=3), (1, 1, 2), 1.0),
+    Directed(square(6, 4, 3, pad=24, dilation=24), (1, 5, 30), residual=True),
     Directed(Conv(6, 4, 1, 3, 3, pad_top=5, pad_right=6), (1, 2, 2)),
     Directed(Conv(6, 4, 1, 3, 3, pad_bottom=5, pad_left=6), (1, 2, 2)),
 ]
@@ -222,6 +223,16 @@ SEVERAL_STRIPS = [
     Directed(square(8, 3, 7, stride=2, pad=3), (1, 224, 224), 0.5),
     Directed(square(8, 12, 3, stride=2, pad=1), (2, 160, 130), 0.5, residual=True),
     Directed(square(8, 12, 4, stride=2), (1, 130, 226), 0.5),
+]
+# Few weights multiply what was copied: rows of one vector, whole, idle lanes, and parts of a row.
+FEW_WEIGHTS = [
+    Directed(square(6, 3, 3, pad=1), (2, 9, 7), 0.15, residual=True),
+    Directed(square(6, 3, 3, pad=1), (1, 17, 16), 0.1, residual=True),
+    Directed(square(6, 5, 3, pad=1), (2, 13, 27), 0.1, True, Epilogue(slope=0.1)),
+    Directed(square(6, 6, 3, pad=2, dilation=2, groups=2), (1, 11, 128), 0.1, residual=True),
+    Directed(square(6, 3, 5, stride=2, pad=2), (1, 30, 129), 0.1),
+    Directed(square(6, 3, 4, stride=3), (1, 21, 65), 0.1, True, EPILOGUES[-1]),
+    Directed(Conv(4, 3, 1, 1, 5, dilation_w=9, pad_left=20, pad_right=20), (2, 5, 33), 0.2),
 ]
 # Layers whose code would take more memory than the dense weight: the first channels are code, the
 # others tiles, the last of which is not full.
@@ -255,7 +266,7 @@ EVERY_EPILOGUE = [
 ]
 DIRECTED = [
     *AROUND_A_UNIT, *MAPS_OF_NETWORKS, *STRIDES, *MORE_PADDING_THAN_MAP, *SEVERAL_STRIPS,
-    *CODE_AND_TILES, *FAR_APART, *ONE_POSITION, *DENSITIES, *EVERY_EPILOGUE,
+    *FEW_WEIGHTS, *CODE_AND_TILES, *FAR_APART, *ONE_POSITION, *DENSITIES, *EVERY_EPILOGUE,
 ]  # fmt: skip
 
 

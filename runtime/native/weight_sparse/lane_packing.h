@@ -49,8 +49,9 @@ using LaneShapePrice = std::function<double(const LaneShape&)>;
 
 // How a layout uses the caches.
 struct LaneReads {
-  int64_t channel_floats;  // of the panel
-  int64_t block_floats;    // of a channel, that one block reads
+  int64_t channel_floats;    // of the panel
+  int64_t block_floats;      // of a channel, that one block reads
+  int64_t unit = kListUnit;  // of distances, in floats; 1 where vectors begin anywhere
 };
 
 class LanePacking {
@@ -69,6 +70,8 @@ class LanePacking {
   size_t bytes() const;
   // Floats of memory that packing needs besides the panel.
   int64_t plane_floats() const { return plane_floats_; }
+  // What the layout was chosen for.
+  double cycles() const { return cycles_; }
 
   // Packs channels [first, last) of `image` (channels, in_h, in_w); `panel` begins with channel 0.
   virtual void pack(const float* image, const LaneStrip& strip, int64_t first, int64_t last,
@@ -92,6 +95,7 @@ class LanePacking {
   LaneShape shape_ = {};
   int64_t vectors_ = 0;
   int64_t plane_floats_ = 0;
+  double cycles_ = 0;
 };
 
 // Channels that a block sums at a time: their part of the block shares the first-level cache, and
@@ -108,6 +112,9 @@ class LaneCost {
   double pack(int64_t vectors) const;
   // Of moving sums to the map lane by lane, a share of them float by float.
   double store(double vectors, double singly) const;
+  // The same where vectors lie in the map as they do in the panel.
+  double copy_in(int64_t vectors) const;
+  double copy_out(int64_t vectors) const;
 
  private:
   const Tuning& tuning_;
@@ -121,6 +128,7 @@ using LaneLayout = std::unique_ptr<LanePacking>(const SpmmSize& size, const Lane
 
 LaneLayout flat_lanes;     // 1x1 only: lanes are neighbouring outputs
 LaneLayout spatial_lanes;  // lanes are tiles of the map
+LaneLayout row_lanes;      // lanes are neighbouring outputs of a row; not with a price
 
 }  // namespace sparsepass
 

@@ -179,8 +179,9 @@ void Listed::compute_block(const Part& part, const LaneBlock& block, size_t chun
 }
 
 std::unique_ptr<LanePacking> pack_lanes(const SpmmSize& size, const LaneShapePrice* price) {
-  std::unique_ptr<LanePacking> packing = flat_lanes(size, price);
-  return packing ? std::move(packing) : spatial_lanes(size, price);
+  if (std::unique_ptr<LanePacking> flat = flat_lanes(size, price)) return flat;
+  std::unique_ptr<LanePacking> tiles = spatial_lanes(size, price), rows = row_lanes(size, price);
+  return rows && rows->cycles() < tiles->cycles() ? std::move(rows) : std::move(tiles);
 }
 
 WeightLists::Layout list_layout(const SpmmSize& size, const LanePacking& packing) {
@@ -192,6 +193,7 @@ WeightLists::Layout list_layout(const SpmmSize& size, const LanePacking& packing
   const int64_t chunks = round_up(divide_up(size.layer.params.filters, rows), size.parts);
   return {size.layer.params.channels(),
           packing.reads().channel_floats,
+          packing.reads().unit,
           packing.distances(),
           slice_channels(packing.reads(), kernels.tuning),
           chunks,
