@@ -30,7 +30,7 @@ NATIVE_NUMBERS = {
     },
     "layouts": {
         "kGroup", "kGemmSlack", "kEncodingSlack", "kTile", "kTails", "kNone", "kOfInput",
-        "kListUnit", "kMostListUnits",
+        "kListUnit", "kMostListDistance",
     },
     "encodings of instructions": {
         "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",

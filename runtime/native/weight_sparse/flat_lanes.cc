@@ -74,8 +74,6 @@ class FlatLanes : public LanePacking {
     job->y = is_whole(strip) ? outputs.y + strip.first : nullptr;
     job->residual = outputs.residual ? outputs.residual + strip.first : nullptr;
     job->y_stride = outputs.y_stride;
-    job->y_pitch = 0;
-    job->y_step = lanes_;
   }
 
   void store(const LaneStrip& strip, const LaneBlock& block, const float* sums, int64_t filters,

@@ -11,7 +11,7 @@ int64_t slice_channels(const LaneReads& reads, const Tuning& tuning) {
   const double bytes = tuning.list_panel_share * static_cast<double>(caches().data);
   const int64_t near =
       static_cast<int64_t>(bytes) / static_cast<int64_t>(reads.block_floats * sizeof(float));
-  return std::max<int64_t>(1, std::min(near, reads.unit * kMostListUnits / reads.channel_floats));
+  return std::max<int64_t>(1, std::min(near, kMostListDistance / reads.channel_floats));
 }
 
 size_t LanePacking::bytes() const {
@@ -35,14 +35,10 @@ double LaneCost::block(double vectors, int64_t height, const LaneReads& reads) c
       std::max(1.0, group_channels_ / static_cast<double>(slice_channels(reads, tuning_)));
   const double visits = std::min(weights_, slices);
   const double entry = tuning_.list_entry_cycles + tuning_.list_entry_vector_cycles * vectors;
-  // Rows that begin anywhere wait for cache lines, not for the address of the next row.
-  const bool crossing = reads.unit == 1;
-  const double multiply =
-      tuning_.list_multiply_cycles + (crossing ? tuning_.list_crossing_cycles : 0);
-  const double further = crossing ? 0 : tuning_.list_row_cycles * static_cast<double>(height - 1);
-  const double weight =
-      tuning_.list_weight_cycles + further +
-      std::max(static_cast<double>(tuning_.list_chain_cycles), multiply * vectors);
+  const double weight = tuning_.list_weight_cycles +
+                        tuning_.list_row_cycles * static_cast<double>(height - 1) +
+                        std::max(static_cast<double>(tuning_.list_chain_cycles),
+                                 tuning_.list_multiply_cycles * vectors);
   const double panel = channels_ * static_cast<double>(reads.channel_floats) * sizeof(float);
   const double far = panel > static_cast<double>(caches().second) ? tuning_.list_far_cycles : 0.0;
   return filters_ * (visits * entry + weights_ * weight) +

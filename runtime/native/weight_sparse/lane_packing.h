@@ -49,9 +49,8 @@ using LaneShapePrice = std::function<double(const LaneShape&)>;
 
 // How a layout uses the caches.
 struct LaneReads {
-  int64_t channel_floats;    // of the panel
-  int64_t block_floats;      // of a channel, that one block reads
-  int64_t unit = kListUnit;  // of distances, in floats; 1 where vectors begin anywhere
+  int64_t channel_floats;  // of the panel
+  int64_t block_floats;    // of a channel, that one block reads
 };
 
 class LanePacking {
@@ -108,7 +107,7 @@ class LaneCost {
   explicit LaneCost(const SpmmSize& size);
   // Of summing a block of `vectors` vectors in `height` rows.
   double block(double vectors, int64_t height, const LaneReads& reads) const;
-  // Of packing `vectors` vectors of every channel.
+  // Of packing `vectors` vectors of every channel lane by lane.
   double pack(int64_t vectors) const;
   // Of moving sums to the map lane by lane, a share of them float by float.
   double store(double vectors, double singly) const;

@@ -193,7 +193,6 @@ WeightLists::Layout list_layout(const SpmmSize& size, const LanePacking& packing
   const int64_t chunks = round_up(divide_up(size.layer.params.filters, rows), size.parts);
   return {size.layer.params.channels(),
           packing.reads().channel_floats,
-          packing.reads().unit,
           packing.distances(),
           slice_channels(packing.reads(), kernels.tuning),
           chunks,

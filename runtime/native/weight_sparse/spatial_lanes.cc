@@ -55,7 +55,6 @@ class SpatialLanes : public LanePacking {
 
   void pack(const float* image, const LaneStrip& strip, int64_t first, int64_t last, float* panel,
             float* plane, const KernelTable& kernels) const override {
-    if (lanes_are_columns()) return pack_columns(image, strip, first, last, panel, kernels);
     LanePack pack = {plane, pitch_, cut_.grid, rows_, columns_, row_step_, column_step_, nullptr};
     std::vector<PlaneCopy> copies;  // of the first channel, one per phase
     for (int64_t p = 0; p < phases_.count(); ++p) {
@@ -75,24 +74,18 @@ class SpatialLanes : public LanePacking {
     }
   }
 
-  void set(const LaneStrip& strip, const LaneBlock& block, const float* panel,
-           const LaneOutputs& outputs, ListJob* job) const override {
-    const int64_t at = strip.first + block.row * out_w_;
+  void set(const LaneStrip&, const LaneBlock& block, const float* panel, const LaneOutputs&,
+           ListJob* job) const override {
     job->panel = panel + vector_at(block.row, block.column) * lanes_;
     job->height = lanes_are_columns() ? block.width : block.height;
     job->width = lanes_are_columns() ? block.height : block.width;
     job->pitch = columns_;
-    job->y = is_whole(strip) ? outputs.y + at : nullptr;
-    job->residual = outputs.residual ? outputs.residual + at : nullptr;
-    job->y_stride = outputs.y_stride;
-    job->y_pitch = 0;
-    job->y_step = out_w_;
+    job->y = nullptr;
   }
 
   void store(const LaneStrip& strip, const LaneBlock& block, const float* sums, int64_t filters,
              const LaneOutputs& outputs, const Epilogue& epilogue,
              const KernelTable& kernels) const override {
-    if (is_whole(strip)) return;
     kernels.store_lanes({sums, filters, block.height, block.width, cut_.grid, block.row,
                          block.column, strip.rows, strip.columns, out_w_,
                          outputs.residual ? outputs.residual + strip.first : nullptr,
@@ -105,19 +98,15 @@ class SpatialLanes : public LanePacking {
     return grid.lane_columns == lanes_ && grid.tile_w == 1;
   }
   bool lanes_are_columns() const { return lanes_are_columns(cut_.grid); }
-  // Then the kernel writes the outputs itself.
-  bool is_whole(const LaneStrip& strip) const {
-    return lanes_are_columns() && strip.columns == lanes_;
-  }
   LaneShape shape(const Cut& cut) const {
     return {cut.grid.tile_h, cut.grid.tile_w, lanes_are_columns(cut.grid)};
   }
   int64_t vector_at(int64_t row, int64_t column) const {
     return row * row_step_ + column * column_step_;
   }
-  // Packing writes up to 3 vectors, or a unit, too much.
+  // Packing writes up to 3 vectors too much.
   LaneReads reads(const Cut& cut) const {
-    return {places(cut.grid.tile_h, cut.grid.tile_w) * lanes_ + std::max(3 * lanes_, kUnit),
+    return {(places(cut.grid.tile_h, cut.grid.tile_w) + 3) * lanes_,
             places(cut.block_h, cut.block_w) * lanes_};
   }
   // Vectors of all phases of a channel that height x width outputs read.
@@ -128,15 +117,15 @@ class SpatialLanes : public LanePacking {
   // Whether distances reach a channel, and the panel leaves room in the last-level cache.
   bool fits(const Cut& cut) const {
     const int64_t floats = reads(cut).channel_floats;
-    return floats <= kListUnit * kMostListUnits &&
-           params_.channels() * floats <= most_panel_floats_;
+    return floats <= kMostListDistance && params_.channels() * floats <= most_panel_floats_;
   }
 
-  void pack_columns(const float* image, const LaneStrip& strip, int64_t first, int64_t last,
-                    float* panel, const KernelTable& kernels) const;
-  std::vector<LaneBlock> blocks(int64_t tile_h);
   Cut best_cut(const SpmmSize& size) const;
   Cut best_windows(const SpmmSize& size, const LaneShapePrice& price) const;
+  // Rows of vectors of a block, as a job sees it.
+  int64_t job_rows(const Cut& cut) const {
+    return lanes_are_columns(cut.grid) ? cut.block_w : cut.block_h;
+  }
   double time(const LaneCost& cost, const Cut& cut) const;
   double singly(const Cut& cut) const;
   void add_strips();
@@ -209,49 +198,23 @@ double SpatialLanes::time(const LaneCost& cost, const Cut& cut) const {
                                             divide_up(grid.tile_w, cut.block_w));
   // Balanced blocks have fewer vectors.
   const double vectors = static_cast<double>(grid.tile_h * grid.tile_w);
-  const int64_t packed = places(grid.tile_h, grid.tile_w);
-  if (lanes_are_columns(grid)) {
-    return static_cast<double>(cut.strips) *
-           (blocks * cost.block(vectors / blocks, 1, reads(cut)) + cost.copy_in(packed) +
-            (out_w_ == lanes_ ? 0 : cost.copy_out(grid.tile_h)));
-  }
   return static_cast<double>(cut.strips) *
-         (blocks * cost.block(vectors / blocks, cut.block_h, reads(cut)) + cost.pack(packed) +
-          cost.store(vectors, singly(cut)));
+         (blocks * cost.block(vectors / blocks, job_rows(cut), reads(cut)) +
+          cost.pack(places(grid.tile_h, grid.tile_w)) + cost.store(vectors, singly(cut)));
 }
 
 // The share of outputs that leave one by one: those of narrow blocks, and of tiles that reach
 // beyond the map.
 double SpatialLanes::singly(const Cut& cut) const {
+  if (cut.grid.lane_columns == lanes_ && cut.grid.tile_w == 1) return 0;
   if (cut.block_w < 4) return 1;
   const bool beyond = out_w_ % (cut.grid.lane_columns * cut.grid.tile_w) != 0;
   return beyond ? 1.0 / static_cast<double>(cut.grid.lane_columns) : 0;
 }
 
-// Every tap column of a window is copied on its own.
-void SpatialLanes::pack_columns(const float* image, const LaneStrip& strip, int64_t first,
-                                int64_t last, float* panel, const KernelTable& kernels) const {
-  std::vector<PlaneCopy> copies;  // of the first channel
-  float* dst = panel + first * reads_.channel_floats;
-  for (int64_t p = 0; p < phases_.count(); ++p) {
-    for (int64_t column = 0; column < columns_; ++column, dst += rows_ * lanes_) {
-      copies.push_back(phases_.copy(p, image + first * in_size_, strip.first / out_w_,
-                                    strip.first % out_w_ + column, cut_.grid.tile_h, lanes_));
-      copies.back().dst = dst;
-    }
-  }
-  for (int64_t c = first; c < last; ++c) {
-    for (PlaneCopy& copy : copies) {
-      kernels.copy_plane(copy);
-      copy.src += in_size_;
-      copy.dst += reads_.channel_floats;
-    }
-  }
-}
-
-std::vector<LaneBlock> SpatialLanes::blocks(int64_t tile_h) {
+void SpatialLanes::add_strips() {
   std::vector<LaneBlock> blocks;
-  const int64_t tile_w = cut_.grid.tile_w;
+  const int64_t tile_h = cut_.grid.tile_h, tile_w = cut_.grid.tile_w;
   const int64_t down = divide_up(tile_h, cut_.block_h), across = divide_up(tile_w, cut_.block_w);
   for (int64_t i = 0; i < down; ++i) {
     for (int64_t j = 0; j < across; ++j) {
@@ -261,15 +224,10 @@ std::vector<LaneBlock> SpatialLanes::blocks(int64_t tile_h) {
       vectors_ = std::max(vectors_, blocks.back().vectors());
     }
   }
-  return blocks;
-}
-
-void SpatialLanes::add_strips() {
   for (int64_t row = 0; row < out_h_; row += cut_.strip_h) {
-    const int64_t rows = std::min(cut_.strip_h, out_h_ - row);
     for (int64_t column = 0; column < out_w_; column += cut_.strip_w) {
-      strips_.push_back({row * out_w_ + column, rows, std::min(cut_.strip_w, out_w_ - column),
-                         blocks(lanes_are_columns() ? rows : cut_.grid.tile_h)});
+      strips_.push_back({row * out_w_ + column, std::min(cut_.strip_h, out_h_ - row),
+                         std::min(cut_.strip_w, out_w_ - column), blocks});
     }
   }
 }

@@ -23,10 +23,10 @@ bool WeightLists::fits(const Layout& layout) {
   int64_t floats = 0;
   const int64_t kernel = static_cast<int64_t>(layout.distance.size());
   return multiply(layout.slice_channels, layout.channel_floats, &floats) &&
-         floats <= layout.unit * kMostListUnits && kernel * layout.slice_channels <= kMost;
+         floats <= kMostListDistance && kernel * layout.slice_channels <= kMost;
 }
 
-WeightLists::WeightLists(const RowRange& weight, const Layout& layout) : unit_(layout.unit) {
+WeightLists::WeightLists(const RowRange& weight, const Layout& layout) {
   add_slices(layout);
   add_chunks(weight, layout);
   const size_t kept = static_cast<size_t>(weight.row_start[weight.rows] - weight.row_start[0]);
@@ -100,7 +100,7 @@ void WeightLists::add_chunk(const RowRange& weight, const Layout& layout, const 
         const int64_t channel = weight.tap[e] / kernel - slice.first;
         const int64_t distance =
             channel * layout.channel_floats + layout.distance[weight.tap[e] % kernel];
-        distances_.push_back(static_cast<uint16_t>(distance / layout.unit));
+        distances_.push_back(static_cast<uint16_t>(distance / kListUnit));
         values_.push_back(weight.value[e]);
       }
     }
@@ -115,7 +115,6 @@ void WeightLists::set(size_t chunk, size_t slice, ListJob* job) const {
   job->row = rows_.data() + start.row;
   job->distance = distances_.data() + start.weight;
   job->value = values_.data() + start.weight;
-  job->unit = unit_;
 }
 
 size_t WeightLists::bytes() const {

@@ -18,7 +18,6 @@ class WeightLists {
   struct Layout {
     int64_t channels;
     int64_t channel_floats;                // from one channel of the panel to the next
-    int64_t unit;                          // of distances, in floats
     const std::vector<int64_t>& distance;  // of each kernel element in its channel
     int64_t slice_channels;                // at most, in a slice
     int64_t chunks;                        // of rows
@@ -55,7 +54,6 @@ class WeightLists {
   void add_chunks(const RowRange& weight, const Layout& layout);
   void add_chunk(const RowRange& weight, const Layout& layout, const Chunk& chunk);
 
-  int64_t unit_;
   std::vector<Slice> slices_;
   std::vector<Chunk> chunks_;
   std::vector<Start> starts_;  // (chunk, slice), and the end
