@@ -58,7 +58,7 @@ test: setup $(EMULATED) ## run all tests but the slow ones, then lint
 	$(MAKE) --no-print-directory lint
 
 test-slow: setup ## run the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 conformance: setup ## run the backend test suite of onnx through optimize (minutes)
 	$(BIN)/python -W ignore tests/conformance/run.py --write
