@@ -30,6 +30,13 @@ LaneCost::LaneCost(const SpmmSize& size)
       filters_(static_cast<double>(size.layer.params.filters)),
       weights_(static_cast<double>(size.layer.kept) / filters_) {}
 
+double LaneCost::last_resort(const LaneReads& reads) const {
+  const double panel = channels_ * static_cast<double>(reads.channel_floats);
+  const int64_t most = floats_in(tuning_.list_last_level_share, caches().last);
+  const bool fits = reads.channel_floats <= kMostListDistance && panel <= static_cast<double>(most);
+  return fits ? 1 : 1e6;
+}
+
 double LaneCost::block(double vectors, int64_t height, const LaneReads& reads) const {
   const double slices =
       std::max(1.0, group_channels_ / static_cast<double>(slice_channels(reads, tuning_)));

@@ -105,6 +105,9 @@ int64_t slice_channels(const LaneReads& reads, const Tuning& tuning);
 class LaneCost {
  public:
   explicit LaneCost(const SpmmSize& size);
+  // A factor that makes a layout the last resort where distances do not reach a channel, or the
+  // panel leaves no room in the last-level cache; else 1.
+  double last_resort(const LaneReads& reads) const;
   // Of summing a block of `vectors` vectors in `height` rows.
   double block(double vectors, int64_t height, const LaneReads& reads) const;
   // Of packing `vectors` vectors of every channel lane by lane.

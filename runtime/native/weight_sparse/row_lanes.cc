@@ -149,7 +149,7 @@ double RowLanes::time(const LaneCost& cost, const Cut& cut) const {
   const int64_t vectors = cut.strip_h * row_vectors_;
   const double count = static_cast<double>(divide_up(vectors, cut.vectors));
   const LaneReads read = reads(cut);
-  return static_cast<double>(divide_up(out_h_, cut.strip_h)) *
+  return cost.last_resort(read) * static_cast<double>(divide_up(out_h_, cut.strip_h)) *
          (count * cost.block(static_cast<double>(vectors) / count, 1, read) +
           cost.copy_in(read.channel_floats / lanes_) + (is_whole() ? 0 : cost.copy_out(vectors)));
 }
@@ -167,7 +167,15 @@ std::vector<LaneBlock> RowLanes::blocks(int64_t rows) const {
 }  // namespace
 
 std::unique_ptr<LanePacking> row_lanes(const SpmmSize& size, const LaneShapePrice* price) {
-  return price ? nullptr : std::make_unique<RowLanes>(size);
+  const ConvParams& params = size.layer.params;
+  const Phases phases(params, size.in_h, size.in_w);
+  // Of one row of outputs, at most; kernels may be of any size.
+  const double copies = static_cast<double>(phases.count()) * static_cast<double>(params.kernel_w);
+  const double rows = static_cast<double>(phases.extra_rows() + 1);
+  const double row_floats = static_cast<double>(
+      round_up(params.out_w(size.in_w), int64_t{size.layer.kernels.gemm_lanes()}));
+  if (price || copies * rows * row_floats > kMostListDistance) return nullptr;
+  return std::make_unique<RowLanes>(size);
 }
 
 }  // namespace sparsepass

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "base/arithmetic.h"
-#include "base/machine.h"
 #include "weight_sparse/lane_packing.h"
 #include "weight_sparse/phases.h"
 
@@ -28,8 +27,6 @@ class SpatialLanes : public LanePacking {
         in_size_(size.in_h * size.in_w),
         out_h_(params_.out_h(size.in_h)),
         lanes_(size.layer.kernels.gemm_lanes()),
-        most_panel_floats_(
-            floats_in(size.layer.kernels.tuning.list_last_level_share, caches().last)),
         phases_(params_, size.in_h, size.in_w),
         cut_(price ? best_windows(size, *price) : best_cut(size)),
         rows_(cut_.grid.tile_h + phases_.extra_rows()),
@@ -114,12 +111,6 @@ class SpatialLanes : public LanePacking {
     return phases_.count() * (height + phases_.extra_rows()) * (width + phases_.extra_columns());
   }
 
-  // Whether distances reach a channel, and the panel leaves room in the last-level cache.
-  bool fits(const Cut& cut) const {
-    const int64_t floats = reads(cut).channel_floats;
-    return floats <= kMostListDistance && params_.channels() * floats <= most_panel_floats_;
-  }
-
   Cut best_cut(const SpmmSize& size) const;
   Cut best_windows(const SpmmSize& size, const LaneShapePrice& price) const;
   // Rows of vectors of a block, as a job sees it.
@@ -132,7 +123,6 @@ class SpatialLanes : public LanePacking {
 
   ConvParams params_;
   int64_t in_size_, out_h_, lanes_;
-  int64_t most_panel_floats_;
   Phases phases_;
   Cut cut_;
   int64_t rows_, columns_;  // vectors of a phase, of a lane and around it
@@ -157,8 +147,7 @@ Cut SpatialLanes::best_cut(const SpmmSize& size) const {
       for (cut.block_h = 1; cut.block_h <= most_h; ++cut.block_h) {
         const int64_t most_w = std::min(cut.grid.tile_w, kMostListVectors / cut.block_h);
         for (cut.block_w = 1; cut.block_w <= most_w; ++cut.block_w) {
-          // What does not fit is the last resort.
-          const double taken = time(cost, cut) * (fits(cut) ? 1 : 1e6);
+          const double taken = time(cost, cut);
           if (least == 0 || taken < least) best = cut, least = taken;
         }
       }
@@ -184,7 +173,7 @@ Cut SpatialLanes::best_windows(const SpmmSize& size, const LaneShapePrice& price
         cut.strips = divide_up(out_h_, cut.strip_h) * divide_up(out_w_, cut.strip_w);
         cut.block_h = std::min(tile_h, kMostListVectors / tile_w);
         cut.block_w = tile_w;
-        const double taken = time(cost, cut) * (fits(cut) ? 1 : 1e6) + price(shape(cut));
+        const double taken = time(cost, cut) + price(shape(cut));
         if (least == 0 || taken < least) best = cut, least = taken;
       }
     }
@@ -198,7 +187,7 @@ double SpatialLanes::time(const LaneCost& cost, const Cut& cut) const {
                                             divide_up(grid.tile_w, cut.block_w));
   // Balanced blocks have fewer vectors.
   const double vectors = static_cast<double>(grid.tile_h * grid.tile_w);
-  return static_cast<double>(cut.strips) *
+  return cost.last_resort(reads(cut)) * static_cast<double>(cut.strips) *
          (blocks * cost.block(vectors / blocks, job_rows(cut), reads(cut)) +
           cost.pack(places(grid.tile_h, grid.tile_w)) + cost.store(vectors, singly(cut)));
 }
