@@ -1,9 +1,5 @@
 #include "activation_sparse/activation.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -19,23 +15,8 @@
 namespace sparsepass {
 namespace {
 
-// Weights are read in an order that only the input decides: small pages would cost a table walk
-// each.  What follows is advice, so its failure is none.
-void advise_large_pages(float* floats, int64_t count) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t kLarge = 2 << 20;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(floats) + kLarge - 1) / kLarge * kLarge;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(floats + count) / kLarge * kLarge;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#else
-  (void)floats;
-  (void)count;
-#endif
-}
-
 AlignedFloats zero_floats(int64_t count) {
   AlignedFloats floats = allocate_floats(count);
-  advise_large_pages(floats.get(), count);
   std::fill_n(floats.get(), count, 0.0f);
   return floats;
 }

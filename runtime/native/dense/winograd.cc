@@ -9,13 +9,16 @@
 // The transform mixes the inputs of a tile: images with an infinity or NaN are computed anew as
 // plain sums.
 //
-// A block of tiles at a time: its transformed input stays in the second-level cache while passes of
-// filters multiply it and transform their sums back.
+// A block of tiles at a time: its transformed input stays in the second-level cache, or near it,
+// while passes of filters multiply it and transform their sums back.
 //
 // Limit: F(4 x 4) multiplies 36 times for 16 outputs where the plain sum does 144 times.  Per tile
 // it adds 144 vector operations for each channel and 130 for each filter, divided by the lanes:
-// with 64 channels and filters an eighth as many as the multiplications.  With few tiles, reading
-// the transformed weight, four times as large as the weight, takes longer than multiplying.
+// with 64 channels and filters an eighth as many as the multiplications.  Every block reads the
+// transformed weight, four times as large as the weight, which with few tiles takes longer than
+// multiplying: 16 tiles would need 4 bytes a cycle of it.  So blocks are large even where their
+// transformed input leaves the second-level cache, which passes read again, but in 64 filters'
+// time.
 #include "dense/winograd.h"
 
 #include <algorithm>
@@ -111,7 +114,7 @@ int64_t Winograd::input_stride(const WinogradGrid& g) const {
 }
 
 int64_t Winograd::sums_stride(const WinogradGrid& g) const {
-  return round_up(layer_.pass_filters * round_up(g.block_tiles(), layer_.lanes), 32) + 16;
+  return round_up(g.pass_filters * round_up(g.block_tiles(), layer_.lanes), 32) + 16;
 }
 
 int64_t Winograd::input_floats(const WinogradGrid& g) const {
@@ -156,13 +159,13 @@ std::vector<WinogradOutput> Winograd::outputs(const Block& block, int64_t pass, 
                                               const float* sums) const {
   const WinogradGrid& g = block.grid;
   const Operands& o = block.operands;
-  const int64_t first = block.group * layer_.filters + pass * layer_.pass_filters;
+  const int64_t first = block.group * layer_.filters + pass * g.pass_filters;
   const int64_t m = layer_.variant.m;
   WinogradOutput job;
   job.sums = sums;
   job.position_stride = sums_stride(g);
   job.filter_stride = round_up(block.tiles, layer_.lanes);
-  job.filters = std::min(layer_.pass_filters, layer_.filters - pass * layer_.pass_filters);
+  job.filters = std::min(g.pass_filters, layer_.filters - pass * g.pass_filters);
   job.out_w = g.out_w;
   job.plane_stride = g.out_h * g.out_w;
   job.bias = &bias_[first];
@@ -194,10 +197,9 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
       flush_lines(job.y, job.filters, job.plane_stride, (job.rows - 1) * job.out_w + job.columns);
     }
   }
-  const int64_t filters = jobs.front().filters, padded = round_up(filters, layer_.lanes);
+  const int64_t filters = jobs.front().filters;
   const int64_t columns = round_up(block.tiles, layer_.lanes);
   const int64_t phase_offset[] = {0, columns, 2 * columns, 3 * columns};
-  const float* weight = weight_.pass(block.group, pass);
   GemmJob product = {};
   product.lanes = best_gemm_lanes(filters, block.tiles, layer_.channels, kernels_);
   product.window_offset = phase_offset;
@@ -212,7 +214,7 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
     product.panel_rows = depth.rows * together;
     product.panel_stride = layer_.stride / together * columns;
     product.window = depth.columns / together;
-    product.weight = weight + depth.before * padded;
+    product.weight = weight_.at(block.group, position, pass * block.grid.pass_filters);
     product.weight_stride = depth.size() * layer_.lanes;
     product.panel = input + position * input_stride(block.grid);
     product.out = sums + position * sums_stride(block.grid);
@@ -224,13 +226,11 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
 void Winograd::run(const Operands& operands, Host& host) const {
   if (operands.batch == 0) return;
   const WinogradGrid g = divide(layer_, operands, host.threads());
-  const int64_t tasks = g.blocks * layer_.params.groups;
-  const int64_t turns = round_up(tasks, host.threads());
   Marks marks(operands.batch);
-  if (turns - tasks <= turns / layer_.tuning.winograd_turns_of_idle) {
-    run_blocks(operands, marks, g, host);
-  } else {
+  if (g.shared) {
     run_passes(operands, marks, g, host);
+  } else {
+    run_blocks(operands, marks, g, host);
   }
   direct_.run(operands, marks, host);
 }
@@ -243,13 +243,13 @@ void Winograd::run_blocks(const Operands& operands, Marks& marks, const Winograd
             [&](int64_t index, float* memory) {
               const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
               transform(block, 0, layer_.params.channels_per_group, memory, memory + rows);
-              for (int64_t pass = 0; pass < layer_.passes; ++pass) {
+              for (int64_t pass = 0; pass < g.passes; ++pass) {
                 multiply(block, pass, memory + rows, memory + rows + input);
               }
             });
 }
 
-// Too few blocks for the threads: they share each block, first its channels, then its filters.
+// Threads share each block, first its channels, then its filters.
 void Winograd::run_passes(const Operands& operands, Marks& marks, const WinogradGrid& g,
                           Host& host) const {
   float* input = static_cast<float*>(host.scratch(4 * input_floats(g)));
@@ -260,7 +260,7 @@ void Winograd::run_passes(const Operands& operands, Marks& marks, const Winograd
     share_out(host, parts, 4 * g.input_memory, [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
-    share_out(host, layer_.passes, 4 * (g.output_memory + sums_floats(g)),
+    share_out(host, g.passes, 4 * (g.output_memory + sums_floats(g)),
               [&](int64_t pass, float* memory) { multiply(block, pass, input, memory); });
   }
 }

@@ -21,35 +21,24 @@ int64_t block_rows(const WinogradLayer& layer, const WinogradGrid& g, int64_t ti
   return best;
 }
 
-}  // namespace
-
-std::vector<WinogradBand> WinogradGrid::bands(int64_t index) const {
-  const int64_t first = index % row_parts * part_tiles;
-  const int64_t tiles = std::min(part_tiles, row_tiles - first);
-  const int64_t end = first_row(index / row_parts + 1);
-  std::vector<WinogradBand> all;
-  for (int64_t row = first_row(index / row_parts); row < end;) {
-    const int64_t in_image = row % image_rows;
-    const int64_t rows = std::min({band_rows, image_rows - in_image, end - row});
-    all.push_back({row / image_rows, in_image, rows, first, tiles});
-    row += rows;
-  }
-  return all;
+// Tiles of a block that a thread has to itself: their transformed input takes its share of the
+// cache, with few channels the sums of a pass as well.
+int64_t most_tiles(const WinogradLayer& layer) {
+  const int64_t depth = layer.channels + (layer.few_channels ? layer.pass_filters : 0);
+  const int64_t room = floats_in(layer.tuning.winograd_second_level, caches().second);
+  const int64_t tiles = room / (layer.variant.positions() * depth);
+  return std::max(tiles / layer.lanes * layer.lanes, layer.tuning.winograd_block_tiles);
 }
 
-WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_t threads) {
+// Into blocks of `tiles` tiles at most, a tile row at least, for so many threads.
+WinogradGrid divide_tiles(const WinogradLayer& layer, const Operands& operands, int64_t tiles,
+                          int64_t threads) {
   WinogradGrid g;
   g.out_h = layer.params.out_h(operands.in_h);
   g.out_w = layer.params.out_w(operands.in_w);
   g.image_rows = divide_up(g.out_h, layer.variant.m);
   g.rows = g.image_rows * operands.batch;
   g.row_tiles = divide_up(g.out_w, layer.variant.m);
-  // The transformed input of a block takes its share of the cache, with few channels the sums of a
-  // pass as well.
-  int64_t depth = layer.channels + (layer.few_channels ? layer.pass_filters : 0);
-  int64_t room = floats_in(layer.tuning.winograd_second_level, caches().second);
-  int64_t tiles = room / (layer.variant.positions() * depth);
-  tiles = std::max(tiles / layer.lanes * layer.lanes, 2 * layer.lanes);
   g.part_tiles = g.row_tiles;
   if (g.row_tiles > tiles) {
     g.part_tiles = round_up(divide_up(g.row_tiles, divide_up(g.row_tiles, tiles)), layer.lanes);
@@ -80,6 +69,41 @@ WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_
   } else {
     g.blocks = g.large * g.row_parts;
   }
+  g.pass_filters = std::min(layer.pass_filters, round_up(layer.filters, layer.lanes));
+  g.passes = divide_up(layer.filters, g.pass_filters);
+  g.shared = false;
+  return g;
+}
+
+}  // namespace
+
+std::vector<WinogradBand> WinogradGrid::bands(int64_t index) const {
+  const int64_t first = index % row_parts * part_tiles;
+  const int64_t tiles = std::min(part_tiles, row_tiles - first);
+  const int64_t end = first_row(index / row_parts + 1);
+  std::vector<WinogradBand> all;
+  for (int64_t row = first_row(index / row_parts); row < end;) {
+    const int64_t in_image = row % image_rows;
+    const int64_t rows = std::min({band_rows, image_rows - in_image, end - row});
+    all.push_back({row / image_rows, in_image, rows, first, tiles});
+    row += rows;
+  }
+  return all;
+}
+
+WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_t threads) {
+  const int64_t tiles = most_tiles(layer), groups = layer.params.groups;
+  WinogradGrid g = divide_tiles(layer, operands, tiles, 1);
+  if (threads == 1) return g;
+  const int64_t each = divide_up(g.rows * groups, threads) * g.row_tiles;
+  const WinogradGrid own =
+      divide_tiles(layer, operands, std::min(tiles, std::max(each, 2 * layer.lanes)), threads);
+  const int64_t tasks = own.blocks * groups, turns = round_up(tasks, threads);
+  if (turns - tasks <= turns / layer.tuning.winograd_turns_of_idle) return own;
+  g.shared = true;
+  g.pass_filters =
+      std::min(g.pass_filters, round_up(divide_up(layer.filters, 2 * threads), layer.lanes));
+  g.passes = divide_up(layer.filters, g.pass_filters);
   return g;
 }
 

@@ -35,6 +35,9 @@ struct WinogradGrid {
   int64_t blocks;
   int64_t band_rows;                    // most tile rows in a band
   int64_t input_memory, output_memory;  // floats that the transforms of a band take
+  int64_t pass_filters, passes;         // filters of a pass, passes of a group
+  bool shared;                          // threads share each block, by channels and by passes
+
   int64_t block_tiles() const { return block_rows * part_tiles; }
   // The first tile row of a block row; `rows` past the last one.
   int64_t first_row(int64_t index) const {
@@ -45,6 +48,8 @@ struct WinogradGrid {
   std::vector<WinogradBand> bands(int64_t index) const;
 };
 
+// Every block reads the whole transformed weight, so that a few large ones read it seldom: blocks
+// for each of the threads where these fill them, else as large ones as one thread has, shared.
 WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_t threads);
 
 }  // namespace sparsepass

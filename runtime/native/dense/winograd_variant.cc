@@ -67,7 +67,6 @@ WinogradLayer::WinogradLayer(const WinogradVariant& v, const ConvParams& p,
       filters(p.filters / p.groups),
       few_channels(channels < tuning.winograd_few_channels),
       pass_filters(few_channels ? tuning.winograd_short_pass_filters
-                                : tuning.winograd_pass_filters),
-      passes(divide_up(filters, pass_filters)) {}
+                                : tuning.winograd_pass_filters) {}
 
 }  // namespace sparsepass

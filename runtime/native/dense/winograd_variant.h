@@ -43,8 +43,7 @@ struct WinogradLayer {
   int64_t lanes, stride;
   int64_t channels, filters;  // of one group; every phase is a channel
   bool few_channels;          // the transformed input leaves most of the cache to the sums
-  // Filters that are multiplied before their sums are transformed, and how often in a group.
-  int64_t pass_filters, passes;
+  int64_t pass_filters;       // most that are multiplied before their sums are transformed
 };
 
 }  // namespace sparsepass

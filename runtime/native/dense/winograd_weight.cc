@@ -46,31 +46,31 @@ WinogradWeight::WinogradWeight(const WinogradLayer& layer, const float* weight)
     : layer_(layer),
       depths_(depths_of(layer)),
       total_depth_(depths_.back().before + depths_.back().size()),
-      packed_floats_(
-          product({layer.params.groups, round_up(layer.filters, layer.lanes), total_depth_})),
+      padded_filters_(round_up(layer.filters, layer.lanes)),
+      packed_floats_(product({layer.params.groups, padded_filters_, total_depth_})),
       packed_(allocate_floats(packed_floats_)) {
   pack(weight);
 }
 
-const float* WinogradWeight::pass(int64_t group, int64_t pass) const {
-  const int64_t filters =
-      group * round_up(layer_.filters, layer_.lanes) + pass * layer_.pass_filters;
-  return packed_.get() + filters * total_depth_;
+const float* WinogradWeight::at(int64_t group, int64_t position, int64_t filter) const {
+  const WinogradDepth& depth = depths_[position];
+  return packed_.get() + (group * total_depth_ + depth.before) * padded_filters_ +
+         filter * depth.size();
 }
 
 void WinogradWeight::pack(const float* weight) {
   const WinogradVariant& v = layer_.variant;
   const int64_t tile = v.tile(), positions = v.positions(), taps = v.taps;
-  const int64_t channels = layer_.channels, stride = layer_.stride;
+  const int64_t channels = layer_.channels, stride = layer_.stride, lanes = layer_.lanes;
   std::vector<double> transform(tile * taps);
   for (int64_t i = 0; i < tile * taps; ++i) transform[i] = v.transform(i / taps, i % taps);
-  std::vector<float> transformed(layer_.pass_filters * channels * positions);
+  std::vector<float> transformed(lanes * channels * positions);
   std::vector<double> g(taps * taps);
-  float* packed = packed_.get();
-  for (int64_t task = 0; task < layer_.params.groups * layer_.passes; ++task) {
-    const int64_t skipped = task % layer_.passes * layer_.pass_filters;
-    const int64_t first = task / layer_.passes * layer_.filters + skipped;
-    const int64_t filters = std::min(layer_.pass_filters, layer_.filters - skipped);
+  const int64_t blocks = padded_filters_ / lanes;
+  for (int64_t task = 0; task < layer_.params.groups * blocks; ++task) {
+    const int64_t group = task / blocks, skipped = task % blocks * lanes;
+    const int64_t first = group * layer_.filters + skipped;
+    const int64_t filters = std::min(lanes, layer_.filters - skipped);
     for (int64_t i = 0; i < filters * channels; ++i) {
       take_phase(layer_, weight, first * channels + i, g.data());
       for (int64_t position = 0; position < positions; ++position) {
@@ -87,8 +87,7 @@ void WinogradWeight::pack(const float* weight) {
         return d / depth.columns * stride + d % depth.columns;
       };
       pack_gemm_weight(&transformed[position * filters * channels], filters, channels, depth.size(),
-                       channel, layer_.lanes, packed);
-      packed += round_up(filters, layer_.lanes) * depth.size();
+                       channel, lanes, const_cast<float*>(at(group, position, skipped)));
     }
   }
 }

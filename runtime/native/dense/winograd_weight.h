@@ -25,8 +25,9 @@ class WinogradWeight {
 
   // Of every position.
   const std::vector<WinogradDepth>& depths() const { return depths_; }
-  // Of one pass of one group: (position, block of lanes, channel, lane).
-  const float* pass(int64_t group, int64_t pass) const;
+  // Of one position, from a filter of a group on, a multiple of the lanes:
+  // (block of lanes, channel, lane).
+  const float* at(int64_t group, int64_t position, int64_t filter) const;
   size_t bytes() const { return packed_floats_ * sizeof(float); }
 
  private:
@@ -34,7 +35,7 @@ class WinogradWeight {
 
   const WinogradLayer& layer_;
   const std::vector<WinogradDepth> depths_;
-  const int64_t total_depth_;
+  const int64_t total_depth_, padded_filters_;
   const int64_t packed_floats_;
   const AlignedFloats packed_;
 };
