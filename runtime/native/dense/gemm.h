@@ -20,6 +20,10 @@ void pack_gemm_weight(const float* weight, int64_t filters, int64_t filter_strid
 GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth,
                           const KernelTable& kernels);
 
+// The product of a job whose `lanes` this chooses, for its columns apart where that takes less
+// time: those that fill vectors, and the rest.
+void multiply(GemmJob job, const KernelTable& kernels);
+
 }  // namespace sparsepass
 
 #endif  // SPARSEPASS_DENSE_GEMM_H_

@@ -6,6 +6,7 @@
 #include "base/aligned.h"
 #include "base/arithmetic.h"
 #include "conv/parallel.h"
+#include "dense/gemm.h"
 
 namespace sparsepass {
 namespace {
@@ -145,7 +146,6 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
 
   const int64_t out = (image * params_.filters + group * filters_ + first_filter) * g.columns;
   GemmJob job = {};
-  job.lanes = best_gemm_lanes(filters, columns, std::min(taps_, depth()), kernels_);
   job.weight_stride = taps_ * lanes_;
   job.panel = panel;
   job.panel_stride = lower.panel_stride;
@@ -176,7 +176,7 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
       job.bias = &bias_[group * filters_ + first_filter];
       if (operands.residual != nullptr) job.residual = operands.residual + out + first_column;
     }
-    kernels_.gemm(job);
+    multiply(job, kernels_);
   }
 }
 
