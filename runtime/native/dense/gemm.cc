@@ -1,5 +1,7 @@
 #include "dense/gemm.h"
 
+#include <algorithm>
+
 #include "base/arithmetic.h"
 #include "base/machine.h"
 
@@ -16,52 +18,40 @@ void pack_gemm_weight(const float* weight, int64_t filters, int64_t filter_strid
   }
 }
 
-namespace {
-
-// Time of a product in multiplications, idle lanes and the transposition of the sums among them.
-double time_by_columns(int64_t filters, int64_t columns, int64_t lanes) {
-  return static_cast<double>(round_up(columns, lanes) * filters);
-}
-
-double time_by_filters(int64_t filters, int64_t columns, int64_t depth,
-                       const KernelTable& kernels) {
-  const double transposition = kernels.tuning.transposition_multiplies;
-  return static_cast<double>(round_up(filters, kernels.gemm_lanes()) * columns) *
-         (1 + transposition / static_cast<double>(depth));
-}
-
-}  // namespace
-
-GemmLanes best_gemm_lanes(int64_t filters, int64_t columns, int64_t depth,
+GemmParts best_gemm_parts(int64_t filters, int64_t columns, int64_t depth, bool padded,
                           const KernelTable& kernels) {
-  const double by_columns = time_by_columns(filters, columns, kernels.gemm_lanes());
-  const double by_filters = time_by_filters(filters, columns, depth, kernels);
-  return by_columns <= by_filters ? GemmLanes::columns : GemmLanes::filters;
-}
-
-void multiply(GemmJob job, const KernelTable& kernels) {
-  const int64_t lanes = kernels.gemm_lanes(), columns = job.columns;
-  const int64_t depth = job.panel_rows * job.window, whole = columns / lanes * lanes;
+  // Times in multiplications.
+  const int64_t lanes = kernels.gemm_lanes(), whole = columns / lanes * lanes;
+  const auto by_columns = [&](int64_t n) {
+    return static_cast<double>(round_up(n, lanes) * filters);
+  };
+  const double transposed =
+      1 + static_cast<double>(kernels.tuning.transposition_multiplies) / static_cast<double>(depth);
+  const auto by_filters = [&](int64_t n) {
+    return static_cast<double>(n * round_up(filters, lanes)) * transposed;
+  };
   // Every two blocks of filters read all columns anew, which the first-level cache has to serve.
   const bool near = depth * columns <= floats_in(1, caches().data);
-  job.lanes = near ? best_gemm_lanes(job.filters, columns, depth, kernels) : GemmLanes::columns;
-  if (whole == 0 || whole == columns) return kernels.gemm(job);
-  const GemmLanes rest = best_gemm_lanes(job.filters, columns - whole, depth, kernels);
-  const double together = job.lanes == GemmLanes::columns
-                              ? time_by_columns(job.filters, columns, lanes)
-                              : time_by_filters(job.filters, columns, depth, kernels);
-  const double apart = time_by_columns(job.filters, whole, lanes) +
-                       time_by_filters(job.filters, columns - whole, depth, kernels);
-  if (rest == GemmLanes::columns || together <= apart) return kernels.gemm(job);
-  job.lanes = GemmLanes::columns;
-  job.columns = whole;
+  const double apart = by_columns(whole) + by_filters(columns - whole);
+  if (near && by_filters(columns) < std::min(apart, by_columns(columns))) {
+    return {GemmLanes::filters, columns, 0};
+  }
+  if (whole > 0 && apart < by_columns(columns)) {
+    return {GemmLanes::columns, whole, columns - whole};
+  }
+  return {GemmLanes::columns, padded ? round_up(columns, lanes) : columns, 0};
+}
+
+void multiply(const GemmJob& job, int64_t rest, const KernelTable& kernels) {
   kernels.gemm(job);
-  job.lanes = rest;
-  job.columns = columns - whole;
-  job.panel += whole;
-  job.out += whole;
-  if (job.residual != nullptr) job.residual += whole;
-  kernels.gemm(job);
+  if (rest == 0) return;
+  GemmJob last = job;
+  last.lanes = GemmLanes::filters;
+  last.columns = rest;
+  last.panel += job.columns;
+  last.out += job.columns;
+  if (last.residual != nullptr) last.residual += job.columns;
+  kernels.gemm(last);
 }
 
 }  // namespace sparsepass

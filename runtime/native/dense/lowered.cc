@@ -145,14 +145,17 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
   lower.phase_rows = lower.panel_stride / (params_.stride_h * g.out_w);
 
   const int64_t out = (image * params_.filters + group * filters_ + first_filter) * g.columns;
+  const GemmParts parts =
+      best_gemm_parts(filters, columns, std::min(taps_, depth()), false, kernels_);
   GemmJob job = {};
+  job.lanes = parts.lanes;
   job.weight_stride = taps_ * lanes_;
   job.panel = panel;
   job.panel_stride = lower.panel_stride;
   job.window_offset = windows.data();
   job.window = windows.size();
   job.filters = filters;
-  job.columns = columns;
+  job.columns = parts.columns;
   job.out = operands.y + out + first_column;
   job.out_stride = g.columns;
   job.epilogue = epilogue_;
@@ -176,7 +179,7 @@ void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, f
       job.bias = &bias_[group * filters_ + first_filter];
       if (operands.residual != nullptr) job.residual = operands.residual + out + first_column;
     }
-    multiply(job, kernels_);
+    multiply(job, parts.rest, kernels_);
   }
 }
 

@@ -15,10 +15,8 @@
 // Limit: F(4 x 4) multiplies 36 times for 16 outputs where the plain sum does 144 times.  Per tile
 // it adds 144 vector operations for each channel and 130 for each filter, divided by the lanes:
 // with 64 channels and filters an eighth as many as the multiplications.  Every block reads the
-// transformed weight, four times as large as the weight, which with few tiles takes longer than
-// multiplying: 16 tiles would need 4 bytes a cycle of it.  So blocks are large even where their
-// transformed input leaves the second-level cache, which passes read again, but in 64 filters'
-// time.
+// transformed weight, four times as large as the weight: 16 tiles need 4 bytes of it a cycle.  So
+// blocks are larger even where their transformed input leaves the second-level cache.
 #include "dense/winograd.h"
 
 #include <algorithm>
@@ -200,12 +198,13 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
   const int64_t filters = jobs.front().filters;
   const int64_t columns = round_up(block.tiles, layer_.lanes);
   const int64_t phase_offset[] = {0, columns, 2 * columns, 3 * columns};
+  const WinogradPass weight = weight_.pass(block.group, pass * block.grid.pass_filters);
+  const GemmParts parts = best_gemm_parts(filters, block.tiles, layer_.channels, true, kernels_);
   GemmJob product = {};
-  product.lanes = best_gemm_lanes(filters, block.tiles, layer_.channels, kernels_);
+  product.lanes = parts.lanes;
   product.window_offset = phase_offset;
   product.filters = filters;
-  // Whole vectors are stored without masks; what lies past the tiles is not read again.
-  product.columns = product.lanes == GemmLanes::columns ? columns : block.tiles;
+  product.columns = parts.columns;
   product.out_stride = columns;
   for (int64_t position = 0; position < layer_.variant.positions(); ++position) {
     const WinogradDepth& depth = weight_.depths()[position];
@@ -214,11 +213,11 @@ void Winograd::multiply(const Block& block, int64_t pass, const float* input, fl
     product.panel_rows = depth.rows * together;
     product.panel_stride = layer_.stride / together * columns;
     product.window = depth.columns / together;
-    product.weight = weight_.at(block.group, position, pass * block.grid.pass_filters);
+    product.weight = weight.at(depth);
     product.weight_stride = depth.size() * layer_.lanes;
     product.panel = input + position * input_stride(block.grid);
     product.out = sums + position * sums_stride(block.grid);
-    kernels_.gemm(product);
+    sparsepass::multiply(product, parts.rest, kernels_);
   }
   for (const WinogradOutput& job : jobs) (kernels_.*layer_.variant.output)(job);
 }

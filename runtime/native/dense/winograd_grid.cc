@@ -30,6 +30,17 @@ int64_t most_tiles(const WinogradLayer& layer) {
   return std::max(tiles / layer.lanes * layer.lanes, layer.tuning.winograd_block_tiles);
 }
 
+// At least so many passes: parts of those that the weight is packed for, which begin at whole
+// blocks of lanes.
+void share_passes(const WinogradLayer& layer, int64_t least, WinogradGrid* g) {
+  int64_t filters = layer.pass_filters;
+  while (divide_up(layer.filters, filters) < least && filters % (2 * layer.lanes) == 0) {
+    filters /= 2;
+  }
+  g->pass_filters = std::min(filters, round_up(layer.filters, layer.lanes));
+  g->passes = divide_up(layer.filters, g->pass_filters);
+}
+
 // Into blocks of `tiles` tiles at most, a tile row at least, for so many threads.
 WinogradGrid divide_tiles(const WinogradLayer& layer, const Operands& operands, int64_t tiles,
                           int64_t threads) {
@@ -69,9 +80,8 @@ WinogradGrid divide_tiles(const WinogradLayer& layer, const Operands& operands, 
   } else {
     g.blocks = g.large * g.row_parts;
   }
-  g.pass_filters = std::min(layer.pass_filters, round_up(layer.filters, layer.lanes));
-  g.passes = divide_up(layer.filters, g.pass_filters);
   g.shared = false;
+  share_passes(layer, 1, &g);
   return g;
 }
 
@@ -101,9 +111,7 @@ WinogradGrid divide(const WinogradLayer& layer, const Operands& operands, int64_
   const int64_t tasks = own.blocks * groups, turns = round_up(tasks, threads);
   if (turns - tasks <= turns / layer.tuning.winograd_turns_of_idle) return own;
   g.shared = true;
-  g.pass_filters =
-      std::min(g.pass_filters, round_up(divide_up(layer.filters, 2 * threads), layer.lanes));
-  g.passes = divide_up(layer.filters, g.pass_filters);
+  share_passes(layer, 2 * threads, &g);
   return g;
 }
 

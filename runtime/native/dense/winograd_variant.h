@@ -43,7 +43,7 @@ struct WinogradLayer {
   int64_t lanes, stride;
   int64_t channels, filters;  // of one group; every phase is a channel
   bool few_channels;          // the transformed input leaves most of the cache to the sums
-  int64_t pass_filters;       // most that are multiplied before their sums are transformed
+  int64_t pass_filters;       // most that are multiplied before their sums are transformed back
 };
 
 }  // namespace sparsepass

@@ -52,10 +52,10 @@ WinogradWeight::WinogradWeight(const WinogradLayer& layer, const float* weight)
   pack(weight);
 }
 
-const float* WinogradWeight::at(int64_t group, int64_t position, int64_t filter) const {
-  const WinogradDepth& depth = depths_[position];
-  return packed_.get() + (group * total_depth_ + depth.before) * padded_filters_ +
-         filter * depth.size();
+WinogradPass WinogradWeight::pass(int64_t group, int64_t filter) const {
+  const int64_t first = filter / layer_.pass_filters * layer_.pass_filters;
+  return {packed_.get() + (group * padded_filters_ + first) * total_depth_,
+          std::min(layer_.pass_filters, padded_filters_ - first), filter - first};
 }
 
 void WinogradWeight::pack(const float* weight) {
@@ -81,13 +81,14 @@ void WinogradWeight::pack(const float* weight) {
         transformed[position * filters * channels + i] = static_cast<float>(sum);
       }
     }
+    const WinogradPass pass = this->pass(group, skipped);
     for (int64_t position = 0; position < positions; ++position) {
       const WinogradDepth& depth = depths_[position];
       const auto channel = [&](int64_t d) {
         return d / depth.columns * stride + d % depth.columns;
       };
       pack_gemm_weight(&transformed[position * filters * channels], filters, channels, depth.size(),
-                       channel, lanes, const_cast<float*>(at(group, position, skipped)));
+                       channel, lanes, const_cast<float*>(pass.at(depth)));
     }
   }
 }

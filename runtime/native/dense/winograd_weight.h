@@ -19,15 +19,25 @@ struct WinogradDepth {
   int64_t size() const { return rows * columns; }
 };
 
+// The weight of the filters of a pass from one on.
+struct WinogradPass {
+  const float* all;  // of the pass: (position, block of lanes, channel, lane), as it is read
+  int64_t filters;   // of the pass, padded
+  int64_t first;
+
+  const float* at(const WinogradDepth& depth) const {
+    return all + depth.before * filters + first * depth.size();
+  }
+};
+
 class WinogradWeight {
  public:
   WinogradWeight(const WinogradLayer& layer, const float* weight);
 
   // Of every position.
   const std::vector<WinogradDepth>& depths() const { return depths_; }
-  // Of one position, from a filter of a group on, a multiple of the lanes:
-  // (block of lanes, channel, lane).
-  const float* at(int64_t group, int64_t position, int64_t filter) const;
+  // Of a group from a filter on, a multiple of the lanes, to the end of its pass.
+  WinogradPass pass(int64_t group, int64_t filter) const;
   size_t bytes() const { return packed_floats_ * sizeof(float); }
 
  private:
