@@ -141,7 +141,7 @@ def assert_close(actual, expected, allowed) -> None:
 @given(data=st.data())
 def test_any_convolution_equals_the_reference(algorithm, isa, data):
     problem = data.draw(problems(algorithm))
-    threads, repeats = data.draw(st.sampled_from(((1, 1), (2, 1), (2, 3))))
+    threads, repeats = data.draw(st.sampled_from(((1, 1), (2, 1), (2, 3), (7, 1))))
     at_end = data.draw(st.booleans())
 
     actual = run(algorithm, isa, problem, threads=threads, repeats=repeats, at_end=at_end)
