@@ -91,7 +91,7 @@ ProfileFiles = Annotated[
         show_default=False,
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the headline only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the headline and warnings only.")]
 
 
 def check_isa(isa: str | None) -> str | None:
