@@ -33,7 +33,7 @@ GemmParts best_gemm_parts(int64_t filters, int64_t columns, int64_t depth, bool 
   // Every two blocks of filters read all columns anew, which the first-level cache has to serve.
   const bool near = depth * columns <= floats_in(1, caches().data);
   const double apart = by_columns(whole) + by_filters(columns - whole);
-  if (near && by_filters(columns) < std::min(apart, by_columns(columns))) {
+  if (near && by_filters(columns) <= std::min(apart, by_columns(columns))) {
     return {GemmLanes::filters, columns, 0};
   }
   if (whole > 0 && apart < by_columns(columns)) {
