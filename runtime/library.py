@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sparsepass.errors import UsageError
-from sparsepass.target import Target, block_of
+from sparsepass.profile import cpu_name
+from sparsepass.target import Target, block_of, column_of
 from sparsepass.tuning import InstructionSet
 
 __all__ = [
@@ -78,7 +79,8 @@ def instruction_sets() -> tuple[InstructionSet, ...]:
 
 def target(isa: str | None = None) -> Target:
     """What work is counted for here; see ``instruction_set`` for ``isa``."""
-    return Target(instruction_set(isa), block_of(instruction_set()))
+    kernels = instruction_set(isa)
+    return Target(kernels, block_of(instruction_set()), column_of(kernels, cpu_name()))
 
 
 @cache

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparsepass.errors import PlanError
 from sparsepass.files import make_folder, read_document, write_text
-from sparsepass.target import Target, block_of
+from sparsepass.target import Target, block_of, column_of
 from sparsepass.tuning import InstructionSet
 
 __all__ = [
@@ -93,7 +93,8 @@ class MachineProfile(_Value):
     @property
     def target(self) -> Target:
         """What the work was counted for that the prices were fitted to."""
-        return Target(self.isa, self.block or block_of(self.isa))
+        block = self.block or block_of(self.isa)
+        return Target(self.isa, block, column_of(self.isa, self.cpu))
 
     def __str__(self) -> str:
         return place(self.cpu, self.target, self.threads)
@@ -139,9 +140,17 @@ def find(threads: int, target: Target) -> tuple[MachineProfile, str | None]:
 def nearest(threads: int, target: Target) -> MachineProfile:
     """The profile that ships with the package and comes closest to this machine."""
     cpu = cpu_name()
-    return min(
-        shipped(), key=lambda p: (p.target != target, p.cpu != cpu, abs(p.threads - threads))
-    )
+
+    def distance(profile: MachineProfile) -> tuple[bool, bool, bool, int]:
+        other = profile.target
+        return (
+            (other.isa, other.block) != (target.isa, target.block),
+            other != target,
+            profile.cpu != cpu,
+            abs(profile.threads - threads),
+        )
+
+    return min(shipped(), key=distance)
 
 
 def doubt(profile: MachineProfile, threads: int, target: Target) -> str | None:
@@ -152,7 +161,7 @@ def doubt(profile: MachineProfile, threads: int, target: Target) -> str | None:
     isa = f" --isa {target.isa}" if target.is_narrowed else ""
     return (
         f"prices are of {profile}, not of this machine "
-        f"({place(cpu, target, threads)}): sparsepass calibrate{isa}, some minutes "
+        f"({place(cpu, target, threads)}): sparsepass calibrate{isa}, two minutes "
         "once, saves timing what its prices rule out, and prices what cannot be timed: layout "
         "changes and lossy layers"
     )

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from sparsepass.tuning import InstructionSet, Tuning, tuning_for
+from sparsepass.tuning import Column, InstructionSet, Tuning, tuning_for
 
-__all__ = ["Target", "block_of"]
+__all__ = ["Target", "block_of", "column_of"]
 
 # Floats of a vector.
 LANES: dict[InstructionSet, int] = {"baseline": 4, "avx2": 8, "avx512": 16}
@@ -14,11 +14,13 @@ LANES: dict[InstructionSet, int] = {"baseline": 4, "avx2": 8, "avx512": 16}
 class Target:
     """The instruction set of our kernels, and the channels of a block of ONNX Runtime's layout.
 
-    The block is that of the machine, whose instruction set may be wider.
+    The block is that of the machine, whose instruction set may be wider.  ``column`` says whose
+    measured constants the kernels have, None those of the instruction set.
     """
 
     isa: InstructionSet
     block: int
+    column: Column | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -36,9 +38,14 @@ class Target:
     @property
     def tuning(self) -> Tuning:
         """The measured constants of our kernels."""
-        return tuning_for(self.isa)
+        return tuning_for(self.column or self.isa)
 
 
 def block_of(isa: InstructionSet) -> int:
     """Channels that ONNX Runtime keeps together in its blocked layout, by the machine's widest."""
     return 16 if isa == "avx512" else 8
+
+
+def column_of(isa: InstructionSet, cpu: str) -> Column | None:
+    """The constants of the maker of a processor, by the name that it gives itself."""
+    return "avx512-intel" if isa == "avx512" and cpu.startswith("Intel") else None

@@ -10,9 +10,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-__all__ = ["Constant", "InstructionSet", "Tuning", "constants", "tuning_for"]
+__all__ = ["Column", "Constant", "InstructionSet", "Tuning", "constants", "tuning_for"]
 
 InstructionSet = Literal["baseline", "avx2", "avx512"]
+# An instruction set, or what processors of one maker differ in on it: such a column may be left
+# out, and the value is then that of the instruction set.
+Column = Literal[InstructionSet, "avx512-intel"]
 
 
 class _Value(BaseModel):
@@ -20,7 +23,7 @@ class _Value(BaseModel):
 
 
 class Constant(_Value, extra="forbid"):
-    """A row of the table: ``value`` and ``measured`` are by instruction set, or one for all.
+    """A row of the table: ``value`` and ``measured`` are by column, or one for all.
 
     ``command`` shows what the constant does to times or bytes; ``measured`` says on which machine
     and when that was looked at, and what it gave.
@@ -28,17 +31,21 @@ class Constant(_Value, extra="forbid"):
 
     meaning: str
     unit: str
-    value: int | float | dict[InstructionSet, int | float]
+    value: int | float | dict[Column, int | float]
     command: str
-    measured: str | dict[InstructionSet, str]
+    measured: str | dict[Column, str]
 
-    def value_for(self, isa: InstructionSet) -> int | float:
-        """The value on an instruction set."""
-        return self.value[isa] if isinstance(self.value, dict) else self.value
+    def value_for(self, column: Column) -> int | float:
+        """The value of a column."""
+        if not isinstance(self.value, dict):
+            return self.value
+        if column == "avx512-intel":
+            return self.value.get(column, self.value["avx512"])
+        return self.value[column]
 
 
 class Tuning(_Value):
-    """Those constants of one instruction set that work is counted by."""
+    """Those constants of one column that work is counted by."""
 
     # weight-sparse
     prefers_code: bool
@@ -85,6 +92,6 @@ def constants() -> Mapping[str, Constant]:
 
 
 @cache
-def tuning_for(isa: InstructionSet) -> Tuning:
-    """The constants of one instruction set."""
-    return Tuning.model_validate({name: row.value_for(isa) for name, row in constants().items()})
+def tuning_for(column: Column) -> Tuning:
+    """The constants of one column."""
+    return Tuning.model_validate({name: row.value_for(column) for name, row in constants().items()})

@@ -99,6 +99,15 @@ def test_an_unmeasured_machine_gets_the_nearest_profile_and_a_warning(cache, mon
     assert "sparsepass calibrate" in warning
 
 
+def test_processors_of_one_maker_are_nearer(cache, monkeypatch):
+    amd, intel = (profile_of(cpu=cpu, isa="avx512") for cpu in ("AMD EPYC", "Intel(R) Xeon(R)"))
+    monkeypatch.setattr(profiles, "shipped", lambda: iter([amd, intel]))
+    monkeypatch.setattr(profiles, "cpu_name", lambda: "Intel(R) Core(TM) i9")
+
+    assert profiles.nearest(1, Target("avx512", 16, "avx512-intel")) == intel
+    assert profiles.nearest(1, Target("avx512", 16)) == amd
+
+
 @pytest.mark.parametrize(
     "other", [{"cpu": "other"}, {"isa": "avx512"}, {"block": 16}, {"threads": 2}]
 )

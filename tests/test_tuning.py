@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from sparsepass.tuning import InstructionSet, Tuning, constants, tuning_for
+from sparsepass.tuning import Column, InstructionSet, Tuning, constants, tuning_for
 
 ROOT = Path(__file__).parent.parent
 NATIVE = ROOT / "runtime" / "native"
@@ -101,6 +101,8 @@ def test_every_constant_says_where_it_was_measured(name):
     by_set = row.measured if isinstance(row.measured, dict) else {"": row.measured}
 
     assert isinstance(row.value, dict) == isinstance(row.measured, dict)
+    if isinstance(row.value, dict):
+        assert row.value.keys() == row.measured.keys() >= set(INSTRUCTION_SETS)
     for isa, text in by_set.items():
         taken = re.fullmatch(r"taken from (\w+), not measured", text)
         if taken:
@@ -118,9 +120,15 @@ def test_every_command_that_measures_runs_what_is_there(name):
     assert scripts or command.startswith("sparsepass ")
 
 
-@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
-def test_python_reads_every_instruction_set(isa):
-    tuning = tuning_for(isa)
+@pytest.mark.parametrize("column", get_args(Column))
+def test_python_reads_every_column(column):
+    tuning = tuning_for(column)
 
     assert tuning == Tuning.model_validate(tuning.model_dump())
-    assert tuning.code_rows == {"baseline": 0, "avx2": 6, "avx512": 30}[isa]
+    assert tuning.code_rows == {"baseline": 0, "avx2": 6}.get(column, 30)
+
+
+def test_a_column_of_a_maker_takes_the_rest_from_its_instruction_set():
+    intel, other = tuning_for("avx512-intel").model_dump(), tuning_for("avx512").model_dump()
+
+    assert {name for name in intel if intel[name] != other[name]} == {"piece_units"}

@@ -2,26 +2,28 @@
 
 import ctypes
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from native import INSTRUCTION_SETS, library
+from native import library
 
-from sparsepass.tuning import constants
+from sparsepass.tuning import Column, constants
 
+COLUMNS = get_args(Column)
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def test_the_library_has_the_values_of_the_table():
     found: dict[str, tuple[float, ...]] = {}
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_char_p, *[ctypes.c_double] * 3)
+    @ctypes.CFUNCTYPE(None, ctypes.c_char_p, *[ctypes.c_double] * len(COLUMNS))
     def add(name, *values):
         found[name.decode()] = values
 
     library().sparsepass_test_tuning(add)
 
     assert found == {
-        name: tuple(row.value_for(isa) for isa in INSTRUCTION_SETS)
+        name: tuple(row.value_for(column) for column in COLUMNS)
         for name, row in constants().items()
     }
 

@@ -85,6 +85,15 @@ Isa best_isa() {
   return Isa::baseline;
 }
 
+bool is_intel() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel");
+#else
+  return false;
+#endif
+}
+
 const Caches& caches() {
   static const Caches found = {
       std::max<int64_t>(cache_bytes(SP_CACHE_NAME(LEVEL1_DCACHE), 1, 'D'), 32 << 10),

@@ -16,6 +16,9 @@ const char* isa_name(Isa isa);
 // The widest instruction set that this processor and its operating system run.
 Isa best_isa();
 
+// Whether the processor is one of Intel's, which have constants of their own (base/tuning.h).
+bool is_intel();
+
 // Bytes of the caches of a core, as the system reports them, or small common sizes.
 struct Caches {
   int64_t data, code;  // of the first level

@@ -13,7 +13,7 @@ namespace sparsepass {
 // writes tuning.inc: a row per constant, whole numbers as integers.
 struct Tuning {
 #define SP_FOR_ALL(type, name, value) static constexpr type name = value;
-#define SP_FOR_EACH(type, name, baseline, avx2, avx512) type name;
+#define SP_FOR_EACH(type, name, baseline, avx2, avx512, intel) type name;
 #include "base/tuning.inc"
 #undef SP_FOR_ALL
 #undef SP_FOR_EACH
@@ -23,7 +23,7 @@ struct Tuning {
 
 namespace baseline {
 constexpr Tuning tuning = {
-#define SP_FOR_EACH(type, name, baseline, avx2, avx512) baseline,
+#define SP_FOR_EACH(type, name, baseline, avx2, avx512, intel) baseline,
 #include "base/tuning.inc"
 #undef SP_FOR_EACH
 };
@@ -31,7 +31,7 @@ constexpr Tuning tuning = {
 
 namespace avx2 {
 constexpr Tuning tuning = {
-#define SP_FOR_EACH(type, name, baseline, avx2, avx512) avx2,
+#define SP_FOR_EACH(type, name, baseline, avx2, avx512, intel) avx2,
 #include "base/tuning.inc"
 #undef SP_FOR_EACH
 };
@@ -39,7 +39,13 @@ constexpr Tuning tuning = {
 
 namespace avx512 {
 constexpr Tuning tuning = {
-#define SP_FOR_EACH(type, name, baseline, avx2, avx512) avx512,
+#define SP_FOR_EACH(type, name, baseline, avx2, avx512, intel) avx512,
+#include "base/tuning.inc"
+#undef SP_FOR_EACH
+};
+// What Intel's processors differ in; kernels are compiled with the constants above.
+constexpr Tuning intel_tuning = {
+#define SP_FOR_EACH(type, name, baseline, avx2, avx512, intel) intel,
 #include "base/tuning.inc"
 #undef SP_FOR_EACH
 };

@@ -17,6 +17,12 @@ void Emitter::mov_stack_argument(Register to) {  // mov to, [rsp + 8]
   byte(8);
 }
 
+void Emitter::clear_upper_halves() {  // vzeroupper
+  byte(0xC5);
+  byte(0xF8);
+  byte(0x77);
+}
+
 void Emitter::prefetch(Memory m) {  // prefetcht1 [m]
   if (m.base >= 8) byte(0x41);
   byte(0x0F);

@@ -34,6 +34,8 @@ class Emitter {
   const uint8_t* data() const { return code_.data(); }
 
   void ret() { byte(0xC3); }
+  // Without it, what the host computes next in narrow vectors waits for the wide ones.
+  void clear_upper_halves();
   void add(Register r, int32_t value);
   // The first argument behind those in registers.
   void mov_stack_argument(Register to);

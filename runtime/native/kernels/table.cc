@@ -8,13 +8,20 @@ namespace SPARSEPASS_ISA {
 #include "kernels/kernels.inc"
 #undef SP_KERNEL
 
+#define SP_KERNEL(name, signature) &name,
 extern const KernelTable kernels = {
     Isa::SPARSEPASS_ISA,
     tuning,
-#define SP_KERNEL(name, signature) &name,
 #include "kernels/kernels.inc"
-#undef SP_KERNEL
 };
+#if defined(__AVX512F__)
+extern const KernelTable intel_kernels = {
+    Isa::SPARSEPASS_ISA,
+    intel_tuning,
+#include "kernels/kernels.inc"
+};
+#endif
+#undef SP_KERNEL
 
 }  // namespace SPARSEPASS_ISA
 }  // namespace sparsepass

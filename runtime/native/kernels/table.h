@@ -35,7 +35,7 @@ namespace avx2 {
 extern const KernelTable kernels;
 }
 namespace avx512 {
-extern const KernelTable kernels;
+extern const KernelTable kernels, intel_kernels;
 }
 #endif
 
@@ -44,7 +44,7 @@ inline const KernelTable* kernels_for(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case Isa::avx512:
-      return &avx512::kernels;
+      return is_intel() ? &avx512::intel_kernels : &avx512::kernels;
     case Isa::avx2:
       return &avx2::kernels;
 #endif

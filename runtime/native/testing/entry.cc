@@ -157,10 +157,11 @@ SP_EXPORT int sparsepass_test_max_pool(int32_t isa, int32_t threads, const PoolP
   return 0;
 }
 
-// Calls `add` with the values of every constant on baseline, avx2 and avx512.
-SP_EXPORT void sparsepass_test_tuning(void (*add)(const char*, double, double, double)) {
-#define SP_FOR_EACH(type, name, ...) \
-  add(#name, baseline::tuning.name, avx2::tuning.name, avx512::tuning.name);
+// Calls `add` with the values of every constant on baseline, avx2, avx512 and Intel's avx512.
+SP_EXPORT void sparsepass_test_tuning(void (*add)(const char*, double, double, double, double)) {
+#define SP_FOR_EACH(type, name, ...)                                        \
+  add(#name, baseline::tuning.name, avx2::tuning.name, avx512::tuning.name, \
+      avx512::intel_tuning.name);
 #define SP_FOR_ALL SP_FOR_EACH
 #include "base/tuning.inc"
 #undef SP_FOR_ALL

@@ -102,6 +102,7 @@ std::vector<uint8_t> SpmmCode::write_piece(const PieceContent& content, size_t* 
   } else {
     for (int r = 0; r < content.rows; ++r) writer.suspend(r);
   }
+  if (content.is_last) writer.emit.clear_upper_halves();
   writer.emit.ret();
 
   std::vector<uint8_t> bytes(writer.emit.data(), writer.emit.data() + writer.emit.size());
