@@ -11,6 +11,8 @@ from native import INSTRUCTION_SETS, Conv, library
 
 from sparsepass.algorithms.activation_sparse import break_even_density
 from sparsepass.layer import Layer
+from sparsepass.profile import cpu_name
+from sparsepass.target import column_of
 from sparsepass.tuning import tuning_for
 
 
@@ -36,6 +38,6 @@ def test_the_planner_turns_dense_where_the_library_does(sizes, kernel, stride, d
         np.zeros(conv.filters, np.float32),
     )  # fmt: skip
 
-    counted = break_even_density(layer, tuning_for(isa))
+    counted = break_even_density(layer, tuning_for(column_of(isa, cpu_name()) or isa))
 
     assert counted == pytest.approx(native_density(conv, isa), rel=1e-12)

@@ -9,9 +9,10 @@ from native import Conv, Problem, compiled_for, scratch_bytes, weighed_run
 from sparsepass.algorithms import ALGORITHMS, algorithm
 from sparsepass.algorithms.weight_lists import RUN_BYTES, SLICE_BYTES, VISIT_BYTES, list_work
 from sparsepass.layer import Layer
+from sparsepass.profile import cpu_name
 from sparsepass.runtime.microbench import random_zeros
 from sparsepass.sparsity import Stats, weight_stats
-from sparsepass.target import Target, block_of
+from sparsepass.target import Target, block_of, column_of
 
 # Code that is large enough gets whole huge pages, and its buffer says nothing of its length.
 SHAPES = [(128, 256, 1, 14), (256, 128, 1, 28), (64, 64, 3, 28), (64, 128, 3, 7)]
@@ -45,7 +46,8 @@ def layer_of(problem: Problem) -> Layer:
 
 
 def target_of(isa: str) -> Target:
-    return Target(compiled_for(isa), block_of(compiled_for(isa)))
+    compiled = compiled_for(isa)
+    return Target(compiled, block_of(compiled), column_of(compiled, cpu_name()))
 
 
 @pytest.mark.parametrize("density", [0.02, 0.1, 0.39, 0.41])

@@ -170,7 +170,8 @@ SP_EXPORT void sparsepass_test_tuning(void (*add)(const char*, double, double, d
 
 // The share of non-zeros up to which CPO and CPS take their encoded path; `params` as ConvParams.
 SP_EXPORT double sparsepass_test_break_even(int32_t isa, const int64_t params[13]) {
-  const Tuning* all[] = {&baseline::tuning, &avx2::tuning, &avx512::tuning};
+  const Tuning* all[] = {&baseline::tuning, &avx2::tuning,
+                         is_intel() ? &avx512::intel_tuning : &avx512::tuning};
   ConvParams given;
   std::memcpy(&given, params, sizeof(given));
   return break_even_density(given, *all[isa]);
