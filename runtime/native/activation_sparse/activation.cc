@@ -145,18 +145,20 @@ void ActivationSparse::run(const Operands& operands, Host& host) const {
 // larger chunks are worth weights that come from the second-level cache: sums are loaded and stored
 // less often.
 Chunks ActivationSparse::chunks(const int64_t* counts, int64_t pixels) const {
-  const int64_t visits = pixels * chunking_.count();
+  const int64_t visits = pixels * chunking_.count(), per_group = chunking_.per_group();
   const int64_t nonzeros = std::accumulate(counts, counts + chunking_.count(), int64_t{0});
   const double merged = kernels_.tuning.visit_values * static_cast<double>(visits) /
                         static_cast<double>(std::max<int64_t>(nonzeros, 1));
   const int64_t most = params_.taps() == params_.channels_per_group
-                           ? std::min<int64_t>(Tuning::merged_chunks, chunking_.per_group())
+                           ? std::min<int64_t>(Tuning::merged_chunks, per_group)
                            : 1;
-  const int64_t together = merged < 1 ? 1 : static_cast<int64_t>(std::min<double>(merged, most));
+  const int64_t larger = merged < 1 ? 1 : static_cast<int64_t>(std::min<double>(merged, most));
+  // As few chunks as that makes, of about the same size: 2 and 2 of 4, not 3 and 1.
+  const int64_t together = divide_up(per_group, divide_up(per_group, larger));
   Chunks found = {chunking_.merged(together), {}};
   found.counts.resize(found.chunking.count());
   for (int64_t c = 0; c < chunking_.count(); ++c) {
-    const int64_t group = c / chunking_.per_group(), in_group = c % chunking_.per_group();
+    const int64_t group = c / per_group, in_group = c % per_group;
     found.counts[group * found.chunking.per_group() + in_group / together] += counts[c];
   }
   return found;
