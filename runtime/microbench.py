@@ -120,7 +120,7 @@ def correct_profile(
     other work.
     """
     here = target_of(isa)
-    if known.target != here:
+    if not known.target.is_like(here):
         raise UsageError(
             f"no profile of {here} to correct, only of {known.target}; run sparsepass calibrate "
             "without --quick"

@@ -144,7 +144,7 @@ def nearest(threads: int, target: Target) -> MachineProfile:
     def distance(profile: MachineProfile) -> tuple[bool, bool, bool, int]:
         other = profile.target
         return (
-            (other.isa, other.block) != (target.isa, target.block),
+            not other.is_like(target),
             other != target,
             profile.cpu != cpu,
             abs(profile.threads - threads),

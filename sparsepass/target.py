@@ -30,6 +30,10 @@ class Target:
     def __str__(self) -> str:
         return f"{self.isa} kernels on avx512" if self.is_narrowed else self.isa
 
+    def is_like(self, other: "Target") -> bool:
+        """Whether vectors and layouts are the same, so that prices can be carried over."""
+        return (self.isa, self.block) == (other.isa, other.block)
+
     @property
     def lanes(self) -> int:
         """Floats of a vector of our kernels."""

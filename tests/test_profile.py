@@ -106,6 +106,8 @@ def test_processors_of_one_maker_are_nearer(cache, monkeypatch):
 
     assert profiles.nearest(1, Target("avx512", 16, "avx512-intel")) == intel
     assert profiles.nearest(1, Target("avx512", 16)) == amd
+    assert amd.target.is_like(intel.target)
+    assert not amd.target.is_like(Target("avx2", 16))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def learn_profile(
             "on some networks first"
         )
     known, _ = find(threads, here)
-    if known.target != here:
+    if not known.target.is_like(here):
         raise UsageError(
             f"no profile of {here} to start from, only of {known.target}; run sparsepass calibrate"
         )
