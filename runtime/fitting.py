@@ -186,10 +186,11 @@ def learned(
 def corrected(
     rates: Mapping[str, Mapping[str, Rates]], samples: Sequence[Sample]
 ) -> tuple[dict[str, dict[str, Rates]], list[float]]:
-    """Prices of another machine, scaled to a few samples of this one, and the errors of these.
+    """Prices of another machine, moved to a few samples of this one, and the errors of these.
 
     All prices of a kind are scaled alike, by the median of measured over predicted: of the samples
-    of the kind, else of those of its algorithm, else of all.
+    of the kind, else of those of its algorithm, else of all.  Those of a kind with samples are then
+    moved one by one, as ``learned`` does; errors are no smaller than on the other machine.
     """
     ratios: dict[Kind, list[float]] = defaultdict(list)
     for sample in samples:
@@ -197,17 +198,19 @@ def corrected(
         if known and (predicted := priced(known, sample.work)) > 0:
             ratios[sample.kind].append(sample.microseconds / predicted)
     every = [ratio for found in ratios.values() for ratio in found]
-    errors: list[float] = []
     scaled: dict[str, dict[str, Rates]] = {}
     for name, kinds in rates.items():
         own = [ratio for kind, found in ratios.items() if kind[0] == name for ratio in found]
         for which, known in kinds.items():
             found = ratios.get((name, which)) or own or every
             factor = float(np.median(found)) if found else 1.0
-            off = [abs(factor / ratio - 1) for ratio in ratios.get((name, which), [])]
-            errors += off
-            scaled.setdefault(name, {})[which] = scaled_rates(known, factor, off)
-    return scaled, errors
+            scaled.setdefault(name, {})[which] = scaled_rates(known, factor)
+    moved, errors = learned(scaled, [sample for sample in samples if sample.kind in ratios])
+    for name, which in ratios:
+        before, after = rates[name][which], moved[name][which]
+        worse = max(before.median_error, after.median_error)
+        moved[name][which] = after.model_copy(update={"median_error": worse})
+    return moved, errors
 
 
 def revised(
@@ -237,8 +240,6 @@ def revised(
     )
 
 
-def scaled_rates(rates: Rates, factor: float, off: Sequence[float]) -> Rates:
-    """``rates`` times ``factor``; errors are no smaller than where they were fitted."""
-    prices = {name: factor * getattr(rates, name) for name in FEATURES}
-    median = max(rates.median_error, float(np.median(off)) if off else 0.0)
-    return rates.model_copy(update=prices | {"median_error": median})
+def scaled_rates(rates: Rates, factor: float) -> Rates:
+    """``rates`` times ``factor``."""
+    return rates.model_copy(update={name: factor * getattr(rates, name) for name in FEATURES})

@@ -113,10 +113,10 @@ def correct_profile(
     progress: Steps = lambda done, total: None,
     command: str = "sparsepass calibrate --quick",
 ) -> MachineProfile:
-    """The profile of another machine, its prices scaled to what a few layers take on this one.
+    """The profile of another machine, its prices moved to what a few layers take on this one.
 
-    It takes some seconds.  What a layer of a kind costs against another of that kind stays what it
-    was there.  Raises UsageError where that one is of another instruction set: its prices are of
+    It takes some seconds.  What the layers say nothing of stays as it was there against the rest of
+    its kind.  Raises UsageError where that one is of another instruction set: its prices are of
     other work.
     """
     here = target_of(isa)

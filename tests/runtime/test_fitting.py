@@ -63,6 +63,19 @@ def test_prices_are_scaled_to_the_samples_of_their_kind_then_of_their_algorithm_
     assert errors == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_prices_of_a_kind_are_moved_apart_where_its_samples_say_so():
+    rates, _ = fit_kinds([sample(i, 30 + 10.0 * i) for i in range(1, 11)])
+    before = rates["spmm"]["spatial"]
+
+    # A machine that starts a node in half the time, and computes in twice.
+    found, _ = corrected(rates, [sample(i, 15 + 20.0 * i) for i in (0.1, 1, 4, 9)])
+
+    after = found["spmm"]["spatial"]
+    assert (before.nodes, before.macs) == pytest.approx((30, 10), rel=0.05)
+    assert (after.nodes, after.macs) == pytest.approx((15, 20), rel=0.15)
+    assert after.median_error >= before.median_error
+
+
 def test_learned_prices_follow_many_samples_and_stay_near_the_known_ones_of_few():
     known, _ = fit_kinds([sample(i, 10.0 * i) for i in range(1, 11)])
     doubled = [sample(i, 20.0 * i, shape=f"new {i}") for i in range(1, 31)]

@@ -116,7 +116,8 @@ def test_a_few_layers_correct_the_profile_of_another_machine(monkeypatch):
     assert "another" in profile.command
     assert profile.rates.keys() == known.rates.keys()
     spmm, before = profile.rates["spmm"]["spatial"], known.rates["spmm"]["spatial"]
-    assert spmm.macs / before.macs == pytest.approx(spmm.nodes / before.nodes)
+    assert (spmm.macs, spmm.nodes) != (before.macs, before.nodes)
+    assert spmm.median_error >= before.median_error
 
 
 def test_prices_of_another_instruction_set_are_not_corrected():
