@@ -49,8 +49,8 @@ SPARSITIES = 3
 SECONDS, QUICK_SECONDS = 2.0, 0.7
 # Shares of zeros in the inputs, in turn.
 INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
-# Shapes of each table that a quick correction times.
-PROBES = 3
+# Shapes of each table that a quick correction times: small, large and between.
+PROBES = 4
 # Operators that ONNX Runtime runs in either layout, at different speeds, by the names that
 # ``graph.layout`` gives them, and the feature maps to time them on: channels and size.
 RESIZE_NEAREST = {
@@ -125,7 +125,7 @@ def correct_profile(
             f"no profile of {here} to correct, only of {known.target}; run sparsepass calibrate "
             "without --quick"
         )
-    shapes = [table[i * len(table) // PROBES] for table in TABLES for i in range(PROBES)]
+    shapes = [shape for table in TABLES for shape in probes(table)]
     timed = time_shapes(shapes, 1, threads, isa, QUICK_SECONDS, progress)
     rates, errors = corrected(known.rates, timed.samples)
     passes = {
@@ -134,6 +134,13 @@ def correct_profile(
     }
     found = revised(known, rates, errors, threads=threads, command=command)
     return found.model_copy(update={"peak_gflops": timed.peak_gflops} | passes)
+
+
+def probes(table: Sequence[Shape]) -> Iterator[Shape]:
+    """The middles of equal parts of a table, in order of multiply-adds."""
+    ordered = sorted(table, key=lambda shape: shape.macs)
+    for part in range(PROBES):
+        yield ordered[(2 * part + 1) * len(table) // (2 * PROBES)]
 
 
 def scaled_transfer(known: Transfer, found: Sequence[tuple[float, float]]) -> Transfer:

@@ -33,6 +33,12 @@ class Shape:
         outputs = self.filters * (self.size // self.stride) ** self.axes
         return self.channels * self.size**self.axes + outputs
 
+    @property
+    def macs(self) -> int:
+        """Multiply-adds, about."""
+        outputs = self.filters * max(1, self.size // self.stride) ** self.axes
+        return outputs * self.channels // self.groups * max(1, self.kernel) ** self.axes
+
 
 # Channels, filters and size of layers in ResNet-18 and -50, their versions for CIFAR, VGG,
 # SqueezeNet, AlexNet, Inception, MobileNet, EfficientNet, ShuffleNet, ResNeXt and face detectors.
