@@ -36,7 +36,7 @@ NATIVE_NUMBERS = {
         "kMap0F", "kMap0F38", "kWindow", "kReach", "kWorthMoving",
     },
     "limits": {"kMost", "kMostFloats", "kMostSize", "kMostSizes", "most"},
-    "how a measurement at run time samples": {"kHandovers", "kSpinsBetweenLooks"},
+    "how a measurement at run time samples": {"kTurns", "kHandovers", "kSpinsBetweenLooks"},
 }  # fmt: skip
 COUNTED_NUMBERS = {
     "lanes and registers": {
