@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -222,7 +223,11 @@ def test_half_of_the_samples_are_held_out():
 
 
 def test_a_dense_network_stays_dense():
-    found = sparsepass.optimize(proto_of(DENSE_NET, w=normal(8, 8, 3, 3)), measure=False)
+    # Prices of this machine may favour another algorithm for so small a layer.
+    prices = Path(sparsepass.__file__).parent / "profiles" / "x86-64-avx2-1.json"
+    found = sparsepass.optimize(
+        proto_of(DENSE_NET, w=normal(8, 8, 3, 3)), measure=False, profile=prices
+    )
 
     assert DOMAIN not in {node.domain for node in found.model.graph}
     assert found.report.verification.max_absolute_error == 0
