@@ -226,7 +226,9 @@ def test_a_dense_network_stays_dense():
     # Prices of this machine may favour another algorithm for so small a layer.
     prices = Path(sparsepass.__file__).parent / "profiles" / "x86-64-avx2-1.json"
     found = sparsepass.optimize(
-        proto_of(DENSE_NET, w=normal(8, 8, 3, 3)), measure=False, profile=prices
+        proto_of(DENSE_NET, w=normal(8, 8, 3, 3)),
+        measure=False,
+        profile=MachineProfile.load(prices),
     )
 
     assert DOMAIN not in {node.domain for node in found.model.graph}
