@@ -224,7 +224,7 @@ def test_half_of_the_samples_are_held_out():
 
 def test_a_dense_network_stays_dense():
     # Prices of this machine may favour another algorithm for so small a layer.
-    prices = Path(sparsepass.__file__).parent / "profiles" / "x86-64-avx2-1.json"
+    prices = Path(sparsepass.__file__).parent / "profiles" / "x86-64-avx512-1.json"
     found = sparsepass.optimize(
         proto_of(DENSE_NET, w=normal(8, 8, 3, 3)),
         measure=False,
