@@ -48,13 +48,17 @@ USUAL_WINDOWS = (
 
 def outputs(proto: bytes, feeds: dict[str, np.ndarray], isa: str | None) -> np.ndarray:
     """What kernels of an instruction set give, or ONNX Runtime's own operators without one."""
+    return session_of(proto, isa).run(None, feeds)[0]
+
+
+def session_of(proto: bytes, isa: str | None) -> onnxruntime.InferenceSession:
+    """With one thread: a session that finds another one later divides, and rounds, otherwise."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     if isa:
         register(options, isa)
-    session = onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
-    return session.run(None, feeds)[0]
+    return onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
 
 
 @cache
@@ -180,10 +184,8 @@ def test_an_image_that_is_finite_again_is_as_before(stem, isa):
     if isa in EMULATED:
         pytest.skip("ONNX Runtime does not run under emulation here")
     given = problem(conv_of(stem), ops.EPILOGUES[0], (2, 11, 13))
-    options = onnxruntime.SessionOptions()
-    register(options, isa)
     proto: onnx.ModelProto = model(stem, ops.EPILOGUES[0], given)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    session = session_of(proto.SerializeToString(), isa)
 
     (before,) = session.run(None, feeds_of(given))
     (spoiled,) = session.run(None, feeds_of(spoilt(given, math.nan, 0)))
