@@ -38,10 +38,10 @@ class InputBand {
         row_(job.row_tiles * kStep + (joined_ ? 0 : kTails)),
         lines_(job.tile_rows == 1 ? kTile + 1 : kOut),
         rows_stride_(winograd_line_floats(row_, job.tile_rows)),
-        transformed_stride_(winograd_line_floats(job.row_tiles, job.tile_rows)),
+        transformed_stride_(winograd_transform_floats(job.row_tiles, job.tile_rows)),
         // Where the map is as wide as its tiles, what is copied begins with a whole vector.
         rows_(job.memory + (kLanes - begin_ % kLanes) % kLanes),
-        transformed_(job.memory + 16 + lines_ * rows_stride_) {
+        transformed_(job.memory + 16 + whole_cache_lines(lines_ * rows_stride_)) {
     for (int i = 0; i < kLanes; ++i) first_lanes_[i] = static_cast<int32_t>(i % job.row_tiles);
     for (int64_t i = 0; i < lines_ * rows_stride_; ++i) rows_[i] = 0;
   }

@@ -34,10 +34,18 @@ struct WinogradInput {
 };
 using WinogradInputKernel = bool(const WinogradInput& job);
 
+// `floats` and what is left of their last line of the cache.
+static constexpr int64_t whole_cache_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
+
 // Floats between the lines of a band that the input transform of F(m x m, taps x taps) keeps:
 // copied input rows, and transforms along rows.  Whole vectors are written.
 static constexpr int64_t winograd_line_floats(int64_t row, int64_t tile_rows) {
   return (tile_rows + 1) * row + 16;
+}
+
+// The same of the transforms, whose vectors are stored to one line of the cache each.
+static constexpr int64_t winograd_transform_floats(int64_t row_tiles, int64_t tile_rows) {
+  return whole_cache_lines(winograd_line_floats(row_tiles, tile_rows));
 }
 
 // Memory of the input transform: m lines of input rows with the same phase, each then transformed
@@ -46,8 +54,9 @@ static constexpr int64_t winograd_line_floats(int64_t row, int64_t tile_rows) {
 static constexpr int64_t winograd_input_floats(int64_t m, int64_t taps, int64_t stride,
                                                int64_t tile_rows, int64_t row_tiles) {
   const int64_t row = (row_tiles * m + taps - 1) * stride;
-  return (tile_rows == 1 ? m + taps : m) * winograd_line_floats(row, tile_rows) +
-         m * (m + taps - 1) * stride * winograd_line_floats(row_tiles, tile_rows) +
+  const int64_t lines = tile_rows == 1 ? m + taps : m;
+  return whole_cache_lines(lines * winograd_line_floats(row, tile_rows)) +
+         m * (m + taps - 1) * stride * winograd_transform_floats(row_tiles, tile_rows) +
          16 * (m + taps) * stride + 16;
 }
 
