@@ -11,7 +11,6 @@ from typing import ClassVar
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from sparsepass.errors import ModelError
 from sparsepass.graph import is_standard
 
 __all__ = ["InlineFunctions"]
@@ -34,7 +33,6 @@ class InlineFunctions(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Inline, and drop the functions that nothing calls."""
         had_functions = bool(model.functions)
-        check_calls(model)
         kept = closure(model, fixed(model))
         for identifier in set(model.functions) - kept:
             separate_outputs(model.functions[identifier])
@@ -48,18 +46,6 @@ class InlineFunctions(ir.passes.InPlacePass):
         for domain in set(model.graph.opset_imports) - used:
             del model.graph.opset_imports[domain]
         return ir.passes.PassResult(model, modified=had_functions)
-
-
-def check_calls(model: ir.Model) -> None:
-    """Raise ModelError for a call with more inputs or outputs than its function has."""
-    for node in calls(model, (model.graph, *model.functions.values())):
-        function = model.functions[node.op_identifier()]
-        many = len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs)
-        if many:
-            raise ModelError(
-                f"node '{node.name}': has more inputs or outputs than its function "
-                f"{function.name!r}; export the model again"
-            )
 
 
 def fixed(model: ir.Model) -> Iterator[ir.OperatorIdentifier]:

@@ -31,14 +31,18 @@ CUMSUM_OPSET = 11
 
 @dataclass(frozen=True)
 class QuantizeWeights(ir.passes.InPlacePass):
-    """Replace the initializers that ``weights`` names by their codes; others are left alone."""
+    """Replace the initializers that ``weights`` names by their codes; others are left alone.
+
+    So are those that are outputs of the graph.
+    """
 
     weights: Mapping[str, CodedWeight]
     name: ClassVar[str] = "quantize-weights"
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
-        found = [name for name in self.weights if name in model.graph.initializers]
+        held = model.graph.initializers
+        found = [n for n in self.weights if n in held and not held[n].is_graph_output()]
         for name in found:
             coded = self.weights[name]
             writer = Writer(model.graph, name)

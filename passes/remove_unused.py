@@ -15,7 +15,8 @@ __all__ = ["RemoveUnused"]
 class RemoveUnused(ir.passes.InPlacePass):
     """Remove Identity nodes, dead nodes and dead constants.
 
-    Inputs and outputs of every graph and function keep their number, order, names and types.
+    Inputs and outputs of every graph and function keep their number, order, names and types.  A
+    graph without outputs keeps its nodes: ONNX Runtime loads no graph without any.
     """
 
     name: ClassVar[str] = "remove-unused"
@@ -25,7 +26,7 @@ class RemoveUnused(ir.passes.InPlacePass):
         scopes = (model.graph, *model.functions.values())
         nodes = [node for scope in scopes for node in scope.all_nodes()]
         identities = [remove_identity(node) for node in nodes if is_standard(node, "Identity")]
-        unused = bool(RemoveUnusedNodesPass()(model).modified)
+        unused = bool(model.graph.outputs) and bool(RemoveUnusedNodesPass()(model).modified)
         return ir.passes.PassResult(model, modified=any(identities) or unused)
 
 

@@ -83,24 +83,24 @@ def staged(path: Path) -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_targets(targets: Sequence[Path], source: Path | None = None) -> None:
+def check_targets(targets: Sequence[Path], sources: Sequence[Path] = ()) -> None:
     """Check all that one run writes, before the work; see ``check_target``."""
     for target in targets:
-        check_target(target, source)
+        check_target(target, sources)
     places = [target.parent.resolve() / target.name for target in targets]
     for target, place in zip(targets, places, strict=True):
         if places.count(place) > 1:
             raise UsageError(f"{target}: is asked for twice; give each output a path of its own")
 
 
-def check_target(target: Path, source: Path | None = None) -> None:
+def check_target(target: Path, sources: Sequence[Path] = ()) -> None:
     """Raise UsageError where it is known before that ``target`` cannot be written.
 
-    ``source`` is a file that it must not replace.
+    ``sources`` are files that it must not replace.
     """
     try:
-        if source is not None and target.exists() and source.exists() and target.samefile(source):
-            raise UsageError(f"{target}: is the input itself; give another path")
+        if target.is_file() and any(is_same(target, source) for source in sources):
+            raise UsageError(f"{target}: is an input of this run; give another path")
         if target.is_dir():
             raise UsageError(f"{target}: is a folder; give a file name")
         if (target.exists() and not target.is_file()) or in_devices(target):
@@ -113,6 +113,14 @@ def check_target(target: Path, source: Path | None = None) -> None:
         raise unwritable(target, error) from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise UsageError(f"{target}: its folder cannot be written; choose another folder")
+
+
+def is_same(target: Path, source: Path) -> bool:
+    """Tell whether a file that is there is ``source``; one that cannot be looked up is another."""
+    try:
+        return target.samefile(source)
+    except (OSError, ValueError):
+        return False
 
 
 def in_devices(target: Path) -> bool:

@@ -86,8 +86,13 @@ def checked(source: str, labels: NDArray[Any], entries: int) -> Labels:
 def read_lines(path: Path) -> list[tuple[str, int]]:
     """Names, empty where there are none, and labels; the first line of a table may be its head."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # With or without the mark that some editors put in front.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); give a file with one label a line"
+        ) from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: cannot be read as text; give one label a line") from error
     found: list[tuple[str, int]] = []
     for number, line in enumerate(lines, start=1):

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 
-from sparsepass.checks import check_convolutions, check_proto
+from sparsepass.checks import all_tensors, check_convolutions, check_proto
 from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError
 from sparsepass.files import read_bytes, staged
@@ -24,7 +24,7 @@ from sparsepass.torch_export import export_module
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["load", "save", "to_bytes"]
+__all__ = ["external_files", "load", "save", "to_bytes"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,21 @@ def load(
         raise ModelError(f"{label}: {first_line(error)}; export the model again") from error
     check_shapes(model, shapes)
     return model
+
+
+def external_files(path: Path) -> tuple[Path, ...]:
+    """The files beside the model at ``path`` that hold its weights; none where it is no model."""
+    try:
+        proto = parse(read(path, str(path), LARGEST_PROTOBUF), str(path))
+    except ModelError:
+        return ()
+    places = {
+        entry.value
+        for tensor in all_tensors(proto)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return tuple(path.parent / place for place in sorted(places))
 
 
 def save(model: ir.Model, path: str | Path) -> None:

@@ -1,17 +1,20 @@
 """A network in ONNX Runtime: its session at the best settings, and runs of it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from sparsepass.errors import ModelError, UsageError
 from sparsepass.limits import MOST_THREADS
 
-__all__ = ["Run", "open_session", "plain_session", "runner", "session_options"]
+__all__ = [
+    "Run", "leaves", "open_session", "plain_session", "runner", "send_nothing", "session_options",
+]  # fmt: skip
 
 Run = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, Any]]
 """A network as a function from feeds, of which it takes what it needs, to named outputs.
@@ -37,6 +40,11 @@ _ERRORS: tuple[type[Exception], ...] = (
     _state.RuntimeException,
     RuntimeError,
 )
+
+
+def send_nothing() -> None:
+    """Turn off the events that newer versions of ONNX Runtime collect, for the whole process."""
+    _ort.disable_telemetry_events()
 
 
 def plain_session(
@@ -99,6 +107,20 @@ def runner(opened: onnxruntime.InferenceSession) -> Run:
         return dict(zip(names, found, strict=True))
 
     return run
+
+
+def leaves(value: Any) -> list[NDArray[Any]]:
+    """The arrays in an output: its own, those of a sequence or a map in order, none if empty."""
+    match value:
+        case None:
+            return []
+        case dict():
+            entries = cast(dict[Any, Any], value)
+            return [np.asarray(list(entries)), *leaves(list(entries.values()))]
+        case list() | tuple():
+            return [leaf for entry in cast(Sequence[Any], value) for leaf in leaves(entry)]
+        case _:
+            return [np.asarray(value)]
 
 
 def reason(error: Exception) -> str:

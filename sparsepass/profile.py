@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,6 +31,12 @@ __all__ = [
 ]
 
 
+# Microseconds; what is beyond is damage, on any machine, and too much for the solver.
+Price = Annotated[float, Field(ge=0, le=1e9)]
+# Errors, as shares of the measured time, and rates.
+Figure = Annotated[float, Field(ge=0, le=1e9)]
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,23 +47,23 @@ class Rates(_Value):
     Errors are shares of the measured time, of layers whose shapes were left out of the fit.
     """
 
-    nodes: float = Field(ge=0)
-    macs: float = Field(ge=0)
-    moves: float = Field(ge=0)
-    input_bytes: float = Field(ge=0)
-    output_bytes: float = Field(ge=0)
-    weight_bytes: float = Field(ge=0)
-    copied_bytes: float = Field(ge=0)
+    nodes: Price
+    macs: Price
+    moves: Price
+    input_bytes: Price
+    output_bytes: Price
+    weight_bytes: Price
+    copied_bytes: Price
     samples: int
-    median_error: float
-    worst_error: float
+    median_error: Figure
+    worst_error: Figure
 
 
 class Transfer(_Value):
     """Price of moving memory: microseconds each, and per million bytes."""
 
-    fixed: float = Field(ge=0)
-    bytes: float = Field(ge=0)
+    fixed: Price
+    bytes: Price
 
 
 class MachineProfile(_Value):
@@ -81,9 +87,9 @@ class MachineProfile(_Value):
     date: str
     command: str
     samples: int
-    median_error: float
-    worst_error: float
-    peak_gflops: float
+    median_error: Figure
+    worst_error: Figure
+    peak_gflops: Figure
     pass_over: Transfer
     to_blocked: Transfer
     from_blocked: Transfer

@@ -28,6 +28,7 @@ __all__ = [
     "SampleSource",
     "Samples",
     "inputs_of",
+    "is_sample_of",
     "load_samples",
     "random_samples",
     "refuse_input",
@@ -35,6 +36,8 @@ __all__ = [
 
 AnyArray = NDArray[Any]
 Feed = dict[str, AnyArray]
+# Suffixes of what NumPy writes.
+ARRAY, ARCHIVE = ".npy", ".npz"
 SampleSource = str | Path | AnyArray | Mapping[str, AnyArray]
 """A file, a folder or arrays; see ``load_samples``."""
 
@@ -225,9 +228,9 @@ def open_source(
     path = Path(source)
     if path.is_dir():
         return from_folder(path, inputs, transform)
-    if path.suffix not in (".npy", ".npz"):
+    if path.suffix not in (ARRAY, ARCHIVE):
         raise UsageError(f"{path}: not samples; give a folder of pictures, an .npy or an .npz file")
-    loaded = load_array(path) if path.suffix == ".npy" else load_archive(path)
+    loaded = load_array(path) if path.suffix == ARRAY else load_archive(path)
     if not isinstance(loaded, np.ndarray) and len(inputs) == len(loaded) == 1:
         (loaded,) = loaded.values()
     if isinstance(loaded, np.ndarray):
@@ -248,8 +251,8 @@ def from_arrays(
     names = {spec.name for spec in inputs}
     if names != set(arrays):
         raise UsageError(
-            f"{source}: has arrays {', '.join(sorted(arrays))}; "
-            f"the model's inputs are {', '.join(sorted(names))}"
+            f"{source}: has arrays {', '.join(sorted(arrays)) or 'of no name'}; give one for each "
+            f"of the model's inputs {', '.join(sorted(names))}"
         )
     readers = {spec.name: array_reader(source, arrays[spec.name], spec) for spec in inputs}
     counts = {name: count for name, (count, _) in readers.items()}
@@ -307,11 +310,17 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
+def is_sample_of(folder: Path, path: Path) -> bool:
+    """Whether a file would be read as a sample, a picture or an array, of ``folder``."""
+    known = path.suffix.lower() in SUFFIXES or path.suffix == ARRAY
+    return known and path.resolve().is_relative_to(folder.resolve())
+
+
 def from_folder(folder: Path, inputs: Sequence[InputSpec], transform: ImageTransform) -> Samples:
     spec = only(inputs, str(folder))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
-    arrays = [path for path in files if path.suffix == ".npy"]
+    arrays = [path for path in files if path.suffix == ARRAY]
     if pictures and arrays:
         raise UsageError(f"{folder}: has pictures and .npy files; give a folder with one kind")
     chosen = pictures or arrays

@@ -23,7 +23,7 @@ from sparsepass.algorithms import ALGORITHMS
 from sparsepass.calibration import nodes_of
 from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
-from sparsepass.network import Run, plain_session, runner
+from sparsepass.network import Run, leaves, plain_session, runner
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.samples import Samples
 from sparsepass.sparsity import Stats
@@ -90,23 +90,31 @@ def output_errors(
 
 
 def relative_error(
-    references: Sequence[Mapping[str, NDArray[Any]]], found: Sequence[Mapping[str, NDArray[Any]]]
+    references: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
 ) -> float:
     """Root of the summed squares of the difference over those of the reference.
 
     Sums run over all samples; of several outputs the worst counts, outputs of integers do not.
     """
-    floating = [name for name, value in references[0].items() if value.dtype.kind == "f"]
-    return max((error_of(name, references, found) for name in floating), default=0.0)
+    return max(
+        (
+            error_of([a[name] for a in references], [b[name] for b in found])
+            for name in references[0]
+        ),
+        default=0.0,
+    )
 
 
-def error_of(
-    name: str,
-    references: Sequence[Mapping[str, NDArray[Any]]],
-    found: Sequence[Mapping[str, NDArray[Any]]],
-) -> float:
-    change = sum(energy(b[name] - a[name]) for a, b in zip(references, found, strict=True))
-    whole = sum(energy(a[name]) for a in references)
+def error_of(references: Sequence[Any], found: Sequence[Any]) -> float:
+    """That of one output, infinite where it has other sizes or entries than its reference."""
+    change = whole = 0.0
+    for reference, other in zip(references, found, strict=True):
+        arrays, others = leaves(reference), leaves(other)
+        if [a.shape for a in arrays] != [b.shape for b in others]:
+            return math.inf
+        floating = [(a, b) for a, b in zip(arrays, others, strict=True) if a.dtype.kind == "f"]
+        change += sum(energy(b - a) for a, b in floating)
+        whole += sum(energy(a) for a, _ in floating)
     return math.sqrt(change / whole) if whole > 0 else (math.inf if change > 0 else 0.0)
 
 

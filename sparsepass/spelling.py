@@ -1,5 +1,6 @@
 """Model files spell some things in several ways; the rest of the project knows one of each."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import onnx
@@ -17,7 +18,8 @@ def spell_alike(proto: onnx.ModelProto) -> None:
 
     The standard domain has the empty name, and its opset is always imported.  A size below 0 is an
     open one, as older exporters write it.  The type of an output that is a map, which onnx_ir does
-    not read, is left to be inferred.
+    not read, is left to be inferred.  Outputs of a function that a call leaves without a name get
+    one: onnx_ir drops those at the end, and ONNX Runtime asks for all.
     """
     for node in all_nodes(proto):
         if node.domain == LONG_NAME:
@@ -25,6 +27,7 @@ def spell_alike(proto: onnx.ModelProto) -> None:
     for function in proto.functions:
         spell_opsets(function.opset_import)
     spell_opsets(proto.opset_import)
+    name_left_out(proto)
     if all(entry.domain for entry in proto.opset_import):
         proto.opset_import.append(OperatorSetIdProto(domain="", version=OPSET_OF_NOTHING))
     for graph in all_graphs(proto):
@@ -35,6 +38,18 @@ def spell_alike(proto: onnx.ModelProto) -> None:
         for size in shape.dim:
             if size.dim_value < 0:
                 size.ClearField("dim_value")
+
+
+def name_left_out(proto: onnx.ModelProto) -> None:
+    """Name the outputs of calls that nobody reads."""
+    functions = {(function.domain, function.name) for function in proto.functions}
+    if not functions:
+        return
+    taken = {name for node in all_nodes(proto) for name in (*node.input, *node.output)}
+    names = (name for count in itertools.count() if (name := f"unread.{count}") not in taken)
+    for node in all_nodes(proto):
+        if (node.domain, node.op_type) in functions:
+            node.output[:] = [name or next(names) for name in node.output]
 
 
 def has_map(kind: TypeProto) -> bool:

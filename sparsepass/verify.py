@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparsepass.answers import AnswerTally, class_rows
 from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
-from sparsepass.network import Run
+from sparsepass.network import Run, leaves
 from sparsepass.report.schema import PairedAnswers, Verification
 from sparsepass.run import Steps
 from sparsepass.samples import Samples
@@ -240,20 +240,6 @@ class Tally:
         if self.energy > 0:
             relative = math.sqrt(self.change / self.energy)
         return Difference(self.absolute, self.magnitude, relative, self.discrete, self.finite)
-
-
-def leaves(value: Any) -> list[NDArray[Any]]:
-    """The arrays in an output: its own, those of a sequence or a map in order, none if empty."""
-    match value:
-        case None:
-            return []
-        case dict():
-            entries = cast(dict[Any, Any], value)
-            return [np.asarray(list(entries)), *leaves(list(entries.values()))]
-        case list() | tuple():
-            return [leaf for entry in cast(Sequence[Any], value) for leaf in leaves(entry)]
-        case _:
-            return [np.asarray(value)]
 
 
 def differences(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ def test_folders_are_classes_in_order_or_by_their_numbers(tmp_path, names, label
         ("l.csv", "file,label\na.png,3\nd/b.png,1\n"),
         ("l.tsv", "a.png\t3\nb.png\t1\n"),
         ("l.txt", "a.png 3\r\nb.png 1\r\n\r\n"),
+        ("l.txt", "\ufeff3\n1\n"),
     ],
 )
 def test_a_file_has_numbers_in_order_or_names_in_any(tmp_path, name, text):
@@ -97,7 +98,7 @@ def test_names_need_files(tmp_path):
 
 def test_an_absent_file_is_one_line(tmp_path):
     for name in ("l.npy", "l.txt"):
-        with pytest.raises(UsageError, match="cannot be read"):
+        with pytest.raises(UsageError, match="No such file"):
             read_labels(tmp_path / name, 2)
 
 

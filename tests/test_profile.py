@@ -49,6 +49,14 @@ def test_a_profile_is_read_as_it_was_written(tmp_path):
     assert MachineProfile.load(path) == profile_of()
 
 
+@pytest.mark.parametrize("price", [-1, 1e30, float("inf"), float("nan")])
+def test_prices_beyond_any_machine_are_refused(price, tmp_path):
+    profile_of(pass_over=NOTHING.model_copy(update={"bytes": price})).save(tmp_path / "p.json")
+
+    with pytest.raises(PlanError, match=r"p\.json: not a machine profile"):
+        MachineProfile.load(tmp_path / "p.json")
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"version": 2}'])
 def test_what_is_no_profile_is_refused_in_one_line(content, tmp_path):
     path = tmp_path / "profile.json"

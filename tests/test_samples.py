@@ -119,7 +119,7 @@ def with_nan():
         (np.zeros((3, 3, 4, 4), np.float32), PAIRS, "multiple of 2"),
         (with_nan(), ONE, "NaN"),
         (ramp(2), TWO, "2 inputs"),
-        ({"y": ramp(2)}, ONE, "arrays y; the model's inputs are x"),
+        ({"y": ramp(2)}, ONE, "arrays y; give one for each of the model's inputs x"),
         (
             {"x": ramp(2), "n": np.zeros((3, 2), np.int64)},
             TWO,

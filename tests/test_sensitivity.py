@@ -92,3 +92,11 @@ def test_relative_error_is_that_of_the_worst_output():
     found = [{"a": np.array([3.0, 4.5]), "b": np.array([1.2]), "c": np.array([9])}]
 
     assert relative_error(reference, found) == pytest.approx(0.2)
+
+
+def test_an_output_may_be_a_sequence():
+    one, two = np.array([3.0, 4.0]), np.array([0.0])
+
+    assert relative_error([{"s": [one, two]}], [{"s": [one * 1.1, two]}]) == pytest.approx(0.1)
+    assert relative_error([{"s": [one, two]}], [{"s": [one]}]) == np.inf
+    assert relative_error([{"s": None}], [{"s": None}]) == 0

@@ -21,6 +21,7 @@ __all__ = [
     "OPSET_OF_NOTHING",
     "all_graphs",
     "all_nodes",
+    "all_tensors",
     "check_convolutions",
     "check_proto",
     "element_count",

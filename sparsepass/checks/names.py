@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx
 from onnx import GraphProto, NodeProto
 
-from sparsepass.checks.walk import flat, subgraphs, title
+from sparsepass.checks.walk import all_nodes, flat, subgraphs, title
 from sparsepass.errors import ModelError
 from sparsepass.limits import MOST_CALLS, MOST_NODES
 
@@ -31,10 +31,13 @@ def check_scope(nodes: Sequence[NodeProto], graph: GraphProto, label: str, outer
 
 
 def check_functions(proto: onnx.ModelProto, label: str) -> None:
-    """Check the names in every function body, that none calls itself, and what calls grow to."""
+    """Check every function body and call, that none calls itself, and what calls grow to."""
     for function in proto.functions:
         check_body(function, label)
     functions = {(f.domain, f.name): f for f in proto.functions}
+    for node in all_nodes(proto):
+        if function := functions.get((node.domain, node.op_type)):
+            check_call(node, function, label)
     calls = {
         key: [(n.domain, n.op_type) for n in flat(f.node) if (n.domain, n.op_type) in functions]
         for key, f in functions.items()
@@ -52,6 +55,15 @@ def check_functions(proto: onnx.ModelProto, label: str) -> None:
         for callee in calls[key]:
             times[callee] += times[key]
     check_growth({key: (times[key], functions[key]) for key in functions}, label)
+
+
+def check_call(node: NodeProto, function: onnx.FunctionProto, label: str) -> None:
+    """Refuse what ONNX Runtime does: inputs may be left out, outputs only by an empty name."""
+    if len(node.input) > len(function.input) or len(node.output) != len(function.output):
+        raise ModelError(
+            f"{label}: {title(node)} has {len(node.input)} inputs and {len(node.output)} outputs, "
+            f"its function {len(function.input)} and {len(function.output)}; export the model again"
+        )
 
 
 def check_growth(

@@ -24,7 +24,7 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
-from sparsepass.files import check_targets
+from sparsepass.cli.outputs import check_outputs
 from sparsepass.run import RunOptions
 from sparsepass.text import printable
 
@@ -113,8 +113,8 @@ def bench(
     """
     from sparsepass.cli import work
 
-    if json:
-        check_targets([json], source=model)
+    compared = [model, optimized] if optimized else [model]
+    check_outputs([json], [], models=compared, samples=samples)
     with progress_bars(quiet) as progress:
         options = RunOptions(
             threads=threads,

@@ -23,7 +23,7 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
-from sparsepass.files import check_targets
+from sparsepass.cli.outputs import check_outputs
 from sparsepass.tool import tool_name
 
 __all__ = ["analyze", "explain", "info"]
@@ -48,7 +48,7 @@ def analyze(
     """Show where MODEL is sparse, layer by layer, and predict what pruning it would be worth."""
     from sparsepass.cli import work
 
-    check_targets([path for path in (report, json) if path], source=model)
+    check_outputs([report, json], [profile], models=[model], samples=samples)
     if report:
         work.check_format(report, work.ANALYSES)
     with progress_bars(quiet) as progress:

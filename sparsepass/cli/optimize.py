@@ -25,8 +25,8 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
+from sparsepass.cli.outputs import beside, check_outputs
 from sparsepass.errors import ModelError, UsageError
-from sparsepass.files import check_targets
 from sparsepass.limits import MOST_BYTES
 from sparsepass.run import OPERATORS, Emit, RunOptions
 
@@ -118,9 +118,9 @@ def optimize(
     """Rewrite MODEL so that it runs faster, verify it, and write it with a report."""
     from sparsepass.cli import work
 
-    target = out or model.with_suffix(".sparse.onnx")
+    target = out or beside(model, ".sparse.onnx")
     outputs = (None if dry_run else target, report, json, pareto, save_plan)
-    check_targets([path for path in outputs if path], source=model)
+    check_outputs(outputs, [labels, plan, *(profile or ())], models=[model], samples=samples)
     if report:
         work.check_format(report)
     if pareto:
@@ -212,7 +212,7 @@ def inline(
     """Write MODEL with standard operators only, for tools that cannot read functions."""
     from sparsepass.cli import work
 
-    check_targets([out], source=model)
+    check_outputs([out], [], models=[model])
     loaded = work.load(model)
     work.prepare(loaded)
     if loaded.functions:

@@ -20,8 +20,8 @@ from sparsepass.cli.options import (
     read_shapes,
     read_transform,
 )
+from sparsepass.cli.outputs import beside, check_outputs
 from sparsepass.errors import UsageError
-from sparsepass.files import check_targets
 from sparsepass.run import FREE, Pattern
 
 __all__ = ["prune"]
@@ -69,8 +69,8 @@ def prune(
     """
     from sparsepass.cli import work
 
-    target = out or model.with_suffix(".pruned.onnx")
-    check_targets([path for path in (target, json) if path], source=model)
+    target = out or beside(model, ".pruned.onnx")
+    check_outputs([target, json], [labels, profile], models=[model], samples=samples)
     if samples is None:
         raise UsageError("pruning needs samples to be measured on; give --samples as well")
     with progress_bars(quiet) as progress:

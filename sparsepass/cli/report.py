@@ -7,8 +7,9 @@ import typer
 
 from sparsepass.cli.console import output, print_path
 from sparsepass.cli.options import Quiet
+from sparsepass.cli.outputs import check_outputs
 from sparsepass.errors import UsageError
-from sparsepass.files import check_targets, write_text
+from sparsepass.files import write_text
 
 __all__ = ["report"]
 
@@ -43,7 +44,7 @@ def report(
     suffix = out.suffix.lower() if out else HTML[0]
     if suffix not in (*HTML, *([MARKDOWN] if compare else [])):
         raise UsageError(f"{out}: give a name that ends in .html or, with --compare, in .md")
-    check_targets([path for path in (out,) if path], source=saved)
+    check_outputs([out], [saved, compare])
     after = work.Report.load(saved)
     if compare is None:
         work.print_report(output, after, quiet=quiet)

@@ -15,7 +15,7 @@ from sparsepass.files import write_text
 from sparsepass.model import load
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.pipeline.assemble import latency
-from sparsepass.pipeline.study import naming, samples_for
+from sparsepass.pipeline.study import samples_for, working_on
 from sparsepass.report.schema import Engine
 from sparsepass.run import RunOptions
 from sparsepass.runtime.engines import ENGINES
@@ -66,12 +66,12 @@ def compare_engines(
     if not 0 < seconds < math.inf:
         raise UsageError(f"{seconds} seconds of timing make no sense; give a number above 0")
     threads = options.threads
-    with naming(original):
+    with working_on(original):
         inputs = inputs_of(load(original, shapes=options.shapes), options.shapes)
         feed = samples_for(inputs, options, limit=1)[0]
         plain = bound_run(runner(plain_session(original, threads=threads)), feed)
         plain()
-    with naming(optimized):
+    with working_on(optimized):
         ours = bound_run(runner(session(optimized, threads=threads, isa=options.isa)), feed)
         ours()
     runs: dict[str, Callable[[], object]] = {PLAIN: plain, OURS: ours}

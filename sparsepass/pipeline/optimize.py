@@ -29,7 +29,7 @@ from sparsepass.pipeline.prices import prices_for
 from sparsepass.pipeline.rewrite import check_choices
 from sparsepass.pipeline.search import Outcome, active, search
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
-from sparsepass.pipeline.study import naming, proven, study
+from sparsepass.pipeline.study import proven, study, working_on
 from sparsepass.pipeline.tiling import check_tiling, tile
 from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
 from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
@@ -146,7 +146,7 @@ def optimize(
     )
     prices = prices_for(options, profile)
     options = replace(options, elsewhere=prices.elsewhere is not None)
-    with naming(model):
+    with working_on(model):
         studied = study(model, options, example_inputs, prices.target)
         if plan is not None:
             check_plan(studied, plan)
@@ -196,7 +196,7 @@ def analyze(
         max_bytes=max_bytes,
     )
     prices = prices_for(options, profile)
-    with naming(model):
+    with working_on(model):
         studied = study(model, options, example_inputs, prices.target)
         if isinstance(studied, Unproven):
             return unproven_analysis(studied, options)

@@ -22,7 +22,7 @@ from sparsepass.pipeline.densities import fastest_reaching, sparsest
 from sparsepass.pipeline.offers import collect_offers
 from sparsepass.pipeline.pruning import Pruning
 from sparsepass.pipeline.stages import Unproven
-from sparsepass.pipeline.study import naming, study
+from sparsepass.pipeline.study import study, working_on
 from sparsepass.plan import Choice
 from sparsepass.profile import MachineProfile, doubt, find
 from sparsepass.report.schema import PruneReport
@@ -98,7 +98,7 @@ def prune(
     )
     here = target(isa)
     found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
-    with naming(model):
+    with working_on(model):
         studied = study(model, options, example_inputs)
         if isinstance(studied, Unproven):
             raise UsageError(f"nothing to prune: {studied.reason}")
@@ -122,7 +122,7 @@ def check_aim(sparsity: float | None, max_error: float | None, speedup: float | 
     if max_error is not None and not 0 < max_error < 1:
         raise UsageError(f"a maximal error of {max_error} makes no sense; give one between 0 and 1")
     if speedup is not None and not 1 <= speedup < 1000:
-        raise UsageError(f"a speed-up of {speedup} makes no sense; give one from 1 on")
+        raise UsageError(f"a speed-up of {speedup} makes no sense; give one from 1 to below 1000")
 
 
 def within(pruning: Pruning, max_error: float) -> tuple[Choice, ...]:

@@ -38,7 +38,7 @@ from sparsepass.verify import compare
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["naming", "proven", "read", "samples_for", "study"]
+__all__ = ["proven", "read", "samples_for", "study", "working_on"]
 
 # Older opsets are not what ONNX Runtime promises to run.
 OLDEST_OPSET = 7
@@ -257,10 +257,14 @@ def name_of(source: object, model: ir.Model) -> str:
 
 
 @contextmanager
-def naming(source: object) -> Generator[None]:
-    """Let errors about a model that do not say which one begin with its path."""
+def working_on(source: object) -> Generator[None]:
+    """Let errors about a model that do not say which one begin with its path.
+
+    Its numbers may be infinite or none: what comes of them is compared, and not warned of.
+    """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except ModelError as error:
         if not isinstance(source, str | Path) or str(source) in str(error):
             raise

@@ -9,7 +9,7 @@ from sparsepass.cost import CostModel
 from sparsepass.errors import ModelError
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.stages import Studied, Unproven
-from sparsepass.pipeline.study import naming, study
+from sparsepass.pipeline.study import study, working_on
 from sparsepass.plan import Choice, Offer, Plan
 from sparsepass.profile import MachineProfile
 from sparsepass.report.targets import Target, Targets
@@ -57,7 +57,7 @@ def plan_for(profiles: Sequence[MachineProfile], source: Path, options: RunOptio
     Raises as ``optimize`` does.
     """
     options = replace(options, dry_run=True)
-    with naming(source):
+    with working_on(source):
         studied = study(source, options)
         if isinstance(studied, Unproven):
             raise ModelError(f"nothing to plan: {studied.reason}")

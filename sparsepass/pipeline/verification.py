@@ -13,7 +13,7 @@ from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.stages import Prepared, Unproven
-from sparsepass.pipeline.study import naming, read, samples_for
+from sparsepass.pipeline.study import read, samples_for, working_on
 from sparsepass.pipeline.trials import is_lossy, open_batches, with_other_batches
 from sparsepass.plan import PLAN_KEY, Plan
 from sparsepass.report.schema import Verification
@@ -46,7 +46,7 @@ def verify_files(
     the plan was made for.  ``max_error`` overrules both; 0 asks for rounding only.  A maximal drop
     of ``options`` is held by files of lossy plans besides.
     """
-    with naming(original):
+    with working_on(original):
         prepared = fed(read(original, options), options)
         given = samples_for(prepared.inputs, options)
         if options.samples is not None:
@@ -55,7 +55,7 @@ def verify_files(
         noise = rounding_noise(prepared, given, options)
         given = with_other_batches(given, open_batches(prepared.original), reference)
     verified: dict[str, Verification] = {}
-    with naming(optimized):
+    with working_on(optimized):
         rewritten = load(optimized, shapes=options.shapes)
         budget = budget_in(rewritten)
         max_error = budget if max_error is None else max_error

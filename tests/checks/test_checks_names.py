@@ -1,5 +1,10 @@
+import numpy as np
+import pytest
+
 from models_in_text import proto_of
 from refusals import CONV, W, assert_refused
+from sparsepass.model import load, to_bytes
+from sparsepass.network import plain_session, runner
 
 
 def test_a_cycle_is_refused_and_names_a_node():
@@ -44,3 +49,30 @@ def test_a_function_that_calls_itself_is_refused():
     )
 
     assert_refused(proto, "'F'", "calls itself")
+
+
+CALL = """
+    <ir_version: 8, opset_import: ["": 17, "own": 1]>
+    g (float[2] x) => (float[2] y) {{ [call] {call} y = Relu(a) }}
+    <domain: "own", opset_import: ["": 17]>
+    F (p, q) => (r, s) {{ r = Add(p, q) s = Neg(p) }}
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["a = own.F(x, x)", "a, b, c = own.F(x, x)", "a, b = own.F(x, x, x)"]
+)
+def test_a_call_that_does_not_fit_its_function_is_refused(call):
+    assert_refused(proto_of(CALL.format(call=call)), "F 'call'", "its function 2 and 2")
+
+
+@pytest.mark.parametrize("outputs", [["a", ""], ["", "a"]])
+def test_a_call_may_leave_an_output_without_a_name(outputs):
+    proto = proto_of(CALL.format(call="a, b = own.F(x, x)"))
+    proto.graph.node[0].output[:] = outputs
+    feeds = {"x": np.array([1, -2], np.float32)}
+    before = runner(plain_session(proto.SerializeToString()))(feeds)
+
+    found = runner(plain_session(to_bytes(load(proto))))(feeds)
+
+    np.testing.assert_array_equal(found["y"], before["y"])

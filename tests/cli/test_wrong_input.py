@@ -98,6 +98,10 @@ def pipe(name: str):
     return make
 
 
+def folder(_: Path) -> list[object]:
+    return ["."]
+
+
 CASES = {
     truncated: "m.onnx",
     cyclic: "m.onnx",
@@ -111,12 +115,13 @@ CASES = {
     option("--samples", "absent"): "absent",
     option("--report", "r.pdf"): ".pdf",
     option("--report", "absent/r.html"): "absent/r.html",
-    option("--json", "m.onnx"): "is the input itself",
+    option("--json", "m.onnx"): "m.onnx: is an input of this run",
     option("--save-plan", "absent/p.json"): "absent/p.json",
     option("-o", "absent/o.onnx"): "absent/o.onnx",
-    option("-o", "m.onnx"): "is the input itself",
+    option("-o", "m.onnx"): "m.onnx: is an input of this run",
     option("-o", "m.onnx/o.onnx"): "m.onnx/o.onnx",
     option("-o", "."): "is a folder",
+    folder: ".: is a folder; give an .onnx file",
     option("-o", "/dev/null"): "/dev/null: is a device",
     option("-o", "/dev/stdout"): "/dev/stdout: is a device",
     option("-o", "/proc/self/fd/1"): "is a device",
@@ -152,7 +157,7 @@ CASES = {
 def test_a_wrong_input_is_one_line_and_leaves_nothing_behind(case, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = case(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
+    before = contents(tmp_path)
 
     code, said, complaints = run("optimize", *arguments, "--no-measure")
 
@@ -160,7 +165,52 @@ def test_a_wrong_input_is_one_line_and_leaves_nothing_behind(case, run, tmp_path
     assert len(complaints.splitlines()) == 1
     assert complaints.startswith("error: ")
     assert CASES[case] in complaints
-    assert sorted(tmp_path.rglob("*")) == before
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    """Everything below a folder, and what files hold."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+# Words of a command that would write to the last of them, which it reads.
+OVERWRITING = (
+    "optimize e.onnx -o e.data",
+    "optimize e.onnx --json ./e.data",
+    "optimize e.onnx --report link.json",
+    "analyze e.onnx --json e.data",
+    "prune e.onnx --samples s.npy --sparsity 0.5 -o e.data",
+    "inline e.onnx -o e.data",
+    "optimize m.onnx --samples s.npy -o s.npy",
+    "optimize m.onnx --samples s.npy --json s.npy",
+    "optimize m.onnx --samples pictures --json pictures/one.png",
+    "optimize m.onnx --samples s.npy --labels l.csv --max-drop 1 --pareto l.csv",
+    "optimize m.onnx --plan p.json --save-plan p.json",
+    "optimize m.onnx --profile p.json --json p.json",
+    "bench m.onnx e.onnx --json e.onnx",
+    "bench m.onnx e.onnx --json e.data",
+    "report r.json --compare b.html -o b.html",
+)
+
+
+@pytest.mark.parametrize("words", OVERWRITING)
+def test_nothing_that_a_run_reads_is_replaced(words, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    proto = onnx.load(model(tmp_path))
+    onnx.save(proto, "e.onnx", save_as_external_data=True, location="e.data", size_threshold=0)
+    np.save("s.npy", normal(4, 4, 8, 8))
+    Path("pictures").mkdir()
+    for name in ("pictures/one.png", "l.csv", "p.json", "r.json", "b.html"):
+        Path(name).write_text("0")
+    Path("link.json").symlink_to("e.data")
+    before = contents(tmp_path)
+
+    code, said, complaints = run(*words.split())
+
+    assert (code, said) == (2, "")
+    target = Path(words.split()[-1])
+    assert complaints == f"error: {target}: is an input of this run; give another path\n"
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf"])

@@ -126,3 +126,10 @@ def test_second_run_changes_nothing():
 
     assert not QuantizeWeights({"w": coded(8)})(model).modified
     assert to_bytes(model) == before
+
+
+def test_weight_that_is_an_output_too_stays():
+    model = dense_model()
+    model.graph.outputs.append(model.graph.initializers["w"])
+
+    assert not QuantizeWeights({"w": coded(8)})(model).modified

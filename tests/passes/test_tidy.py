@@ -85,3 +85,11 @@ def test_identities_and_dead_nodes_go_and_outputs_keep_their_names():
     assert list(model.graph.initializers) == ["w"]
     assert_same_outputs(before, model)
     assert not RemoveUnused()(model).modified
+
+
+def test_a_graph_without_outputs_keeps_its_nodes():
+    model = model_of("g (float[1] x) => () { [a] y = Identity(x) [b] z = Relu(y) }")
+
+    RemoveUnused()(model)
+
+    assert "Relu" in op_types(model)

@@ -15,7 +15,7 @@ from models_in_text import assert_same_outputs, model_of, normal, op_types, outp
 from sparsepass import profile
 from sparsepass.errors import PlanError, SparsepassError, UsageError
 from sparsepass.model import load, to_bytes
-from sparsepass.network import runner
+from sparsepass.network import plain_session, runner
 from sparsepass.pipeline import offers
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
@@ -547,3 +547,51 @@ def test_analyze_changes_nothing_and_lists_all_layers():
     assert analysis.layers[1].input.zeros_mean > 0.3
     assert analysis.samples.count == 2
     assert model_of(NET).graph.name == analysis.model.name
+
+
+def test_a_network_without_outputs_is_left_alone():
+    proto = proto_of(
+        "g (float[1, 4, 8, 8] x) => () { [c] y = Conv(x, w) }", w=pruned(4, 4, 3, 3, seed=1)
+    )
+
+    found = sparsepass.optimize(proto)
+
+    assert "nothing to optimize: it has no outputs" in found.report.warnings
+    plain_session(to_bytes(found.model))
+
+
+@pytest.mark.parametrize("lossy", [{}, {"max_error": 0.1, "weight_bits": 8}])
+def test_a_sequence_of_outputs_is_compared_entry_by_entry(lossy):
+    text = """
+    g (float[1, 8, 9, 9] x) => (seq(float[1, 16, 9, 9]) s) {
+      [conv] y = Conv<pads=[1,1,1,1]>(x, w)
+      z = Neg(y)
+      s = SequenceConstruct(y, z)
+    }
+    """
+    samples = np.random.default_rng(0).standard_normal((8, 8, 9, 9)).astype(np.float32)
+    proto = proto_of(text, w=pruned(16, 8, 3, 3, seed=1))
+
+    found = sparsepass.optimize(proto, measure=False, samples=samples, **lossy)
+
+    assert found.report.verification.passed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+@pytest.mark.filterwarnings("error")
+def test_weights_that_are_no_numbers_cause_no_warning(value):
+    text = """
+    g (float[1, 4, 8, 8] x) => (float[1, 4, 8, 8] y) {
+      [c] a = Conv<pads=[1,1,1,1]>(x, w)
+      [b] b = BatchNormalization(a, one, zero, zero, one)
+      [m] y = Mul(b, k)
+    }
+    """
+    one, zero = np.ones(4, np.float32), np.zeros(4, np.float32)
+    scale = np.array([1, value, 1, 1], np.float32).reshape(1, 4, 1, 1)
+
+    found = sparsepass.optimize(
+        proto_of(text, w=pruned(4, 4, 3, 3, seed=1), one=one, zero=zero, k=scale), measure=False
+    )
+
+    assert found.report.verification.passed
