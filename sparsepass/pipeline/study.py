@@ -152,13 +152,14 @@ def seen(model: ir.Model, known: Inferred, samples: Samples, options: RunOptions
 
     Nothing is added where the network does not run on them.
     """
-    run = expose(model, unsized_values(model, known), options.threads)
     sizes: dict[str, tuple[int, ...]] = {}
     try:
+        run = expose(model, unsized_values(model, known), options.threads)
         for feed in samples:
             for name, value in run(feed).items():
-                shape = np.shape(value)
-                sizes[name] = max(shape, sizes.get(name, shape), key=math.prod)
+                if isinstance(value, np.ndarray):
+                    shape = value.shape
+                    sizes[name] = max(shape, sizes.get(name, shape), key=math.prod)
     except ModelError:
         return known
     return replace(known, sizes={**sizes, **known.sizes})
@@ -168,11 +169,12 @@ def unsized_values(model: ir.Model, known: Inferred) -> list[str]:
     """The tensors of the main graph whose sizes depend on more than those of the inputs."""
     made = [value for node in model.graph for value in node.outputs if value.name]
     names = [v.name or "" for v in made if v.name not in known.sizes]
-    return [n for n in names if n in known.values and is_tensor(known.values[n])]
+    return [n for n in names if n in known.values and may_be_tensor(known.values[n])]
 
 
-def is_tensor(value: ir.Value) -> bool:
-    return isinstance(value.type, ir.TensorType)
+def may_be_tensor(value: ir.Value) -> bool:
+    """Operators of other domains may leave the type open; ONNX Runtime knows it."""
+    return value.type is None or isinstance(value.type, ir.TensorType)
 
 
 def unproven(name: str, original: ir.Model, content: bytes, reason: str) -> Unproven:

@@ -595,3 +595,20 @@ def test_weights_that_are_no_numbers_cause_no_warning(value):
     )
 
     assert found.report.verification.passed
+
+
+def test_a_layer_behind_an_operator_of_another_domain_is_seen():
+    text = """
+    <ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>
+    g (float[1, 16, 20, 20] x) => (float[1, 32, 20, 20] y) {
+      a = com.microsoft.Gelu(x)
+      [conv] y = Conv<pads=[1,1,1,1]>(a, w)
+    }
+    """
+
+    found = sparsepass.optimize(
+        proto_of(text, w=pruned(32, 16, 3, 3, seed=1)), measure=False, dry_run=True
+    )
+
+    (choice,) = found.plan.choices
+    assert choice.algorithm == "spmm"
