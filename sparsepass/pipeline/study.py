@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
@@ -158,7 +158,7 @@ def seen(model: ir.Model, known: Inferred, samples: Samples, options: RunOptions
         for feed in samples:
             for name, value in run(feed).items():
                 if isinstance(value, np.ndarray):
-                    shape = value.shape
+                    shape = np.shape(cast(Any, value))
                     sizes[name] = max(shape, sizes.get(name, shape), key=math.prod)
     except ModelError:
         return known
