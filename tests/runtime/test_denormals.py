@@ -47,10 +47,15 @@ def nonzeros(stem: ops.Stem, isa: str | None, flushes: str) -> int:
 @cache
 def counted(flushes: str) -> dict[str, int]:
     """Those of every op on every instruction set, and of ONNX Runtime's operators."""
+    return json.loads(in_process(f"t.main({flushes!r})"))
+
+
+def in_process(code: str) -> bytes:
+    """What ``code`` prints in a process of its own, where this file is ``t``."""
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    code = f"import sys; sys.path[:0] = {folders}; import test_denormals as t; t.main({flushes!r})"
+    code = f"import sys; sys.path[:0] = {folders}; import test_denormals as t; {code}"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def main(flushes: str) -> None:
@@ -83,3 +88,33 @@ def test_they_are_zero_where_the_session_sets_them_to_zero(stem, isa):
 
     assert found[f"{stem.name} None"] == 0
     assert found[f"{stem.name} {isa}"] == 0
+
+
+def run_apart(stem: str, isa: str) -> None:
+    """Two sessions: the second one's threads count such inputs as zero, and the caller does not."""
+    conv = Conv(16, 1024, 1, 1, 1)
+    found = next(s for s in ops.STEMS if s.name == stem)
+    given = problem(conv, RELU, (1, 48, 48))
+    drawn = np.random.default_rng(0).random(given.x.shape)
+    x = np.where(drawn < 0.2, np.float32(1e-40), np.float32(0))
+    given = replace(given, x=np.where(drawn < 0.02, np.float32(1), x))
+    proto = model(found, RELU, given, input_shape=given.x.shape).SerializeToString()
+    sessions = []
+    for flushes in ("0", "1"):
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 4
+        options.add_session_config_entry("session.set_denormal_as_zero", flushes)
+        register(options, isa)
+        sessions.append(onnxruntime.InferenceSession(proto, options))
+    (expected,) = sessions[0].run(None, feeds_of(given))
+    for _ in range(20):
+        (actual,) = sessions[1].run(None, feeds_of(given))
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("stem", ["CpoConv", "CpsConv"])
+def test_threads_that_differ_in_them_count_and_encode_alike(stem, isa):
+    if isa in EMULATED:
+        pytest.skip("ONNX Runtime does not run under emulation here")
+    in_process(f"t.run_apart({stem!r}, {isa!r})")

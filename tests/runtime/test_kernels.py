@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from native import (
+    EMULATED,
     Conv,
     Epilogue,
     Problem,
@@ -16,6 +17,7 @@ from native import (
     algorithms,
     reference,
     run,
+    takes_indices,
 )
 from rounding import WINOGRAD, restriction, taps_of_a_phase, tolerance
 
@@ -478,3 +480,33 @@ def test_threads_and_repeats_change_nothing(algorithm, isa):
     once = run(algorithm, isa, problem)
 
     np.testing.assert_array_equal(run(algorithm, isa, problem, threads=2, repeats=4), once)
+
+
+every_form = pytest.mark.parametrize("algorithm", [a for a in algorithms() if takes_indices(a)])
+
+
+@every_form
+def test_every_filter_of_a_wide_layer_is_written(algorithm, isa):
+    """All weights are those of the first filters: shares of equal work are of unequal length."""
+    if isa in EMULATED:
+        pytest.skip("takes too long under emulation")
+    weight = np.zeros((70000, 200, 1, 1), np.float32)
+    weight[:1000] = 1
+    x = np.ones((1, 200, 1, 2), np.float32)
+    problem = Problem(Conv(70000, 200, 1, 1, 1), weight, np.full(70000, 7, np.float32), x)
+
+    actual = run(algorithm, isa, problem)
+
+    np.testing.assert_array_equal(actual[0, :1000], 207)
+    np.testing.assert_array_equal(actual[0, 1000:], 7)
+
+
+@every_form
+def test_a_dilation_beyond_any_map_is_refused(algorithm, isa):
+    far = 2**30 - 1
+    conv = Conv(1, 1, 1, 2, 2, dilation_h=far, dilation_w=far, pad_top=far, pad_left=far)
+    one = np.ones((1, 1, 1, 1), np.float32)
+    weight = np.ones(conv.weight_shape, np.float32)
+
+    with pytest.raises(RefusedError, match="larger than 2 GiB"):
+        run(algorithm, isa, Problem(conv, weight, np.zeros(1, np.float32), one))

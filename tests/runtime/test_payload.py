@@ -4,8 +4,11 @@ import ctypes
 import math
 import re
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from guarded_memory import Guarded
 from native import (
@@ -17,11 +20,13 @@ from native import (
     algorithms,
     call,
     is_here,
+    sparse_payload,
     takes_indices,
 )
-from sparse_models import CONV, WITHOUT, model, open_session
+from sparse_models import CONV, WITHOUT, feeds_of, model, open_session, problem
 
 from sparsepass.layer import Epilogue
+from sparsepass.runtime import register
 from sparsepass.runtime.ops import PAIR
 
 SIZE = (2, 3, 8, 8)
@@ -405,3 +410,24 @@ def test_no_mutation_of_the_attributes_crashes_a_session():
 
     assert opened
     assert opened + failed == 150
+
+
+def test_indices_that_change_below_a_session_are_an_error(tmp_path, monkeypatch):
+    """ONNX Runtime maps external data, and a first run reads the indices again."""
+    monkeypatch.chdir(tmp_path)
+    conv = Conv(64, 64, 1, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
+    given = problem(conv, PLAIN)
+    proto = model(SPARSE, PLAIN, given)
+    onnx.save(proto, "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    register(options)
+    session = onnxruntime.InferenceSession("m.onnx", options)
+    indices = sparse_payload(given.weight)[1].tobytes()
+    content = Path("m.data").read_bytes()
+    with Path("m.data").open("r+b") as file:
+        file.seek(content.index(indices))
+        file.write(np.full(len(indices) // 4, HUGE - 1, np.int32).tobytes())
+
+    with pytest.raises(Exception, match="indices of the weight changed"):
+        session.run(None, feeds_of(given))

@@ -74,7 +74,11 @@ void cps_encode(const EncodeJob& job) { encode<true>(job); }
 int64_t activation_count(const float* x, int64_t count) {
   int64_t total = 0, i = 0;
   for (; i + kLanes <= count; i += kLanes) total += __builtin_popcount(nonzero_mask(load(x + i)));
-  for (; i < count; ++i) total += x[i] != 0;
+  for (; i < count; ++i) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    total += bits << 1 != 0;
+  }
   return total;
 }
 

@@ -24,16 +24,28 @@ inline void check(const ort::Api& api, ort::Status* status, const char* what) {
   throw OrtError(what);
 }
 
-// Runs `body`; what it throws becomes a status that begins with `where`.
-template <class Body>
-ort::Status* guarded(const ort::Api& api, const std::string& where, Body body) {
+// A status that begins with what `where` returns, as far as there is memory for it.
+template <class Where>
+ort::Status* failed(const ort::Api& api, int code, Where where, const char* what) noexcept {
+  try {
+    return api.CreateStatus()(code, (where() + ": " + what).c_str());
+  } catch (...) {
+    return api.CreateStatus()(code, what);
+  }
+}
+
+// Runs `body`; what it throws becomes a status that begins with what `where` returns.
+template <class Where, class Body>
+ort::Status* guarded(const ort::Api& api, Where where, Body body) noexcept {
   try {
     body();
     return nullptr;
   } catch (const std::bad_alloc&) {
-    return api.CreateStatus()(ort::kFail, (where + ": out of memory").c_str());
+    return failed(api, ort::kFail, where, "out of memory");
   } catch (const std::exception& error) {
-    return api.CreateStatus()(ort::kInvalidArgument, (where + ": " + error.what()).c_str());
+    return failed(api, ort::kInvalidArgument, where, error.what());
+  } catch (...) {
+    return failed(api, ort::kFail, where, "an unknown error");
   }
 }
 

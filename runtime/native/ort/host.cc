@@ -49,8 +49,9 @@ std::shared_ptr<SessionThreads> threads_of_session(const ort::Api& api,
     api.ReleaseStatus()(status);
     return std::make_shared<SessionThreads>();
   }
-  static std::mutex mutex;
-  static std::map<const ort::Logger*, std::weak_ptr<SessionThreads>> sessions;
+  // Never destroyed: sessions may be made and released while the process exits.
+  static auto& mutex = *new std::mutex;
+  static auto& sessions = *new std::map<const ort::Logger*, std::weak_ptr<SessionThreads>>;
   const std::lock_guard<std::mutex> lock(mutex);
   for (auto entry = sessions.begin(); entry != sessions.end();) {
     entry = entry->second.expired() ? sessions.erase(entry) : std::next(entry);
@@ -106,6 +107,7 @@ void* OrtHost::scratch(size_t bytes) {
     check(api_, api_.KernelContext_GetAllocator()(context_, memory_info_, &allocator_),
           "the session has no allocator");
   }
+  memory_.reserve(memory_.size() + 1);
   void* memory = nullptr;
   ort::Status* status = api_.AllocatorAlloc()(allocator_, bytes + kLine, &memory);
   if (status) api_.ReleaseStatus()(status);

@@ -2,6 +2,7 @@
 //
 // Nothing is thrown across the border: every callback returns a status that names the node and what
 // is wrong.
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -52,15 +53,19 @@ Op make_op(std::string name, std::vector<int> input_types) {
   op.GetVariadicOutputHomogeneity = [](const ort::CustomOp*) { return 0; };
   op.CreateKernelV2 = [](const ort::CustomOp* o, const Api* api, const ort::KernelInfo* info,
                          void** kernel) {
-    return guarded(*api, as_op(o).full_name + " node '" + NodeReader(*api, info).node_name() + "'",
-                   [&] { *kernel = as_op(o).create(as_op(o), *api, info); });
+    const auto where = [&] {
+      return as_op(o).full_name + " node '" + NodeReader(*api, info).node_name() + "'";
+    };
+    return guarded(*api, where, [&] { *kernel = as_op(o).create(as_op(o), *api, info); });
   };
   op.KernelComputeV2 = [](void* kernel, ort::KernelContext* context) {
     const Kernel& self = *static_cast<Kernel*>(kernel);
-    return guarded(self.api(), self.name(), [&] { self.compute(context); });
+    return guarded(self.api(), [&] { return self.name(); }, [&] { self.compute(context); });
   };
   op.InferOutputShapeFn = [](const ort::CustomOp* o, ort::ShapeInferContext* context) {
-    return guarded(*g_api, as_op(o).full_name, [&] { as_op(o).infer(as_op(o), *g_api, context); });
+    return guarded(
+        *g_api, [&] { return as_op(o).full_name; },
+        [&] { as_op(o).infer(as_op(o), *g_api, context); });
   };
   op.GetStartVersion = [](const ort::CustomOp*) { return 1; };
   op.GetEndVersion = [](const ort::CustomOp*) { return std::numeric_limits<int>::max(); };
@@ -148,7 +153,7 @@ void add_pair_ops(const char* name, Algorithm algorithm, std::vector<Op>* ops) {
 }
 
 const std::vector<Op>& all_ops() {
-  static const std::vector<Op> ops = [] {
+  static const auto& ops = *new const std::vector<Op>([] {
     std::vector<Op> made;
 #define SP_CONV_OPS(name, algorithm, form) \
   add_conv_ops(#name, {&make_##algorithm, WeightForm::form}, &made);
@@ -160,7 +165,7 @@ const std::vector<Op>& all_ops() {
 #undef SP_PAIR_OPS
 #undef SP_MAP_OP
     return made;
-  }();
+  }());
   return ops;
 }
 
@@ -186,8 +191,9 @@ ort::CustomOpDomain* make_domain(const Api& api, bool reuse, Isa isa, std::vecto
 // One domain for all sessions of an instruction set: sessions keep pointers into it, so it is never
 // released.
 ort::CustomOpDomain* domain(const Api& api, bool reuse, Isa isa) {
-  static std::mutex mutex;
-  static std::vector<Op> ops[kIsaCount];
+  // Never destroyed: a session may be released while the process exits.
+  static auto& mutex = *new std::mutex;
+  static auto& ops = *new std::array<std::vector<Op>, kIsaCount>;
   static ort::CustomOpDomain* made[kIsaCount] = {};
   const std::lock_guard<std::mutex> lock(mutex);
   const int index = static_cast<int>(isa);
@@ -228,7 +234,8 @@ RegisterCustomOps(sparsepass::ort::SessionOptions* options, const sparsepass::or
   const ort::Api* api = base->GetApi(ort::kApiVersion);
   if (!api) return nullptr;
   g_api = api;
-  return guarded(*api, "sparsepass", [&] {
+  const auto where = [] { return std::string("sparsepass"); };
+  return guarded(*api, where, [&] {
     constexpr const char* kMark = "ai.sparsepass.registered";
     if (has_entry(*api, options, kMark)) return;
     const Isa isa = isa_of(*api, options);

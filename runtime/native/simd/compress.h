@@ -7,15 +7,19 @@
 namespace sparsepass {
 namespace SPARSEPASS_ISA {
 
-// Bit i is set where lane i is not zero; a NaN is not zero, -0.0 is.
+// Bit i is set where lane i is not zero; a NaN is not zero, -0.0 is.  Its bits tell: whether floats
+// count denormals as zero is set for each thread.
 static inline uint32_t nonzero_mask(vf v) {
 #if SPARSEPASS_LANES == 16
-  return _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  return _mm512_test_epi32_mask((__m512i)v, _mm512_set1_epi32(0x7FFFFFFF));
 #elif SPARSEPASS_LANES == 8
-  return static_cast<uint32_t>(
-      _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ)));
+  // The sign is shifted out.
+  const __m256i zero = _mm256_cmpeq_epi32(_mm256_slli_epi32((__m256i)v, 1), _mm256_setzero_si256());
+  return 0xFF & ~static_cast<uint32_t>(_mm256_movemask_ps((__m256)zero));
 #else
-  return (v[0] != 0) | (v[1] != 0) << 1 | (v[2] != 0) << 2 | (v[3] != 0) << 3;
+  typedef uint32_t Bits __attribute__((vector_size(16)));
+  const Bits b = (Bits)v << 1;
+  return (b[0] != 0) | (b[1] != 0) << 1 | (b[2] != 0) << 2 | (b[3] != 0) << 3;
 #endif
 }
 

@@ -181,6 +181,7 @@ void Listed::compute_block(const Part& part, const LaneBlock& block, size_t chun
 std::unique_ptr<LanePacking> pack_lanes(const SpmmSize& size, const LaneShapePrice* price) {
   if (std::unique_ptr<LanePacking> flat = flat_lanes(size, price)) return flat;
   std::unique_ptr<LanePacking> tiles = spatial_lanes(size, price), rows = row_lanes(size, price);
+  if (!tiles) return rows;
   return rows && rows->cycles() < tiles->cycles() ? std::move(rows) : std::move(tiles);
 }
 
@@ -205,6 +206,7 @@ WeightLists::Layout list_layout(const SpmmSize& size, const LanePacking& packing
 
 std::unique_ptr<SpmmProgram> listed(const SpmmProblem& problem) {
   std::unique_ptr<const LanePacking> packing = pack_lanes(problem, nullptr);
+  if (!packing) return nullptr;
   const WeightLists::Layout layout = list_layout(problem, *packing);
   if (!WeightLists::fits(layout)) return nullptr;
   auto lists = std::make_shared<WeightLists>(problem.weight.all(), layout);
@@ -218,6 +220,7 @@ std::unique_ptr<SpmmProgram> windowed(const SpmmProblem& problem) {
 std::unique_ptr<SpmmProgram> listed_in_windows(const SpmmSize& size, SharedLists& shared) {
   const LaneShapePrice price = [&](const LaneShape& shape) { return shared.price(shape, size); };
   std::unique_ptr<const LanePacking> packing = pack_lanes(size, &price);
+  if (!packing) return nullptr;
   const WeightLists::Layout layout = list_layout(size, *packing);
   if (!WeightLists::fits(layout)) return nullptr;
   auto lists = shared.lists(packing->shape(), size.parts, layout);

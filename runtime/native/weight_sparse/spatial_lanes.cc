@@ -1,5 +1,6 @@
 // Lanes as tiles of the map: every tap of every output is a whole vector, without shifted copies.
 #include <algorithm>
+#include <numeric>
 
 #include "base/arithmetic.h"
 #include "weight_sparse/lane_packing.h"
@@ -224,6 +225,16 @@ void SpatialLanes::add_strips() {
 }  // namespace
 
 std::unique_ptr<LanePacking> spatial_lanes(const SpmmSize& size, const LaneShapePrice* price) {
+  const ConvParams& p = size.layer.params;
+  const auto places = [](int64_t kernel, int64_t stride, int64_t dilation) {
+    const int64_t phases = std::min(kernel, stride / std::gcd(stride, dilation));
+    return static_cast<double>(phases) * static_cast<double>(1 + (kernel - 1) * dilation / stride);
+  };
+  // Of one output of each lane; kernels may be of any size.
+  const double least = places(p.kernel_h, p.stride_h, p.dilation_h) *
+                       places(p.kernel_w, p.stride_w, p.dilation_w) *
+                       static_cast<double>(size.layer.kernels.gemm_lanes());
+  if (least > kMostListDistance) return nullptr;
   return std::make_unique<SpatialLanes>(size, price);
 }
 

@@ -3,6 +3,7 @@
 // What depends on the size of the map (packing, distances, generated code) is a program, kept for
 // the next runs.
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -78,9 +79,15 @@ SparseRows Spmm::rows() const {
   rows.row_start.assign(p.filters + 1, 0);
   rows.tap.reserve(layer_.kept);
   rows.value.reserve(layer_.kept);
+  int64_t before = -1;
   for (int64_t i = 0; i < weight_.count; ++i) {
     if (weight_.values[i] == 0.0f) continue;
     const int64_t flat = weight_.indices ? weight_.indices[i] : i;
+    // They were checked, but may lie in a file that somebody writes to.
+    if (flat <= before || flat >= p.filters * taps) {
+      throw std::runtime_error("the indices of the weight changed since the session was made");
+    }
+    before = flat;
     const int64_t row = flat / taps;
     const int64_t first_channel = row / group_rows * p.channels_per_group;
     rows.tap.push_back(static_cast<int32_t>(first_channel * kernel + flat % taps));

@@ -59,7 +59,9 @@ void WeightLists::add_chunks(const RowRange& weight, const Layout& layout) {
     const double target =
         work(weight.rows) * static_cast<double>(c + 1) / static_cast<double>(count);
     const int64_t most = std::min(weight.rows - (count - 1 - c), first + kMost);
-    while (row < most && (c + 1 == count || work(row) < target)) ++row;
+    // What the chunks behind this one cannot hold.
+    const int64_t least = weight.rows - (count - 1 - c) * kMost;
+    while (row < most && (row < least || c + 1 == count || work(row) < target)) ++row;
     chunks_.push_back({first, row - first});
   }
 }
