@@ -141,3 +141,15 @@ def test_encodings_differ_by_what_the_report_says(isa):
     cpo, cps = (held_of_the_input(r, isa, problem, problem.x.size // 10) for r in ("cpo", "cps"))
 
     assert cps[0] - cpo[0] == pytest.approx(cps[1] - cpo[1], rel=0.02, abs=500)
+
+
+@pytest.mark.parametrize("name", ["cpo", "cps"])
+def test_a_batch_of_dense_images_takes_the_memory_of_one(name, isa):
+    problem = problem_of(64, 64, 3, 14, 1)
+
+    one, eight = (
+        scratch_bytes(name, isa, replace(problem, x=np.ones((batch, 64, 14, 14), np.float32)))
+        for batch in (1, 8)
+    )
+
+    assert eight <= 2 * one

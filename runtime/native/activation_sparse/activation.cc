@@ -116,8 +116,6 @@ bool ActivationSparse::is_sparse(const int64_t* counts, int64_t pixels) const {
 
 void ActivationSparse::run(const Operands& operands, Host& host) const {
   const int64_t pixels = operands.in_h * operands.in_w;
-  const int64_t outputs =
-      params_.filters * params_.out_h(operands.in_h) * params_.out_w(operands.in_w);
   const std::vector<int64_t> counts = count(operands, host);
   const auto counts_of = [&](int64_t image) { return &counts[image * chunking_.count()]; };
   int64_t room = 0;
@@ -127,16 +125,16 @@ void ActivationSparse::run(const Operands& operands, Host& host) const {
     room = std::max(room, encoding_room(encoding_, found.chunking, found.counts.data(), pixels));
   }
   char* memory = room == 0 ? nullptr : static_cast<char*>(host.scratch(room));
-  for (int64_t i = 0; i < operands.batch; ++i) {
-    Operands image = operands;
-    image.batch = 1;
-    image.x += i * params_.channels() * pixels;
-    image.y += i * outputs;
-    if (image.residual != nullptr) image.residual += i * outputs;
-    if (is_sparse(counts_of(i), pixels)) {
-      run_encoded(image, chunks(counts_of(i), pixels), memory, host);
+  for (int64_t first = 0, end; first < operands.batch; first = end) {
+    const bool encoded = is_sparse(counts_of(first), pixels);
+    end = first + 1;
+    // Images that follow each other as dense products share their working memory.
+    while (!encoded && end < operands.batch && !is_sparse(counts_of(end), pixels)) ++end;
+    const Operands images = images_of(operands, params_, first, end);
+    if (encoded) {
+      run_encoded(images, chunks(counts_of(first), pixels), memory, host);
     } else {
-      dense_->run(image, host);
+      dense_->run(images, host);
     }
   }
 }

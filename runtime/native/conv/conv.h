@@ -27,6 +27,19 @@ struct Operands {
   bool is_declared;  // all runs have this size of map
 };
 
+// Images [first, end) of a batch.
+inline Operands images_of(const Operands& operands, const ConvParams& params, int64_t first,
+                          int64_t end) {
+  const int64_t outputs =
+      params.filters * params.out_h(operands.in_h) * params.out_w(operands.in_w);
+  Operands images = operands;
+  images.batch = end - first;
+  images.x += first * params.channels() * operands.in_h * operands.in_w;
+  images.y += first * outputs;
+  if (images.residual) images.residual += first * outputs;
+  return images;
+}
+
 // What a kernel may ask of its host during one run.
 class Host {
  public:

@@ -16,16 +16,12 @@ Direct::Direct(const ConvParams& params, const Weight& weight, std::vector<float
 
 void Direct::run(const Operands& operands, const std::vector<std::atomic<bool>>& chosen,
                  Host& host) const {
-  const int64_t in = params_.channels() * operands.in_h * operands.in_w;
-  const int64_t out = params_.filters * params_.out_h(operands.in_h) * params_.out_w(operands.in_w);
-  for (int64_t i = 0; i < operands.batch; ++i) {
-    if (!chosen[i]) continue;
-    Operands image = operands;
-    image.batch = 1;
-    image.x += i * in;
-    image.y += i * out;
-    if (image.residual) image.residual += i * out;
-    conv().run(image, host);
+  // Images that follow each other share their working memory.
+  for (int64_t first = 0, end; first < operands.batch; first = end) {
+    end = first + 1;
+    if (!chosen[first]) continue;
+    while (end < operands.batch && chosen[end]) ++end;
+    conv().run(images_of(operands, params_, first, end), host);
   }
 }
 
