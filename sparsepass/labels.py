@@ -18,7 +18,7 @@ LabelSource = str | Path | Sequence[int] | NDArray[Any]
 Labels = tuple[int, ...]
 TEXT = (".txt", ".csv", ".tsv")
 # A line: a number, or the name of a file and a number.
-LINE = re.compile(r"(?:(?P<name>.*?)[\s,;]+)?(?P<label>[+-]?\d+)")
+LINE = re.compile(r"(?:(?P<name>.*?)[\s,;]+)?(?P<label>[+-]?\d{1,9})")
 
 
 def folder_labels(folder: Path, files: Sequence[Path]) -> Labels | None:

@@ -68,6 +68,8 @@ def test_numbers_come_as_arrays_too(tmp_path):
         ("l.txt", "a.png cat\nd/b.png dog\n", "line 1: 'a.png cat' does not end in a class number"),
         ("l.csv", "a,cat\nb,dog\n", "line 2"),
         ("l.txt", "", "0 labels for 2 samples"),
+        ("l.txt", "9" * 20 + "\n1\n", "line 1: '9+' does not end in a class number"),
+        ("l.txt", "9" * 5000 + "\n1\n", "line 1: '9+' does not end in a class number"),
         ("l.doc", "3\n1\n", "give an .npy, a .txt"),
         ("l.npy", "3\n1\n", "cannot be read"),
     ],
