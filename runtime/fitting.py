@@ -1,7 +1,7 @@
 """From measured times of counted work to prices, and how far these are off elsewhere."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -27,12 +27,35 @@ USUAL_ERROR, FIT_ROUNDS = 0.05, 10
 FEWEST_SAMPLES = 6
 # Shapes are left out in turn in so many parts.
 PARTS = 5
-# What a price costs that is twice the known one, where prices are learned: in relative errors
-# squared.
+# What a price costs that is twice the known one of this machine: in relative errors squared.
 LOYALTY = 0.05
+# What a price of another machine costs that is off by all of the time of a sample.
+LOYALTY_TO_OTHERS = 0.03
+
+Floats = NDArray[np.float64]
 
 Kind = tuple[str, str]
 """An algorithm and a kind of layer, see ``cost.kind``."""
+
+Loyalty = Callable[[Floats, Floats], Floats]
+"""How strongly prices, scaled, are held where they were, by the shares of the times that they are.
+
+The shares are (samples, prices), of prices of one.
+"""
+
+
+def loyal_to_own(before: Floats, shares: Floats) -> Floats:
+    """Prices of this machine: relative changes count, and what is free stays free."""
+    # A price of zero is held there by a row that outweighs all samples.
+    return np.sqrt(LOYALTY) / np.maximum(before, 1e-9)
+
+
+def loyal_to_others(before: Floats, shares: Floats) -> Floats:
+    """Prices of another machine: what was small or free there may be most of the time here.
+
+    Changes count by what they do to the sample where they matter most.
+    """
+    return np.sqrt(LOYALTY_TO_OTHERS) * np.maximum(shares.max(axis=0), 1e-9)
 
 
 @dataclass(frozen=True)
@@ -74,14 +97,20 @@ def by_kind(samples: Sequence[Sample]) -> dict[Kind, list[Sample]]:
     return found
 
 
-def cross_validated(samples: Sequence[Sample], known: Rates | None = None) -> NDArray[np.float64]:
+def cross_validated(
+    samples: Sequence[Sample], known: Rates | None = None, loyalty: Loyalty = loyal_to_own
+) -> Floats:
     """The error of each sample under prices that were fitted to the other shapes."""
     part = {shape: i % PARTS for i, shape in enumerate(dict.fromkeys(s.shape for s in samples))}
     errors = np.zeros(len(samples))
     for left_out in set(part.values()):
         rest = [sample for sample in samples if part[sample.shape] != left_out]
         # One shape alone is held to known prices, else to itself.
-        prices = prices_of(known) if known and not rest else fit_samples(rest or samples, known)[0]
+        prices = (
+            prices_of(known)
+            if known and not rest
+            else fit_samples(rest or samples, known, loyalty)[0]
+        )
         for index, sample in enumerate(samples):
             if part[sample.shape] == left_out:
                 predicted = float(np.dot(features(sample.work), prices))
@@ -94,10 +123,10 @@ def relative_error(predicted: float, measured: float) -> float:
 
 
 def fit_samples(
-    samples: Sequence[Sample], known: Rates | None = None
-) -> tuple[list[float], NDArray[np.float64]]:
-    counts = [features(s.work) for s in samples]
-    return fit(counts, [s.microseconds for s in samples], prices_of(known) if known else None)
+    samples: Sequence[Sample], known: Rates | None = None, loyalty: Loyalty = loyal_to_own
+) -> tuple[list[float], Floats]:
+    counts, times = [features(s.work) for s in samples], [s.microseconds for s in samples]
+    return fit(counts, times, prices_of(known) if known else None, loyalty)
 
 
 def prices_of(rates: Rates) -> list[float]:
@@ -109,41 +138,31 @@ def fit(
     counts: Sequence[Sequence[float]],
     times: Sequence[float],
     known: Sequence[float] | None = None,
-) -> tuple[list[float], NDArray[np.float64]]:
+    loyalty: Loyalty = loyal_to_own,
+) -> tuple[list[float], Floats]:
     """Prices of the columns of ``counts``, and the error of each row as a share of its time.
 
     Minimises the squares of the relative errors, and the magnitude of those beyond ``USUAL_ERROR``
     so that a disturbed timing does not count for more, with no price below zero.  Where prices are
-    ``known``, the squares of their relative changes count as well; what was free stays free.
+    ``known``, the squares of their changes count as well, as ``loyalty`` says.
     """
     matrix, measured = np.array(counts, np.float64), np.array(times, np.float64)
     # Columns of one size keep the solver exact; an empty one costs nothing.
     scale = np.maximum(np.abs(matrix).max(axis=0), 1e-30)
-    loyal, before = loyalty(known, scale)
     relative = 1 / (measured + RESOLUTION)
-    weights = relative
+    shares, wanted = matrix / scale * relative[:, None], measured * relative
+    before = np.zeros(len(scale)) if known is None else np.array(known) * scale
+    held = np.zeros(len(scale)) if known is None else loyalty(before, shares)
+    weights = np.ones(len(wanted))
     prices = errors = np.zeros(0)
     for _ in range(FIT_ROUNDS):
-        solution: NDArray[np.float64] = _optimize.nnls(
-            np.vstack([matrix / scale * weights[:, None], loyal]),
-            np.concatenate([measured * weights, before]),
+        prices: Floats = _optimize.nnls(
+            np.vstack([shares * weights[:, None], np.diag(held)]),
+            np.concatenate([wanted * weights, held * before]),
         )[0]
-        prices = solution / scale
-        errors = np.abs(matrix @ prices - measured) * relative
-        weights = relative / np.sqrt(np.maximum(errors / USUAL_ERROR, 1.0))
-    return [float(p) for p in prices], errors
-
-
-def loyalty(
-    known: Sequence[float] | None, scale: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows of the least squares that hold scaled prices near ``known`` ones."""
-    if known is None:
-        return np.zeros((0, len(scale))), np.zeros(0)
-    before = np.array(known) * scale
-    # A price of zero is held there by a row that outweighs all samples.
-    strength = np.sqrt(LOYALTY) / np.maximum(before, 1e-9)
-    return np.diag(strength), strength * before
+        errors = np.abs(shares @ prices - wanted)
+        weights = 1 / np.sqrt(np.maximum(errors / USUAL_ERROR, 1.0))
+    return [float(p) for p in prices / scale], errors
 
 
 def fit_transfer(found: Sequence[tuple[float, float]]) -> Transfer:
@@ -155,7 +174,9 @@ def fit_transfer(found: Sequence[tuple[float, float]]) -> Transfer:
 
 
 def learned(
-    rates: Mapping[str, Mapping[str, Rates]], samples: Sequence[Sample]
+    rates: Mapping[str, Mapping[str, Rates]],
+    samples: Sequence[Sample],
+    loyalty: Loyalty = loyal_to_own,
 ) -> tuple[dict[str, dict[str, Rates]], list[float]]:
     """Known prices moved towards more samples, and the errors of these under prices without them.
 
@@ -169,8 +190,8 @@ def learned(
         if not kinds:
             continue
         known = kinds.get(which) or max(kinds.values(), key=lambda r: r.samples)
-        off = cross_validated(found, known)
-        prices, _ = fit_samples(found, known)
+        off = cross_validated(found, known, loyalty)
+        prices, _ = fit_samples(found, known, loyalty)
         moved[name][which] = known.model_copy(
             update=dict(zip(FEATURES, prices, strict=True))
             | {
@@ -190,7 +211,8 @@ def corrected(
 
     All prices of a kind are scaled alike, by the median of measured over predicted: of the samples
     of the kind, else of those of its algorithm, else of all.  Those of a kind with samples are then
-    moved one by one, as ``learned`` does; errors are no smaller than on the other machine.
+    moved one by one, as far as ``loyal_to_others`` lets them; errors are no smaller than on the
+    other machine.
     """
     ratios: dict[Kind, list[float]] = defaultdict(list)
     for sample in samples:
@@ -205,7 +227,8 @@ def corrected(
             found = ratios.get((name, which)) or own or every
             factor = float(np.median(found)) if found else 1.0
             scaled.setdefault(name, {})[which] = scaled_rates(known, factor)
-    moved, errors = learned(scaled, [sample for sample in samples if sample.kind in ratios])
+    seen = [sample for sample in samples if sample.kind in ratios]
+    moved, errors = learned(scaled, seen, loyal_to_others)
     for name, which in ratios:
         before, after = rates[name][which], moved[name][which]
         worse = max(before.median_error, after.median_error)

@@ -46,11 +46,12 @@ NETWORK_LAYERS = 16
 # Weights of each shape, with different shares of zeros.
 SPARSITIES = 3
 # Seconds that each network runs, and in a quick correction.
-SECONDS, QUICK_SECONDS = 2.0, 0.7
+SECONDS, QUICK_SECONDS = 2.0, 0.35
 # Shares of zeros in the inputs, in turn.
 INPUT_ZEROS = (0.3, 0.5, 0.7, 0.9)
-# Shapes of each table that a quick correction times: small, large and between.
-PROBES = 4
+# Of so many shapes of a table a quick correction times one, and so many at least: those with small
+# weights, with large ones and between.
+EVERY, FEWEST_PROBES = 5, 3
 # Operators that ONNX Runtime runs in either layout, at different speeds, by the names that
 # ``graph.layout`` gives them, and the feature maps to time them on: channels and size.
 RESIZE_NEAREST = {
@@ -137,10 +138,14 @@ def correct_profile(
 
 
 def probes(table: Sequence[Shape]) -> Iterator[Shape]:
-    """The middles of equal parts of a table, in order of multiply-adds."""
-    ordered = sorted(table, key=lambda shape: shape.macs)
-    for part in range(PROBES):
-        yield ordered[(2 * part + 1) * len(table) // (2 * PROBES)]
+    """The middles of equal parts of a table, in order of channels times filters.
+
+    These tell apart what narrow layers take from what multiply-adds do, better than their number.
+    """
+    ordered = sorted(table, key=lambda shape: (shape.channels * shape.filters, shape.macs))
+    parts = max(FEWEST_PROBES, round(len(table) / EVERY))
+    for part in range(parts):
+        yield ordered[(2 * part + 1) * len(table) // (2 * parts)]
 
 
 def scaled_transfer(known: Transfer, found: Sequence[tuple[float, float]]) -> Transfer:

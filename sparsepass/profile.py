@@ -28,6 +28,7 @@ __all__ = [
     "doubt",
     "find",
     "nearest",
+    "shipped",
 ]
 
 

@@ -33,9 +33,10 @@ from sparsepass.pipeline.search import active
 from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import open_trials
 from sparsepass.plan import Answer, Choice, Offer
-from sparsepass.profile import cpu_name, find
+from sparsepass.profile import cpu_name, find, shipped
 from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_sets, target
+from sparsepass.runtime.microbench import correct_profile
 from sparsepass.runtime.timing import Timing, interleave
 
 SECONDS = 8.0
@@ -96,7 +97,9 @@ def evaluate(case: Case, isa: str | None) -> SelectorRow:
     options = RunOptions(
         threads=case.threads, isa=isa, samples=case.samples, image_transform=transform
     )
-    found, _ = find(case.threads, target(isa))
+    here = target(isa)
+    found, _ = find(case.threads, here)
+    other = next((p for p in shipped() if p.cpu != cpu_name() and p.target.is_like(here)), None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         case.write(path)
@@ -123,6 +126,10 @@ def evaluate(case: Case, isa: str | None) -> SelectorRow:
         "sparse above 70 % zeros": thumb(priced),
         "papers": papers(timed),
     }
+    if other:
+        quick = CostModel(correct_profile(other, case.threads, isa=isa))
+        offers = collect_offers(studied, quick, replace(options, measure=False))
+        plans["`calibrate --quick`"] = predicted(offers)
     return SelectorRow(
         machine=this_machine(case.threads, isa),
         network=case.name,

@@ -36,6 +36,8 @@ makes of one plan.
 - `greedy`: the cheapest prediction of each layer, whatever its neighbours do.
 - `sparse above 70 % zeros`: the rule of thumb.
 - `papers`: im2col, CPO or CPS by measured time (arXiv 2104.08314), else dense.
+- `calibrate --quick`: predictions with the profile that ships for another processor of the same
+  instruction set, corrected by `sparsepass calibrate --quick` on this one.
 """
 
 

@@ -76,6 +76,15 @@ def test_prices_of_a_kind_are_moved_apart_where_its_samples_say_so():
     assert after.median_error >= before.median_error
 
 
+def test_what_another_machine_does_for_nothing_has_a_price_here_where_samples_say_so():
+    rates, _ = fit_kinds([sample(i, 10.0 * i) for i in range(1, 11)])
+
+    found, _ = corrected(rates, [sample(i, 30 + 10.0 * i) for i in (0.1, 1, 4, 9)])
+
+    assert rates["spmm"]["spatial"].nodes < 1
+    assert found["spmm"]["spatial"].nodes == pytest.approx(30, rel=0.15)
+
+
 def test_learned_prices_follow_many_samples_and_stay_near_the_known_ones_of_few():
     known, _ = fit_kinds([sample(i, 10.0 * i) for i in range(1, 11)])
     doubled = [sample(i, 20.0 * i, shape=f"new {i}") for i in range(1, 31)]
