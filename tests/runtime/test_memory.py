@@ -143,12 +143,15 @@ def test_encodings_differ_by_what_the_report_says(isa):
     assert cps[0] - cpo[0] == pytest.approx(cps[1] - cpo[1], rel=0.02, abs=500)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("values", [0.1, 1.0])
 @pytest.mark.parametrize("name", ["cpo", "cps"])
-def test_a_batch_of_dense_images_takes_the_memory_of_one(name, isa):
+def test_the_images_of_a_batch_take_the_memory_of_one(name, values, threads, isa):
     problem = problem_of(64, 64, 3, 14, 1)
+    x = (np.random.default_rng(0).random((1, 64, 14, 14)) < values).astype(np.float32)
 
     one, eight = (
-        scratch_bytes(name, isa, replace(problem, x=np.ones((batch, 64, 14, 14), np.float32)))
+        scratch_bytes(name, isa, replace(problem, x=np.repeat(x, batch, 0)), threads=threads)
         for batch in (1, 8)
     )
 

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include "activation_sparse/break_even.h"
 #include "activation_sparse/encoded_input.h"
 #include "base/aligned.h"
 #include "base/arithmetic.h"
-#include "conv/parallel.h"
+#include "conv/workers.h"
 #include "dense/gemm.h"
 #include "dense/im2col.h"
 
@@ -25,6 +26,13 @@ AlignedFloats zero_floats(int64_t count) {
 struct Chunks {
   Chunking chunking;
   std::vector<int64_t> counts;
+};
+
+// What the encoded images of a run use, one after the other.
+struct Room {
+  char* encoded;
+  int64_t task_pixels;  // output pixels of a task
+  Workers workers;
 };
 
 class ActivationSparse : public Conv {
@@ -59,11 +67,10 @@ class ActivationSparse : public Conv {
   std::vector<int64_t> count(const Operands& operands, Host& host) const;
   bool is_sparse(const int64_t* counts, int64_t pixels) const;
   Chunks chunks(const int64_t* counts, int64_t pixels) const;
-  void run_encoded(const Operands& image, const Chunks& chunks, char* memory, Host& host) const;
+  Room room(int64_t encoded_bytes, const Operands& operands, Host& host) const;
+  void run_encoded(const Operands& image, const Chunks& chunks, const Room& room, Host& host) const;
   void walk(const Operands& image, const Chunking& chunking,
-            const std::vector<std::vector<EncodedChunk>>& chunks, Host& host) const;
-  // Output pixels of a task.
-  int64_t task_pixels(int64_t plane, int64_t out_w, int threads) const;
+            const std::vector<std::vector<EncodedChunk>>& chunks, const Room& room) const;
 
   const ConvParams params_;
   const Epilogue epilogue_;
@@ -118,13 +125,14 @@ void ActivationSparse::run(const Operands& operands, Host& host) const {
   const int64_t pixels = operands.in_h * operands.in_w;
   const std::vector<int64_t> counts = count(operands, host);
   const auto counts_of = [&](int64_t image) { return &counts[image * chunking_.count()]; };
-  int64_t room = 0;
+  int64_t bytes = -1;
   for (int64_t i = 0; i < operands.batch; ++i) {
     if (!is_sparse(counts_of(i), pixels)) continue;
     const Chunks found = chunks(counts_of(i), pixels);
-    room = std::max(room, encoding_room(encoding_, found.chunking, found.counts.data(), pixels));
+    bytes = std::max(bytes, encoding_room(encoding_, found.chunking, found.counts.data(), pixels));
   }
-  char* memory = room == 0 ? nullptr : static_cast<char*>(host.scratch(room));
+  std::optional<Room> room;
+  if (bytes >= 0) room.emplace(this->room(bytes, operands, host));
   for (int64_t first = 0, end; first < operands.batch; first = end) {
     const bool encoded = is_sparse(counts_of(first), pixels);
     end = first + 1;
@@ -132,7 +140,7 @@ void ActivationSparse::run(const Operands& operands, Host& host) const {
     while (!encoded && end < operands.batch && !is_sparse(counts_of(end), pixels)) ++end;
     const Operands images = images_of(operands, params_, first, end);
     if (encoded) {
-      run_encoded(images, chunks(counts_of(first), pixels), memory, host);
+      run_encoded(images, chunks(counts_of(first), pixels), *room, host);
     } else {
       dense_->run(images, host);
     }
@@ -162,13 +170,25 @@ Chunks ActivationSparse::chunks(const int64_t* counts, int64_t pixels) const {
   return found;
 }
 
-void ActivationSparse::run_encoded(const Operands& image, const Chunks& chunks, char* memory,
+Room ActivationSparse::room(int64_t encoded_bytes, const Operands& operands, Host& host) const {
+  const int64_t out_w = params_.out_w(operands.in_w);
+  const int64_t plane = params_.out_h(operands.in_h) * out_w, blocks = params_.groups * blocks_;
+  const int threads = host.threads();
+  const int64_t wanted = threads == 1 ? 1 : divide_up(4 * threads, blocks);
+  const int64_t most_sums = floats_in(kernels_.tuning.sums_second_level, caches().second);
+  const int64_t tiles = std::min(std::max(wanted, divide_up(plane * block_, most_sums)), plane);
+  const int64_t pixels = round_up(divide_up(plane, tiles), sweep_ ? out_w : 1);
+  char* encoded = encoded_bytes == 0 ? nullptr : static_cast<char*>(host.scratch(encoded_bytes));
+  return {encoded, pixels, Workers(host, blocks * divide_up(plane, pixels), pixels * block_)};
+}
+
+void ActivationSparse::run_encoded(const Operands& image, const Chunks& chunks, const Room& room,
                                    Host& host) const {
   const int64_t pixels = image.in_h * image.in_w;
   const Chunking& chunking = chunks.chunking;
   const std::vector<int64_t>& counts = chunks.counts;
   const std::vector<EncodedChunk> encoded =
-      lay_out(encoding_, chunking, counts.data(), pixels, memory);
+      lay_out(encoding_, chunking, counts.data(), pixels, room.encoded);
   host.parallel_for(chunking.count(), [&](int64_t c) {
     if (counts[c] == 0) return;
     encoding_.encode({image.x + chunking.first(c) * pixels, chunking.width(c), pixels,
@@ -178,25 +198,16 @@ void ActivationSparse::run_encoded(const Operands& image, const Chunks& chunks, 
   for (int64_t c = 0; c < chunking.count(); ++c) {
     if (counts[c] != 0) present[c / chunking.per_group()].push_back(encoded[c]);
   }
-  walk(image, chunking, present, host);
-}
-
-int64_t ActivationSparse::task_pixels(int64_t plane, int64_t out_w, int threads) const {
-  const int64_t others = params_.groups * blocks_;
-  const int64_t wanted = threads == 1 ? 1 : divide_up(4 * threads, others);
-  const int64_t most_sums = floats_in(kernels_.tuning.sums_second_level, caches().second);
-  const int64_t tasks = std::min(std::max(wanted, divide_up(plane * block_, most_sums)), plane);
-  return round_up(divide_up(plane, tasks), sweep_ ? out_w : 1);
+  walk(image, chunking, present, room);
 }
 
 void ActivationSparse::walk(const Operands& image, const Chunking& chunking,
                             const std::vector<std::vector<EncodedChunk>>& chunks,
-                            Host& host) const {
+                            const Room& room) const {
   const int64_t out_w = params_.out_w(image.in_w), plane = params_.out_h(image.in_h) * out_w;
-  const int64_t most_pixels = task_pixels(plane, out_w, host.threads());
-  const int64_t tiles = divide_up(plane, most_pixels);
-  const auto run_task = [&](int64_t task, float* sums) {
-    const int64_t first = task % tiles * most_pixels, block = task / tiles;
+  const int64_t tiles = divide_up(plane, room.task_pixels);
+  room.workers.run(params_.groups * blocks_ * tiles, [&](int64_t task, float* sums) {
+    const int64_t first = task % tiles * room.task_pixels, block = task / tiles;
     const int64_t group = block / blocks_, filter = block % blocks_ * block_;
     WalkJob job = {};
     job.params = &params_;
@@ -211,7 +222,7 @@ void ActivationSparse::walk(const Operands& image, const Chunking& chunking,
     job.bias = bias_.get() + block * block_;
     job.sums = sums;
     job.first_pixel = first;
-    job.pixels = std::min(most_pixels, plane - first);
+    job.pixels = std::min(room.task_pixels, plane - first);
     job.block = block_;
     (sweep_ ? encoding_.sweep : encoding_.gather)(job);
 
@@ -219,8 +230,7 @@ void ActivationSparse::walk(const Operands& image, const Chunking& chunking,
     const float* residual = image.residual == nullptr ? nullptr : image.residual + at;
     kernels_.activation_finish({sums, residual, image.y + at, job.pixels, plane,
                                 std::min(block_, filters_ - filter), block_, epilogue_});
-  };
-  share_out(host, params_.groups * blocks_ * tiles, 4 * most_pixels * block_, run_task);
+  });
 }
 
 std::unique_ptr<Conv> make_activation_sparse(const Encoding& encoding, const ConvParams& params,

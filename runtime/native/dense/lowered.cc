@@ -5,7 +5,7 @@
 
 #include "base/aligned.h"
 #include "base/arithmetic.h"
-#include "conv/parallel.h"
+#include "conv/workers.h"
 #include "dense/gemm.h"
 
 namespace sparsepass {
@@ -118,8 +118,9 @@ void Lowered::run(const Operands& operands, Host& host) const {
   if (operands.batch == 0) return;
   const Grid g = divide(operands, host.threads());
   const int64_t tasks = operands.batch * params_.groups * g.blocks * g.parts;
-  share_out(host, tasks, 4 * panel_floats(g),
-            [&](int64_t index, float* panel) { run_task(operands, g, index, panel); });
+  Workers(host, tasks, panel_floats(g)).run(tasks, [&](int64_t index, float* panel) {
+    run_task(operands, g, index, panel);
+  });
 }
 
 void Lowered::run_task(const Operands& operands, const Grid& g, int64_t index, float* panel) const {

@@ -27,8 +27,8 @@
 
 #include "base/arithmetic.h"
 #include "base/cache_lines.h"
-#include "conv/parallel.h"
 #include "conv/payload.h"
+#include "conv/workers.h"
 #include "dense/direct.h"
 #include "dense/gemm.h"
 #include "dense/winograd_grid.h"
@@ -237,15 +237,15 @@ void Winograd::run(const Operands& operands, Host& host) const {
 void Winograd::run_blocks(const Operands& operands, Marks& marks, const WinogradGrid& g,
                           Host& host) const {
   const int64_t rows = g.input_memory, input = input_floats(g);
-  share_out(host, g.blocks * layer_.params.groups,
-            4 * (rows + input + g.output_memory + sums_floats(g)),
-            [&](int64_t index, float* memory) {
-              const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
-              transform(block, 0, layer_.params.channels_per_group, memory, memory + rows);
-              for (int64_t pass = 0; pass < g.passes; ++pass) {
-                multiply(block, pass, memory + rows, memory + rows + input);
-              }
-            });
+  const int64_t blocks = g.blocks * layer_.params.groups;
+  const Workers workers(host, blocks, rows + input + g.output_memory + sums_floats(g));
+  workers.run(blocks, [&](int64_t index, float* memory) {
+    const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
+    transform(block, 0, layer_.params.channels_per_group, memory, memory + rows);
+    for (int64_t pass = 0; pass < g.passes; ++pass) {
+      multiply(block, pass, memory + rows, memory + rows + input);
+    }
+  });
 }
 
 // Threads share each block, first its channels, then its filters.
@@ -254,13 +254,14 @@ void Winograd::run_passes(const Operands& operands, Marks& marks, const Winograd
   float* input = static_cast<float*>(host.scratch(4 * input_floats(g)));
   const int64_t channels = layer_.params.channels_per_group;
   const int64_t parts = std::min<int64_t>(channels, 2 * host.threads());
+  const Workers workers(host, std::max(parts, g.passes),
+                        std::max(g.input_memory, g.output_memory + sums_floats(g)));
   for (int64_t index = 0; index < g.blocks * layer_.params.groups; ++index) {
     const Block block = this->block(operands, marks, g, !host.shares_cache(), index);
-    share_out(host, parts, 4 * g.input_memory, [&](int64_t part, float* memory) {
+    workers.run(parts, [&](int64_t part, float* memory) {
       transform(block, channels * part / parts, channels * (part + 1) / parts, memory, input);
     });
-    share_out(host, g.passes, 4 * (g.output_memory + sums_floats(g)),
-              [&](int64_t pass, float* memory) { multiply(block, pass, input, memory); });
+    workers.run(g.passes, [&](int64_t pass, float* own) { multiply(block, pass, input, own); });
   }
 }
 

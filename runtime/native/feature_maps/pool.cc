@@ -6,7 +6,7 @@
 #include "base/aligned.h"
 #include "base/arithmetic.h"
 #include "base/cache_lines.h"
-#include "conv/parallel.h"
+#include "conv/workers.h"
 #include "kernels/table.h"
 
 namespace sparsepass {
@@ -43,8 +43,9 @@ void run_max_pool(const PoolParams& params, const PoolShape& shape, const float*
   const int64_t out_h = params.out_h(shape.in_h), out_w = params.out_w(shape.in_w);
   const int64_t room = floats_in(kernels.tuning.pool_second_level, caches().second);
   const int64_t step = std::max<int64_t>(1, room / in);
-  const int64_t rows_bytes = 4 * kernels.tuning.pool_rows * pool_row_floats(params, out_w);
-  share_out(host, divide_up(shape.planes, step), rows_bytes, [&](int64_t task, float* rows) {
+  const int64_t tasks = divide_up(shape.planes, step);
+  const int64_t floats = kernels.tuning.pool_rows * pool_row_floats(params, out_w);
+  Workers(host, tasks, floats).run(tasks, [&](int64_t task, float* rows) {
     PoolJob job;
     job.params = &params;
     job.planes = std::min(step, shape.planes - task * step);

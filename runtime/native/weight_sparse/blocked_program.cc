@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/arithmetic.h"
-#include "conv/scratch.h"
+#include "conv/workers.h"
 
 namespace sparsepass {
 
@@ -41,26 +41,20 @@ void BlockedProgram::run_strips(const Operands& o, Host& host, bool parallel) co
   const int64_t per_image = static_cast<int64_t>(strips.size());
   const int64_t count = o.batch * per_image;
   const int64_t packed_floats = round_up(packing_->strip_floats(), kUnit);
-  ScratchSlots slots(host, parallel ? std::min<int64_t>(host.threads(), count) : 1,
-                     packed_floats + longest_strip_ * blocks_->partial_floats());
+  const Workers workers(host, parallel ? count : 1,
+                        packed_floats + longest_strip_ * blocks_->partial_floats());
   blocks_->prefetch(0);
-  const auto task = [&](int64_t index) {
-    const ScratchSlots::Lease scratch(slots);
+  workers.run(count, [&](int64_t index, float* packed) {
     const Strip& strip = strips[index % per_image];
     BlockRun run = strip_run(o, index / per_image, strip);
     run.flushes = parallel && !host.shares_cache();
     if (run.flushes) blocks_->flush_outputs(strip, run.y);
     if (packing_->strip_floats()) {
-      packing_->pack(run.x, strip, 0, layer_.params.channels(), scratch.data(), layer_.kernels);
-      run.x = scratch.data();
+      packing_->pack(run.x, strip, 0, layer_.params.channels(), packed, layer_.kernels);
+      run.x = packed;
     }
-    compute(run, scratch.data() + packed_floats);
-  };
-  if (parallel) {
-    host.parallel_for(count, task);
-  } else {
-    for (int64_t index = 0; index < count; ++index) task(index);
-  }
+    compute(run, packed + packed_floats);
+  });
 }
 
 // Tasks share the packed input of a strip, and each computes some of its output channels.
@@ -69,8 +63,7 @@ void BlockedProgram::run_blocks(const Operands& o, Host& host) const {
   const int64_t tasks = std::min<int64_t>(total, 2 * host.threads());
   const int64_t packers = std::min<int64_t>(channels, host.threads());
   float* packed = static_cast<float*>(host.scratch(packing_->strip_floats() * sizeof(float)));
-  ScratchSlots slots(host, std::min<int64_t>(tasks, host.threads()),
-                     longest_strip_ * blocks_->partial_floats());
+  const Workers workers(host, tasks, longest_strip_ * blocks_->partial_floats());
   for (int64_t image = 0; image < o.batch; ++image) {
     for (const Strip& strip : packing_->strips()) {
       BlockRun all = strip_run(o, image, strip);
@@ -82,13 +75,12 @@ void BlockedProgram::run_blocks(const Operands& o, Host& host) const {
         });
         all.x = packed;
       }
-      host.parallel_for(tasks, [&](int64_t t) {
-        const ScratchSlots::Lease scratch(slots);
+      workers.run(tasks, [&](int64_t t, float* partial) {
         BlockRun run = all;
         run.first_block = t * total / tasks;
         run.last_block = (t + 1) * total / tasks;
         blocks_->prefetch(run.first_block);
-        compute(run, scratch.data());
+        compute(run, partial);
       });
     }
   }

@@ -4,7 +4,7 @@
 
 #include "base/arithmetic.h"
 #include "base/machine.h"
-#include "conv/scratch.h"
+#include "conv/workers.h"
 #include "weight_sparse/lane_packing.h"
 #include "weight_sparse/shared_lists.h"
 #include "weight_sparse/spmm_program.h"
@@ -80,21 +80,13 @@ class Listed : public SpmmProgram {
 void Listed::run_strips(const Operands& o, Host& host, bool parallel) const {
   const int64_t per_image = static_cast<int64_t>(packing_->strips().size());
   const int64_t count = o.batch * per_image;
-  ScratchSlots slots(host, parallel ? std::min<int64_t>(host.threads(), count) : 1,
-                     panel_floats_ + plane_floats_ + sum_floats_);
-  const auto task = [&](int64_t index) {
-    const ScratchSlots::Lease scratch(slots);
+  const Workers workers(host, parallel ? count : 1, panel_floats_ + plane_floats_ + sum_floats_);
+  workers.run(count, [&](int64_t index, float* panel) {
     const int64_t image = index / per_image;
-    float* const panel = scratch.data();
     compute({o.x + image * in_size_, outputs(o, image), &packing_->strips()[index % per_image], 0,
              lists_->chunks().size(), panel, panel + panel_floats_,
              panel + panel_floats_ + plane_floats_});
-  };
-  if (parallel) {
-    host.parallel_for(count, task);
-  } else {
-    for (int64_t index = 0; index < count; ++index) task(index);
-  }
+  });
 }
 
 // Tasks share the packed input of a strip, and each computes some of its output channels.
@@ -103,20 +95,17 @@ void Listed::run_chunks(const Operands& o, Host& host) const {
   const int64_t chunks = static_cast<int64_t>(lists_->chunks().size());
   const int64_t packers = std::min<int64_t>(channels, host.threads());
   float* const panel = static_cast<float*>(host.scratch(panel_floats_ * sizeof(float)));
-  ScratchSlots slots(host, host.threads(), std::max(plane_floats_, sum_floats_));
+  const Workers workers(host, std::max(packers, chunks), std::max(plane_floats_, sum_floats_));
   for (int64_t image = 0; image < o.batch; ++image) {
     const float* x = o.x + image * in_size_;
     for (const LaneStrip& strip : packing_->strips()) {
-      host.parallel_for(packers, [&](int64_t p) {
-        const ScratchSlots::Lease plane(slots);
-        packing_->pack(x, strip, p * channels / packers, (p + 1) * channels / packers, panel,
-                       plane.data(), layer_.kernels);
+      workers.run(packers, [&](int64_t p, float* plane) {
+        packing_->pack(x, strip, p * channels / packers, (p + 1) * channels / packers, panel, plane,
+                       layer_.kernels);
       });
-      host.parallel_for(chunks, [&](int64_t chunk) {
-        const ScratchSlots::Lease sums(slots);
+      workers.run(chunks, [&](int64_t chunk, float* sums) {
         const size_t first = static_cast<size_t>(chunk);
-        compute(
-            {nullptr, outputs(o, image), &strip, first, first + 1, panel, nullptr, sums.data()});
+        compute({nullptr, outputs(o, image), &strip, first, first + 1, panel, nullptr, sums});
       });
     }
   }
