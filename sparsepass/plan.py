@@ -3,15 +3,29 @@
 Field order is the order of the file, so that two plans can be compared with ``diff``.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sparsepass.algorithms import Numerics, algorithm
+from sparsepass.bits import Bits
 from sparsepass.errors import PlanError
 from sparsepass.files import read_document, write_text
 
-__all__ = ["PLAN_KEY", "Answer", "Choice", "Offer", "Plan", "Refusal", "Tiling"]
+__all__ = [
+    "PLAN_KEY",
+    "Answer",
+    "Choice",
+    "Offer",
+    "Plan",
+    "Refusal",
+    "Tiling",
+    "changes_outputs",
+    "is_lossy",
+    "numerics_of",
+]
 
 # Under this key of its metadata an optimized model carries its plan.
 PLAN_KEY = "ai.sparsepass.plan"
@@ -85,9 +99,14 @@ class Plan(_Value):
     threads: int = Field(ge=1)
     max_error: float = Field(default=0.0, ge=0.0)
     max_drop: float | None = Field(default=None, ge=0.0)
-    weight_bits: Literal[4, 8] | None = None
+    weight_bits: Bits | None = None
     tiling: Tiling | None = None
     choices: tuple[Choice, ...]
+
+    @property
+    def output_error(self) -> float:
+        """How much the outputs may differ, relative; 0 where only rounding may change them."""
+        return self.max_error if changes_outputs(self.choices, self.weight_bits) else 0.0
 
     def choice(self, layer: str) -> Choice | None:
         """The choice for ``layer``, or None where the plan does not name it."""
@@ -113,3 +132,19 @@ class Plan(_Value):
                 f"{path}: not a sparsepass plan ({where}: {first['msg']}); "
                 "save one with --save-plan"
             ) from error
+
+
+def numerics_of(choice: Choice) -> Numerics:
+    """What the choice may do to the outputs."""
+    row = algorithm(choice.algorithm)
+    return "reference" if row is None else row.numerics
+
+
+def is_lossy(choice: Choice) -> bool:
+    """Whether the choice may change outputs beyond rounding."""
+    return numerics_of(choice) == "lossy"
+
+
+def changes_outputs(choices: Sequence[Choice], weight_bits: Bits | None) -> bool:
+    """Whether a plan of ``choices``, with weights in so many bits, does more than round outputs."""
+    return weight_bits is not None or any(map(is_lossy, choices))

@@ -15,8 +15,7 @@ from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.quantize import coded_bytes
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
-from sparsepass.pipeline.trials import is_lossy
-from sparsepass.plan import Answer, Choice, Offer, Plan
+from sparsepass.plan import Answer, Choice, Offer, Plan, is_lossy
 from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import (
     Analysis,

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sparsepass.pipeline.trials import Verified, is_lossy
-from sparsepass.plan import Choice
+from sparsepass.pipeline.trials import Verified
+from sparsepass.plan import Choice, is_lossy
 
 __all__ = ["Fitted", "Tried", "fit"]
 

@@ -31,8 +31,8 @@ from sparsepass.pipeline.search import Outcome, active, search
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
 from sparsepass.pipeline.study import proven, study, working_on
 from sparsepass.pipeline.tiling import check_tiling, tile
-from sparsepass.pipeline.trials import Trials, is_lossy, open_trials
-from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling
+from sparsepass.pipeline.trials import Trials, open_trials
+from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling, changes_outputs
 from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import Analysis, ParetoPoint, Report, StageTime
 from sparsepass.run import OPERATORS, Emit, Progress, RunOptions, Stopwatch, silent
@@ -120,9 +120,10 @@ def optimize(
     for a plan that does not fit.
     """
     asked = max_error > 0 or max_drop is not None
-    if plan is not None and not asked and (plan.weight_bits or any(map(is_lossy, plan.choices))):
-        max_error, max_drop = plan.max_error, plan.max_drop
+    if plan is not None:
         weight_bits = weight_bits or plan.weight_bits
+        if not asked and changes_outputs(plan.choices, weight_bits):
+            max_error, max_drop = plan.max_error, plan.max_drop
     watch = Stopwatch(progress)
     options = RunOptions(
         threads=threads,
@@ -320,8 +321,9 @@ def error_of(made: Made, options: RunOptions) -> float:
     """
     if options.max_error > 0 or options.max_drop is None or made.outcome is None:
         return options.max_error
-    lossy = made.weight_bits is not None or any(map(is_lossy, made.choices))
-    return min(SLACK * made.outcome.verified.relative, options.error_limit) if lossy else 0.0
+    if not changes_outputs(made.choices, made.weight_bits):
+        return 0.0
+    return min(SLACK * made.outcome.verified.relative, options.error_limit)
 
 
 def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from sparsepass.algorithms import DENSE
 from sparsepass.pipeline.offers import Offers
-from sparsepass.pipeline.trials import Trials, Verified, is_lossy
-from sparsepass.plan import Choice
+from sparsepass.pipeline.trials import Trials, Verified
+from sparsepass.plan import Choice, is_lossy
 from sparsepass.report.schema import ParetoPoint
 from sparsepass.runtime.timing import Timing
 

@@ -7,9 +7,9 @@ from typing import Protocol
 from sparsepass.algorithms import DENSE, algorithm
 from sparsepass.errors import ModelError
 from sparsepass.pipeline.budget import Fitted, fit
-from sparsepass.pipeline.trials import Candidate, Verified, is_lossy, numerics_of
+from sparsepass.pipeline.trials import Candidate, Verified
 from sparsepass.pipeline.turns import Key, key_of
-from sparsepass.plan import Answer, Choice, Offer
+from sparsepass.plan import Answer, Choice, Offer, is_lossy, numerics_of
 from sparsepass.runtime.timing import Timing
 
 __all__ = ["Outcome", "Tester", "active", "search"]

@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sparsepass.algorithms import Numerics, algorithm
 from sparsepass.errors import ModelError
 from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
@@ -20,7 +19,7 @@ from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Key, key_of
-from sparsepass.plan import Choice, Tiling
+from sparsepass.plan import Choice, Tiling, changes_outputs, is_lossy
 from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import Verification
 from sparsepass.run import NM_SERIES, RunOptions
@@ -34,8 +33,6 @@ __all__ = [
     "Candidate",
     "Trials",
     "Verified",
-    "is_lossy",
-    "numerics_of",
     "open_batches",
     "open_trials",
     "with_other_batches",
@@ -70,17 +67,6 @@ class Verified:
     def passed(self) -> bool:
         """Whether the outputs differ by no more than the plan may change them."""
         return self.verification.passed
-
-
-def numerics_of(choice: Choice) -> Numerics:
-    """What the choice may do to the outputs."""
-    row = algorithm(choice.algorithm)
-    return "reference" if row is None else row.numerics
-
-
-def is_lossy(choice: Choice) -> bool:
-    """Whether the choice may change outputs beyond rounding."""
-    return numerics_of(choice) == "lossy"
 
 
 @dataclass(frozen=True)
@@ -170,8 +156,8 @@ class Trials:
 
     def changes_outputs(self, candidate: Candidate) -> bool:
         """Whether the outputs of a candidate may differ beyond rounding."""
-        coded = self.options.weight_bits is not None and candidate is not self.original
-        return coded or any(map(is_lossy, candidate.choices))
+        bits = None if candidate is self.original else self.options.weight_bits
+        return changes_outputs(candidate.choices, bits)
 
     def compare_all(self, candidate: Candidate) -> Comparison:
         """Compare a candidate with the original on all samples."""

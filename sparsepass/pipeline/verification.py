@@ -14,7 +14,7 @@ from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.stages import Prepared, Unproven
 from sparsepass.pipeline.study import read, samples_for, working_on
-from sparsepass.pipeline.trials import is_lossy, open_batches, with_other_batches
+from sparsepass.pipeline.trials import open_batches, with_other_batches
 from sparsepass.plan import PLAN_KEY, Plan
 from sparsepass.report.schema import Verification
 from sparsepass.run import RunOptions
@@ -57,8 +57,9 @@ def verify_files(
     verified: dict[str, Verification] = {}
     with working_on(optimized):
         rewritten = load(optimized, shapes=options.shapes)
-        budget = budget_in(rewritten)
-        max_error = budget if max_error is None else max_error
+        plan = plan_in(rewritten)
+        if max_error is None:
+            max_error = plan.output_error if plan else 0.0
         tolerances = rounding_tolerances(noise, prepared.found.layers)
         names = [spec.name for spec in prepared.inputs]
         if {v.name for v in rewritten.graph.inputs} - set(rewritten.graph.initializers) != {*names}:
@@ -95,9 +96,3 @@ def fed(found: Prepared | Unproven, options: RunOptions) -> Prepared:
     if isinstance(found, Prepared):
         return found
     return replace(found.prepared, inputs=inputs_of(found.prepared.original, options.shapes))
-
-
-def budget_in(model: ir.Model) -> float:
-    """The error that the plan of an optimized file was made for; 0 where it is exact."""
-    plan = plan_in(model)
-    return plan.max_error if plan and any(map(is_lossy, plan.choices)) else 0.0

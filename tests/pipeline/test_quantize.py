@@ -1,22 +1,27 @@
 """Weights in few bits, through the whole run and in every form that a layer takes."""
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
 import sparsepass
 from models_in_text import normal, proto_of
 from sparsepass.errors import UsageError
-from sparsepass.model import to_bytes
+from sparsepass.model import save, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline import quantize as module
+from sparsepass.pipeline.optimize import signed
 from sparsepass.pipeline.quantize import coded_bytes, quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
-from sparsepass.plan import Choice
+from sparsepass.pipeline.trials import Trials
+from sparsepass.pipeline.verification import verify_files
+from sparsepass.plan import Choice, Plan
 from sparsepass.run import RunOptions
 from sparsepass.runtime import session
+from sparsepass.runtime.timing import Timing
 
 NET = """
 <ir_version: 8, opset_import: ["": 17]>
@@ -83,6 +88,12 @@ def run(model, x, library=False):
     content = to_bytes(model)
     opened = session(content, threads=1) if library else plain_session(content)
     return runner(opened)({"x": x})["y"]
+
+
+def equally_fast(trials, candidates):
+    """Times by which a network stays as it was made, however busy the machine is."""
+    same = Timing(1.0, 1.0, 1.0, 10)
+    return same, (same,) * len(candidates)
 
 
 def change(found, expected):
@@ -190,6 +201,32 @@ def test_a_budget_that_bits_exceed_leaves_float32_and_says_why():
 
     assert result.plan.weight_bits is None
     assert any("they stay float32" in warning for warning in result.report.warnings)
+
+
+def test_a_dense_file_in_few_bits_is_verified_with_the_error_of_its_plan(tmp_path):
+    found = studied()
+    model = rewrite(found, [])
+    quantize(found, model, 8)
+    plan = Plan(tool="test", machine="any", threads=1, max_error=0.1, weight_bits=8, choices=())
+    original, coded = tmp_path / "net.onnx", tmp_path / "coded.onnx"
+    onnx.save(network(), original)
+    save(signed(model, plan), coded)
+
+    verified = verify_files(original, coded, RunOptions(samples=samples()))
+
+    assert verified["without"].passed
+    assert verified["without"].tolerance == 0.1
+
+
+@pytest.mark.parametrize("budget", [{}, {"max_error": 0.2}], ids=["its own budget", "another"])
+def test_a_replayed_plan_keeps_its_bits(budget, monkeypatch):
+    plan = Plan(tool="test", machine="any", threads=1, max_error=0.1, weight_bits=8, choices=())
+    monkeypatch.setattr(Trials, "time", equally_fast)
+
+    again = sparsepass.optimize(network(), samples=samples(), plan=plan, measure=False, **budget)
+
+    assert again.plan.weight_bits == 8
+    assert again.plan.max_error == budget.get("max_error", 0.1)
 
 
 def test_bits_need_a_budget_and_are_8_or_4():
