@@ -3,7 +3,7 @@
 Field order is the order of the file, so that two plans can be compared with ``diff``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +23,10 @@ __all__ = [
     "Refusal",
     "Tiling",
     "changes_outputs",
+    "is_custom",
     "is_lossy",
     "numerics_of",
+    "offered",
 ]
 
 # Under this key of its metadata an optimized model carries its plan.
@@ -134,13 +136,26 @@ class Plan(_Value):
             ) from error
 
 
-def numerics_of(choice: Choice) -> Numerics:
+def offered(choice: Choice, answers: Iterable[Answer]) -> Offer | None:
+    """The offer behind a choice, or None where it is not among the ``answers`` for its layer."""
+    offers = (answer for answer in answers if isinstance(answer, Offer))
+    wanted = (choice.algorithm, choice.parameters)
+    return next((o for o in offers if (o.algorithm, o.parameters) == wanted), None)
+
+
+def is_custom(offer: Offer) -> bool:
+    """Whether an offer is of an operator of ours."""
+    row = algorithm(offer.algorithm)
+    return row is not None and bool(row.op)
+
+
+def numerics_of(choice: Choice | Offer) -> Numerics:
     """What the choice may do to the outputs."""
     row = algorithm(choice.algorithm)
     return "reference" if row is None else row.numerics
 
 
-def is_lossy(choice: Choice) -> bool:
+def is_lossy(choice: Choice | Offer) -> bool:
     """Whether the choice may change outputs beyond rounding."""
     return numerics_of(choice) == "lossy"
 

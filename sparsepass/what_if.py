@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sparsepass.algorithms import DENSE, Algorithm, algorithm
+from sparsepass.algorithms import DENSE, Algorithm
 from sparsepass.cost import CostModel
 from sparsepass.layer import Array, Layer
 from sparsepass.layout_costs import LayoutCosts, Sides
-from sparsepass.plan import Answer, Choice, Offer
+from sparsepass.plan import Answer, Choice, Offer, is_custom, offered
 from sparsepass.pruning import Mask, density
 from sparsepass.select import EXACT, ask, choose, priced_offers
 from sparsepass.sparsity import Stats
@@ -118,16 +118,6 @@ class Network:
 
 
 def offers_of(choices: Iterable[Choice], answers: Answers) -> dict[str, Offer]:
-    """The offer behind each choice."""
-    return {choice.layer: offer_of(choice, answers[choice.layer]) for choice in choices}
-
-
-def offer_of(choice: Choice, answers: Sequence[Answer]) -> Offer:
-    offers = (answer for answer in answers if isinstance(answer, Offer))
-    wanted = (choice.algorithm, choice.parameters)
-    return next(o for o in offers if (o.algorithm, o.parameters) == wanted)
-
-
-def is_custom(offer: Offer) -> bool:
-    row = algorithm(offer.algorithm)
-    return row is not None and bool(row.op)
+    """The offer behind each choice that has one."""
+    found = {choice.layer: offered(choice, answers[choice.layer]) for choice in choices}
+    return {name: offer for name, offer in found.items() if offer is not None}

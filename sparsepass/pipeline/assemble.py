@@ -15,7 +15,7 @@ from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.quantize import coded_bytes
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.stages import Prepared, Studied, Unproven
-from sparsepass.plan import Answer, Choice, Offer, Plan, is_lossy
+from sparsepass.plan import Choice, Offer, Plan, is_lossy, offered
 from sparsepass.profile import MachineProfile, cpu_name
 from sparsepass.report.schema import (
     Analysis,
@@ -246,8 +246,8 @@ def layer_report(
         **dict(layer_analysis(studied, layer)),
         bids=answers,
         chosen=choice,
-        dense=time_of(answers, DENSE.name, {}),
-        now=time_of(answers, choice.algorithm, choice.parameters),
+        dense=time_of(offers, Choice(layer=layer.name, algorithm=DENSE.name)),
+        now=time_of(offers, choice),
         certainty=offers.turns.certainty(choice),
         dense_bytes=layer.weight.nbytes,
         packed_bytes=coded_bytes(studied, outcome.candidate.model, layer)
@@ -267,8 +267,7 @@ def layer_report(
 def bought_of(offers: Offers, choice: Choice) -> Bought | None:
     """What a lossy choice takes, and the next offers in time and error; None for exact ones."""
     found = [answer for answer in offers.answers[choice.layer] if isinstance(answer, Offer)]
-    wanted = (choice.algorithm, choice.parameters)
-    taken = next((o for o in found if (o.algorithm, o.parameters) == wanted), None)
+    taken = offered(choice, found)
     if taken is None or not is_lossy(choice):
         return None
     cheaper = [offer for offer in found if offer.error < taken.error]
@@ -314,12 +313,9 @@ def paper_workspace_bytes(layer: Layer, stats: Stats) -> dict[str, int]:
     }
 
 
-def time_of(answers: tuple[Answer, ...], name: str, parameters: dict[str, int]) -> LayerTime:
-    offers = [answer for answer in answers if isinstance(answer, Offer)]
-    for offer in offers:
-        if offer.algorithm == name and offer.parameters == parameters:
-            return LayerTime(predicted_us=offer.predicted, measured_us=offer.measured)
-    return time_of(answers, DENSE.name, {})
+def time_of(offers: Offers, choice: Choice) -> LayerTime:
+    taken = offers.offer(choice)
+    return LayerTime(predicted_us=taken.predicted, measured_us=taken.measured)
 
 
 def packed_bytes(studied: Studied, layer: Layer, choice: Choice) -> int:

@@ -16,7 +16,7 @@ from sparsepass.pipeline.measurements import Measurements
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Key, Turns, key_of, low
-from sparsepass.plan import Answer, Choice, Offer, Refusal
+from sparsepass.plan import Answer, Choice, Offer, Refusal, is_custom
 from sparsepass.run import RunOptions
 from sparsepass.runtime.node_times import layer_times, names_of_layers
 
@@ -235,11 +235,6 @@ def close_calls(
 def by_rank(ranked: Iterable[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
     """Turn choices of each layer, best first, into networks: all that come first, second, ..."""
     return [tuple(filter(None, rank)) for rank in zip_longest(*ranked)]
-
-
-def is_custom(offer: Offer) -> bool:
-    row = algorithm(offer.algorithm)
-    return row is not None and bool(row.op)
 
 
 def choice(layer: str, offer: Offer) -> Choice:

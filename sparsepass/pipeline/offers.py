@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from sparsepass.algorithms import DENSE, Algorithm, algorithm, held_bytes
+from sparsepass.algorithms import DENSE, algorithm, held_bytes
 from sparsepass.cost import CostModel
 from sparsepass.errors import UsageError
 from sparsepass.layer import Layer
+from sparsepass.pipeline.emitted import refuse_emitted
 from sparsepass.pipeline.measure import measure
 from sparsepass.pipeline.measurements import Measurements, measurements_path
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.turns import Turns
-from sparsepass.plan import Answer, Choice, Offer
+from sparsepass.plan import Answer, Choice, Offer, offered
 from sparsepass.profile import cpu_name
-from sparsepass.run import FREE, NM_SERIES, RunOptions
+from sparsepass.run import NM_SERIES, RunOptions
 from sparsepass.runtime.replacements import refuse_opset
 from sparsepass.select import Limits, ask, choose
 from sparsepass.sensitivity import Response, responses
@@ -89,10 +90,27 @@ class Offers:
         return self.error_of(choice.layer, self.offer(choice))
 
     def offer(self, choice: Choice) -> Offer:
-        """The offer that was chosen."""
-        offers = [answer for answer in self.answers[choice.layer] if isinstance(answer, Offer)]
-        wanted = (choice.algorithm, choice.parameters)
-        return next(o for o in offers if (o.algorithm, o.parameters) == wanted)
+        """The offer that was chosen; see ``refused`` for a replayed choice that is none."""
+        return offered(choice, self.answers[choice.layer]) or self.refused(choice)
+
+    def refused(self, choice: Choice) -> Offer:
+        """What stands for a choice that nothing offers: its error, and the time of the dense layer.
+
+        A replayed plan may have one where prices are missing or there was no time to measure it.
+        """
+        layer = next(layer for layer in self.studied.layers if layer.name == choice.layer)
+        row, stats = algorithm(choice.algorithm), self.studied.stats[layer.name]
+        options = row.known_options(layer, stats, self.studied.target) if row else ()
+        error = next(o.error for o in options if dict(o.parameters) == choice.parameters)
+        dense = next(a for a in self.answers[layer.name] if a.algorithm == DENSE.name)
+        assert isinstance(dense, Offer)
+        return dense.model_copy(
+            update={
+                "algorithm": choice.algorithm,
+                "parameters": choice.parameters,
+                "error": error,
+            }
+        )
 
     def predicted_error(self, choices: Sequence[Choice]) -> float:
         """What a plan is expected to do to the outputs: the squares of its errors add up."""
@@ -129,26 +147,6 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
             memory.save(path)
     found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
-
-
-def refuse_emitted(row: Algorithm, options: RunOptions) -> str | None:
-    """Why a row has no place in what is written, or None."""
-    if options.emit == NM_SERIES:
-        return None if row is DENSE or row.terms else f"not {options.emit}"
-    if options.pattern == FREE:
-        return refuse_pattern(row)
-    if row.numerics != "lossy" or row.pattern == options.pattern:
-        return None
-    return f"not {options.pattern}"
-
-
-def refuse_pattern(row: Algorithm) -> str | None:
-    """Why a row is out of place where nobody asked for the pattern of its zeros, or None."""
-    if not row.pattern:
-        return None
-    # Our kernels take any zeros, and those that pruning chooses freely cost the outputs less.
-    asking = f"--emit {NM_SERIES}" if row.terms else f"prune --pattern {row.pattern}"
-    return f"a pattern of zeros gains nothing over free ones here; give {asking} for it"
 
 
 def by_nonzeros(studied: Studied, layer: Layer, answers: Sequence[Answer]) -> tuple[Answer, ...]:

@@ -150,7 +150,7 @@ def optimize(
     with working_on(model):
         studied = study(model, options, example_inputs, prices.target)
         if plan is not None:
-            check_plan(studied, plan)
+            check_plan(studied, plan, options)
         if isinstance(studied, Studied) and not dry_run:
             studied = proven(studied, options)
         if isinstance(studied, Unproven):
@@ -249,13 +249,13 @@ def plan_of(
     )
 
 
-def check_plan(studied: Studied | Unproven, plan: Plan) -> None:
+def check_plan(studied: Studied | Unproven, plan: Plan, options: RunOptions) -> None:
     """Raise PlanError where a plan cannot be carried out."""
     if isinstance(studied, Unproven):
         if plan.choices:
             raise PlanError(f"plan: {studied.reason}; optimize without a plan")
         return
-    check_choices(studied, plan.choices)
+    check_choices(studied, plan.choices, options)
     if plan.tiling:
         check_tiling(studied, plan.tiling)
 

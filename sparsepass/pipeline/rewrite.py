@@ -21,10 +21,12 @@ from sparsepass.passes import (
     SplitConvolutions,
     shapes_of_summands,
 )
+from sparsepass.pipeline.emitted import refuse_emitted
 from sparsepass.pipeline.payloads import Payloads, payloads_of
 from sparsepass.pipeline.stages import Studied
 from sparsepass.plan import Choice
 from sparsepass.reconstruction import Weights
+from sparsepass.run import RunOptions
 from sparsepass.runtime.ops import DOMAIN, LRN, MAX_POOL, VERSION
 from sparsepass.runtime.replacements import (
     add_functions,
@@ -37,11 +39,11 @@ from sparsepass.runtime.replacements import (
 __all__ = ["check_choices", "rewrite"]
 
 
-def check_choices(studied: Studied, choices: Sequence[Choice]) -> None:
+def check_choices(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> None:
     """Raise PlanError for a choice that cannot be carried out, and say why.
 
-    It names no layer or one twice, no algorithm or one that refuses the layer, or parameters that
-    the algorithm does not offer for it.
+    It names no layer or one twice, no algorithm or one that refuses the layer or has no place in
+    what ``options`` ask for, or parameters that the algorithm does not offer for it.
     """
     by_name = {layer.name: layer for layer in studied.layers}
     seen: set[str] = set()
@@ -54,10 +56,10 @@ def check_choices(studied: Studied, choices: Sequence[Choice]) -> None:
         if choice.layer in seen:
             raise PlanError(f"plan: layer {choice.layer!r} is there twice; remove one of them")
         seen.add(choice.layer)
-        check_choice(studied, layer, choice)
+        check_choice(studied, layer, choice, options)
 
 
-def check_choice(studied: Studied, layer: Layer, choice: Choice) -> None:
+def check_choice(studied: Studied, layer: Layer, choice: Choice, options: RunOptions) -> None:
     stats, target, opset = studied.stats[layer.name], studied.target, studied.prepared.opset
     row = algorithm(choice.algorithm)
     if row is None:
@@ -65,7 +67,8 @@ def check_choice(studied: Studied, layer: Layer, choice: Choice) -> None:
             f"plan: layer {layer.name!r}: no algorithm is called {choice.algorithm!r}; "
             "give one that 'sparsepass info' lists"
         )
-    if reason := row.refuse(layer, stats, target) or refuse_opset(row, opset):
+    unfit = refuse_emitted(row, options) or refuse_opset(row, opset)
+    if reason := unfit or row.refuse(layer, stats, target):
         raise PlanError(f"plan: {row.name} cannot compute {layer.name!r}: {reason}; write dense")
     settings = [dict(option.parameters) for option in row.known_options(layer, stats, target)]
     if choice.parameters not in settings:

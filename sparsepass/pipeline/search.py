@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sparsepass.algorithms import DENSE, algorithm
+from sparsepass.algorithms import DENSE
 from sparsepass.errors import ModelError
 from sparsepass.pipeline.budget import Fitted, fit
 from sparsepass.pipeline.trials import Candidate, Verified
 from sparsepass.pipeline.turns import Key, key_of
-from sparsepass.plan import Answer, Choice, Offer, is_lossy, numerics_of
+from sparsepass.plan import Answer, Choice, Offer, is_custom, is_lossy, numerics_of, offered
 from sparsepass.runtime.timing import Timing
 
 __all__ = ["Outcome", "Tester", "active", "search"]
@@ -289,13 +289,9 @@ def close_offer(answers: Sequence[Answer]) -> Offer | None:
     """The fastest exact offer of a custom op, if it is not much slower than dense."""
     offers = [answer for answer in answers if isinstance(answer, Offer)]
     dense = next(offer for offer in offers if offer.algorithm == DENSE.name)
-    custom = [o for o in offers if is_custom(o) and o.microseconds < CLOSE * dense.microseconds]
+    exact = [offer for offer in offers if is_custom(offer) and not is_lossy(offer)]
+    custom = [offer for offer in exact if offer.microseconds < CLOSE * dense.microseconds]
     return min(custom, key=lambda offer: offer.microseconds, default=None)
-
-
-def is_custom(offer: Offer) -> bool:
-    row = algorithm(offer.algorithm)
-    return row is not None and bool(row.op) and row.numerics != "lossy"
 
 
 def better_half(choices: Sequence[Choice], answers: Answers) -> tuple[Choice, ...]:
@@ -309,6 +305,5 @@ def gain_of(choice: Choice, answers: Sequence[Answer]) -> float:
     """Microseconds saved against dense; 0 for a choice that was not offered."""
     offers = [answer for answer in answers if isinstance(answer, Offer)]
     dense = next(offer for offer in offers if offer.algorithm == DENSE.name)
-    wanted = (choice.algorithm, choice.parameters)
-    taken = next((o for o in offers if (o.algorithm, o.parameters) == wanted), dense)
+    taken = offered(choice, offers) or dense
     return dense.microseconds - taken.microseconds

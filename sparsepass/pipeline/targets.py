@@ -10,7 +10,7 @@ from sparsepass.errors import ModelError
 from sparsepass.pipeline.offers import Offers, collect_offers
 from sparsepass.pipeline.stages import Studied, Unproven
 from sparsepass.pipeline.study import study, working_on
-from sparsepass.plan import Choice, Offer, Plan
+from sparsepass.plan import Choice, Plan
 from sparsepass.profile import MachineProfile
 from sparsepass.report.targets import Target, Targets
 from sparsepass.run import RunOptions
@@ -40,15 +40,8 @@ class Place:
 
     def priced(self, choices: Sequence[Choice]) -> Planned | None:
         """What a plan takes here; None where an algorithm of it is not offered."""
-        found = {choice.layer: self.offer(choice) for choice in choices}
-        known = {name: offer for name, offer in found.items() if offer is not None}
-        return self.network.priced(known) if len(known) == len(found) else None
-
-    def offer(self, choice: Choice) -> Offer | None:
-        """What a choice takes here, where it is offered."""
-        wanted = (choice.algorithm, choice.parameters)
-        offers = (a for a in self.offers.answers[choice.layer] if isinstance(a, Offer))
-        return next((o for o in offers if (o.algorithm, o.parameters) == wanted), None)
+        found = offers_of(choices, self.offers.answers)
+        return self.network.priced(found) if len(found) == len(choices) else None
 
 
 def plan_for(profiles: Sequence[MachineProfile], source: Path, options: RunOptions) -> Targets:

@@ -17,7 +17,7 @@ from sparsepass.pipeline.quantize import coded_bytes, quantize
 from sparsepass.pipeline.rewrite import check_choices, rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.plan import Choice, Offer
-from sparsepass.run import RunOptions
+from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.runtime.node_times import names_of_layers
 from sparsepass.runtime.session import session
 from test_profile import profile_of
@@ -98,7 +98,7 @@ def stand_in(known, choices):
 def test_one_op_and_two_convolutions_take_the_place_of_a_layer(known):
     choices = choices_of(known, "first")
 
-    check_choices(known, choices)
+    check_choices(known, choices, DEFAULTS)
     model = rewrite(known, choices)
 
     assert op_types(model)[:3] == ["Conv", "Conv", "SparseConvAddRelu"]

@@ -12,7 +12,7 @@ from sparsepass.pipeline.rewrite import check_choices, rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import open_trials
 from sparsepass.plan import Choice
-from sparsepass.run import RunOptions
+from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.runtime.ops import KEEP_LARGEST
 from sparsepass.runtime.session import session
 
@@ -28,7 +28,7 @@ def test_a_layer_skips_what_is_cut(name, cut):
     option = min(options, key=lambda option: option.error)
     choices = [Choice(layer="second", algorithm=name, parameters=option.parameters)]
 
-    check_choices(studied, choices)
+    check_choices(studied, choices, DEFAULTS)
     model = rewrite(studied, choices)
 
     ops = op_types(model)

@@ -5,7 +5,7 @@ import pytest
 from lossy_networks import classifier, images
 
 import sparsepass
-from sparsepass.errors import UsageError
+from sparsepass.errors import PlanError, UsageError
 from sparsepass.graph import constant_array
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
@@ -75,6 +75,14 @@ def test_a_pattern_that_nobody_asked_for_is_refused_with_how_to_ask():
 
     assert "give --emit nm-series" in reasons["nm"]
     assert "give prune --pattern 1x4" in reasons["blocks"]
+
+
+def test_a_plan_of_other_operators_is_not_emitted(found):
+    choice = Choice(layer="second", algorithm="winograd2")
+    plan = found.plan.model_copy(update={"choices": (choice,)})
+
+    with pytest.raises(PlanError, match="winograd2 cannot compute 'second': not nm-series"):
+        emitted(emit="nm-series", plan=plan)
 
 
 def test_what_is_unknown_is_not_emitted():

@@ -13,6 +13,8 @@ from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.judging import too_few
 from sparsepass.pipeline.study import parts_of
+from sparsepass.plan import Choice
+from sparsepass.profile import shipped
 from sparsepass.report import Report, render_html, write, write_pareto
 from sparsepass.report.schema import ExpectedDrop, PairedAnswers
 from sparsepass.samples import InputSpec, load_samples
@@ -201,6 +203,21 @@ def test_the_plan_of_a_drop_is_replayed(traded):
     again = optimized(plan=plan)
 
     assert again.plan.max_drop == 50.0
+
+
+@pytest.mark.parametrize("pareto", [False, True])
+def test_a_replayed_choice_without_a_price_counts_with_its_error_and_no_gain(pareto):
+    choice = Choice(layer="second", algorithm="prune", parameters={"zeros": 90})
+    plan = sparsepass.Plan(tool="t", machine="m", threads=1, max_error=0.5, choices=(choice,))
+    prices = next(found for found in shipped() if found.isa == "avx512")
+    rates = {name: found for name, found in prices.rates.items() if name != "spmm"}
+    profile = prices.model_copy(update={"rates": rates})
+
+    found = optimized(dry_run=True, plan=plan, pareto=pareto, profile=profile).report
+
+    assert found.budget.predicted > 0
+    (layer,) = [layer for layer in found.layers if layer.name == "second"]
+    assert layer.now == layer.dense
 
 
 def replace_drop(plan: sparsepass.Plan) -> sparsepass.Plan:
