@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from sparsepass.algorithms import Factor
 from sparsepass.passes.chains import chain_nodes, check_chain
+from sparsepass.passes.initializers import Names
 
 __all__ = ["BESIDE", "AddChains", "names_beside", "shapes_of_summands"]
 
@@ -39,16 +40,16 @@ class AddChains(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
-        names = {node.name for node in model.graph}
+        nodes, names = {node.name for node in model.graph}, Names(model.graph)
         found = [
             node
             for node in model.graph
-            if node.name in self.chains and f"{node.name}{BESIDE}0" not in names
+            if node.name in self.chains and f"{node.name}{BESIDE}0" not in nodes
         ]
         for node in found:
             chain = self.chains[node.name or ""]
             check_chain(node, chain)
-            rewrite(model.graph, node, chain)
+            rewrite(model.graph, node, chain, names)
             logger.info("%s has a chain of %d beside it", node.name, len(chain))
         return ir.passes.PassResult(model, modified=bool(found))
 
@@ -74,8 +75,8 @@ def shapes_of_summands(
     return found
 
 
-def rewrite(graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor]) -> None:
-    nodes = chain_nodes(graph, conv, chain, f"{conv.name}{BESIDE}")
+def rewrite(graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor], names: Names) -> None:
+    nodes = chain_nodes(graph, conv, chain, f"{conv.name}{BESIDE}", names)
     alone = ir.node("Conv", conv.inputs, dict(conv.attributes), name=conv.name)
     (output,), (original,) = alone.outputs, conv.outputs
     output.name, output.type, output.shape = f"{conv.name}.alone", original.type, original.shape

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparsepass.graph import constant_array, is_read_once, is_standard
 from sparsepass.layer import Array
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["Affine", "Match", "match_affine", "norm_as_affine", "rewrite_affine"]
 
@@ -77,12 +77,12 @@ def match_affine(after: ir.Node, source: ir.Value | None, affine: Affine) -> Mat
     return Match(conv, after, folded, shift)
 
 
-def rewrite_affine(graph: ir.Graph, found: Match) -> None:
+def rewrite_affine(graph: ir.Graph, found: Match, names: Names) -> None:
     """Put the folded Conv in place of the pair; it keeps the Conv's name."""
     conv, after = found.conv, found.after
     stem = after.outputs[0].name
-    weight = new_initializer(graph, f"{stem}.weight", found.weight)
-    bias = new_initializer(graph, f"{stem}.bias", found.bias)
+    weight = new_initializer(graph, f"{stem}.weight", found.weight, names)
+    bias = new_initializer(graph, f"{stem}.bias", found.bias, names)
     folded = ir.node(
         "Conv",
         inputs=[conv.inputs[0], weight, bias],

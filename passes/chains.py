@@ -7,7 +7,7 @@ import onnx_ir as ir
 from sparsepass.algorithms import Factor
 from sparsepass.errors import PlanError
 from sparsepass.graph import constant_array
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["chain_nodes", "check_chain"]
 
@@ -35,7 +35,7 @@ def check_chain(node: ir.Node, chain: Sequence[Factor]) -> None:
 
 
 def chain_nodes(
-    graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor], stem: str
+    graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor], stem: str, names: Names
 ) -> list[ir.Node]:
     """The nodes of a chain that reads what ``conv`` reads, named ``stem`` and their number.
 
@@ -44,19 +44,24 @@ def chain_nodes(
     nodes: list[ir.Node] = []
     value = conv.inputs[0]
     for position in range(len(chain)):
-        node = factor_node(graph, conv, value, chain[: position + 1], f"{stem}{position}")
+        node = factor_node(graph, conv, value, chain[: position + 1], f"{stem}{position}", names)
         nodes.append(node)
         value = node.outputs[0]
     return nodes
 
 
 def factor_node(
-    graph: ir.Graph, conv: ir.Node, source: ir.Value | None, chain: Sequence[Factor], name: str
+    graph: ir.Graph,
+    conv: ir.Node,
+    source: ir.Value | None,
+    chain: Sequence[Factor],
+    name: str,
+    names: Names,
 ) -> ir.Node:
     """The node of the last factor of ``chain``, which begins with the first."""
     factor = chain[-1]
-    weight = new_initializer(graph, f"{name}.weight", factor.weight)
-    bias = new_initializer(graph, f"{name}.bias", factor.bias)
+    weight = new_initializer(graph, f"{name}.weight", factor.weight, names)
+    bias = new_initializer(graph, f"{name}.bias", factor.bias, names)
     node = ir.node("Conv", [source, weight, bias], attributes_of(conv, factor), name=name)
     (output,), (original,) = node.outputs, conv.outputs
     output.name, output.type = f"{name}.output", original.type

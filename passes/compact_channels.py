@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sparsepass.graph import clip_bounds, constant_array, is_standard
 from sparsepass.layer import Array
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 from sparsepass.shapes import open_shapes
 
 __all__ = ["CompactChannels"]
@@ -45,8 +45,8 @@ class CompactChannels(ir.passes.InPlacePass):
             for name, shape in open_shapes(model).items()
             if len(shape) > 1 and isinstance(shape.dims[1], int)
         }
-        modified = False
-        while sweep(model.graph, channels):
+        modified, names = False, Names(model.graph)
+        while sweep(model.graph, channels, names):
             modified = True
         return ir.passes.PassResult(model, modified=modified)
 
@@ -64,14 +64,14 @@ class Visit:
     known: Floats
 
 
-def sweep(graph: ir.Graph, channels: dict[str, int]) -> bool:
+def sweep(graph: ir.Graph, channels: dict[str, int], names: Names) -> bool:
     changed = False
     for node in reversed(graph):
-        changed |= compact(graph, node, channels)
+        changed |= compact(graph, node, channels, names)
     return changed
 
 
-def compact(graph: ir.Graph, producer: ir.Node, channels: dict[str, int]) -> bool:
+def compact(graph: ir.Graph, producer: ir.Node, channels: dict[str, int], names: Names) -> bool:
     """Drop what can go of the channels that ``producer`` makes; tell whether any went."""
     parameters = parameters_of(producer)
     if parameters is None or groups_of(producer) != 1:
@@ -86,8 +86,8 @@ def compact(graph: ir.Graph, producer: ir.Node, channels: dict[str, int]) -> boo
     if not gone.size:
         return False
     logger.info("%s: %d of %d channels removed", producer.name, gone.size, len(weight))
-    set_parameters(graph, producer, np.delete(weight, gone, 0), np.delete(bias, gone))
-    drop_along(graph, visits, gone)
+    set_parameters(graph, producer, np.delete(weight, gone, 0), np.delete(bias, gone), names)
+    drop_along(graph, visits, gone, names)
     for value in (producer.outputs[0], *(v.node.outputs[0] for v in visits if not ends(v.node))):
         shrink(value, gone.size, channels)
     return True
@@ -228,7 +228,7 @@ def columns_of(visit: Visit) -> Array:
 # --- rewriting -----------------------------------------------------------------------------------
 
 
-def drop_along(graph: ir.Graph, visits: list[Visit], gone: NDArray[np.intp]) -> None:
+def drop_along(graph: ir.Graph, visits: list[Visit], gone: NDArray[np.intp], names: Names) -> None:
     """Take the channels ``gone`` out of every convolution they reach."""
     for node in dict.fromkeys(visit.node for visit in visits):
         parameters = parameters_of(node)
@@ -239,9 +239,10 @@ def drop_along(graph: ir.Graph, visits: list[Visit], gone: NDArray[np.intp]) -> 
         weight, bias = parameters
         if ends(node):
             bias = (bias + sum(moved(visit, gone) for visit in here)).astype(np.float32)
-            set_parameters(graph, node, np.delete(weight, indices, 1), bias)
+            set_parameters(graph, node, np.delete(weight, indices, 1), bias, names)
             continue
-        set_parameters(graph, node, np.delete(weight, indices, 0), np.delete(bias, indices))
+        kept = np.delete(weight, indices, 0), np.delete(bias, indices)
+        set_parameters(graph, node, *kept, names)
         node.attributes["group"] = ir.AttrInt64("group", groups_of(node) - len(indices))
 
 
@@ -253,11 +254,14 @@ def moved(visit: Visit, gone: NDArray[np.intp]) -> Floats:
     return sums @ np.nan_to_num(visit.known[gone], posinf=0.0, neginf=0.0)
 
 
-def set_parameters(graph: ir.Graph, node: ir.Node, weight: Array, bias: Array) -> None:
+def set_parameters(
+    graph: ir.Graph, node: ir.Node, weight: Array, bias: Array, names: Names
+) -> None:
     stem = node.outputs[0].name
     node.resize_inputs(3)
     for index, kind, array in ((1, "weight", weight), (2, "bias", bias)):
-        node.replace_input_with(index, new_initializer(graph, f"{stem}.compact.{kind}", array))
+        own = new_initializer(graph, f"{stem}.compact.{kind}", array, names)
+        node.replace_input_with(index, own)
 
 
 def shrink(value: ir.Value, count: int, channels: dict[str, int]) -> None:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from sparsepass.graph import float_image, is_standard
 from sparsepass.passes.affine import norm_as_affine
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 from sparsepass.shapes import open_values
 
 __all__ = ["ConvolveBatchNorm"]
@@ -32,7 +32,7 @@ class ConvolveBatchNorm(ir.passes.InPlacePass):
         """Rewrite the main graph in place."""
         norms = [node for node in model.graph if is_standard(node, "BatchNormalization")]
         known = open_values(model) if norms else {}
-        modified = False
+        modified, names = False, Names(model.graph)
         for norm in norms:
             shape = float_image(norm.inputs[0], known)
             affine = norm_as_affine(norm)
@@ -44,8 +44,9 @@ class ConvolveBatchNorm(ir.passes.InPlacePass):
             if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
                 continue
             stem = norm.outputs[0].name
-            weight = new_initializer(model.graph, f"{stem}.weight", scale.reshape(-1, 1, 1, 1))
-            bias = new_initializer(model.graph, f"{stem}.bias", shift)
+            per_filter = scale.reshape(-1, 1, 1, 1)
+            weight = new_initializer(model.graph, f"{stem}.weight", per_filter, names)
+            bias = new_initializer(model.graph, f"{stem}.bias", shift, names)
             conv = ir.node(
                 "Conv", [norm.inputs[0], weight, bias], {"group": len(scale)}, name=norm.name
             )

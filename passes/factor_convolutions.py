@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from sparsepass.algorithms import Factor
 from sparsepass.passes.chains import chain_nodes, check_chain
+from sparsepass.passes.initializers import Names
 
 __all__ = ["FactorConvolutions"]
 
@@ -36,16 +37,17 @@ class FactorConvolutions(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
         found = [node for node in model.graph if node.name in self.factors]
+        names = Names(model.graph)
         for node in found:
             chain = self.factors[node.name or ""]
             check_chain(node, chain)
-            rewrite(model.graph, node, chain)
+            rewrite(model.graph, node, chain, names)
             logger.info("%s became a chain of %d", node.name, len(chain))
         return ir.passes.PassResult(model, modified=bool(found))
 
 
-def rewrite(graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor]) -> None:
-    nodes = chain_nodes(graph, conv, chain, f"{conv.name}/factor")
+def rewrite(graph: ir.Graph, conv: ir.Node, chain: Sequence[Factor], names: Names) -> None:
+    nodes = chain_nodes(graph, conv, chain, f"{conv.name}/factor", names)
     parameters = [parameter for parameter in conv.inputs[1:] if parameter is not None]
     ir.convenience.replace_nodes_and_values(
         graph, conv, [conv], nodes, conv.outputs, nodes[-1].outputs

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from sparsepass.graph import is_standard
 from sparsepass.passes.affine import Match, match_affine, norm_as_affine, rewrite_affine
+from sparsepass.passes.initializers import Names
 
 __all__ = ["FoldBatchNorm"]
 
@@ -26,7 +27,7 @@ class FoldBatchNorm(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold every normalisation whose Conv nothing else reads."""
-        modified = False
+        modified, names = False, Names(model.graph)
         for node in model.graph:
             if not is_standard(node, "BatchNormalization"):
                 continue
@@ -34,7 +35,7 @@ class FoldBatchNorm(ir.passes.InPlacePass):
             if isinstance(found, str):
                 logger.info("%s kept: %s", node.name, found)
                 continue
-            rewrite_affine(model.graph, found)
+            rewrite_affine(model.graph, found, names)
             modified = True
         return ir.passes.PassResult(model, modified=modified)
 

@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from sparsepass.graph import bodies, constant_array
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 from sparsepass.shapes import open_shapes
 
 __all__ = ["FoldConstants"]
@@ -54,14 +54,14 @@ class FoldConstants(ir.passes.InPlacePass):
 
 
 def fold_once(model: ir.Model) -> bool:
-    shapes = open_shapes(model)
+    shapes, names = open_shapes(model), Names(model.graph)
     folded = False
     for node in list(model.graph):
         values = constant_outputs(node, shapes, model.graph.opset_imports)
         if values is None:
             continue
         for output, array in zip(node.outputs, values, strict=True):
-            constant = new_initializer(model.graph, f"{output.name}.folded", array)
+            constant = new_initializer(model.graph, f"{output.name}.folded", array, names)
             ir.convenience.replace_all_uses_with(output, constant)
         model.graph.remove(node, safe=True)
         folded = True

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparsepass.graph import constant_array, is_standard
 from sparsepass.passes.affine import Affine, Match, match_affine, rewrite_affine
+from sparsepass.passes.initializers import Names
 
 __all__ = ["FoldScale"]
 
@@ -24,7 +25,7 @@ class FoldScale(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold each node in turn, so that chains of them fold too."""
-        modified = False
+        modified, names = False, Names(model.graph)
         for node in model.graph:
             if not is_standard(node, "Mul", "Div", "Add", "Sub"):
                 continue
@@ -32,7 +33,7 @@ class FoldScale(ir.passes.InPlacePass):
             if isinstance(found, str):
                 logger.debug("%s kept: %s", node.name, found)
                 continue
-            rewrite_affine(model.graph, found)
+            rewrite_affine(model.graph, found, names)
             modified = True
         return ir.passes.PassResult(model, modified=modified)
 

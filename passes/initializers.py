@@ -5,13 +5,13 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["Names", "free_name", "new_initializer"]
+__all__ = ["Names", "new_initializer"]
 
 
 class Names:
     """The names of a graph's values; new ones that it gives are taken from then on.
 
-    To be kept by what adds many values: reading all names of a graph takes a walk through it.
+    A pass makes one and keeps it: reading all names of a graph takes a walk through it.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -27,20 +27,14 @@ class Names:
         self.taken.add(free)
         return free
 
+    def release(self, name: str) -> None:
+        """Give ``name`` back: its value is no longer in the graph."""
+        self.taken.discard(name)
 
-def free_name(graph: ir.Graph, name: str) -> str:
-    """Return ``name``, or one like it where a value of ``graph`` has it."""
-    return Names(graph).free(name)
 
-
-def new_initializer(
-    graph: ir.Graph, name: str, array: NDArray[Any], names: Names | None = None
-) -> ir.Value:
-    """Add ``array`` to ``graph`` as a constant named ``name``, or like it where that is taken.
-
-    ``names`` are those of the graph, where the caller has them.
-    """
-    free = (names or Names(graph)).free(name)
+def new_initializer(graph: ir.Graph, name: str, array: NDArray[Any], names: Names) -> ir.Value:
+    """Add ``array`` to ``graph`` as a constant named ``name``, or like it where that is taken."""
+    free = names.free(name)
     tensor = ir.tensor(array, name=free)
     value = ir.Value(
         name=free, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor

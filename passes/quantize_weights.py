@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sparsepass.coded import CodedWeight
 from sparsepass.graph import constant_array
-from sparsepass.passes.initializers import free_name, new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["QuantizeWeights"]
 
@@ -43,37 +43,52 @@ class QuantizeWeights(ir.passes.InPlacePass):
         """Rewrite the main graph in place."""
         held = model.graph.initializers
         found = [n for n in self.weights if n in held and not held[n].is_graph_output()]
+        place = Place(model.graph)
         for name in found:
             coded = self.weights[name]
-            writer = Writer(model.graph, name)
+            writer = Writer(place, name)
             if coded.indices:
                 steps = model.opset_imports[""] >= CUMSUM_OPSET
-                indices = write_indices(model.graph, coded.indices, steps=steps)
+                indices = write_indices(place, coded.indices, steps=steps)
                 scales = writer.scales_of(indices, coded)
             else:
                 scales = writer.constant("scales", coded.scales)
             writer.put("Mul", [writer.units(coded), scales])
-            take_place(model.graph, name, writer)
+            take_place(name, writer)
             logger.info("%s is held in %d bits", name, 4 if coded.levels is not None else 8)
         return ir.passes.PassResult(model, modified=bool(found))
+
+
+class Place:
+    """The graph that weights are written into, its names and the order of its nodes."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph, self.names = graph, Names(graph)
+        self.order = {node: position for position, node in enumerate(graph)}
+
+    def first_reader(self, value: ir.Value) -> ir.Node:
+        """The first node that reads ``value``, of those that were there before."""
+        readers = {use.node for use in value.uses()} & self.order.keys()
+        return min(readers, key=self.order.__getitem__)
 
 
 @dataclass
 class Writer:
     """Nodes that make the value of one initializer, in order; the last one makes it."""
 
-    graph: ir.Graph
+    place: Place
     name: str
     nodes: list[ir.Node] = field(default_factory=list[ir.Node])
 
     def constant(self, what: str, array: NDArray[Any]) -> ir.Value:
-        return new_initializer(self.graph, f"{self.name}.{what}", array)
+        place = self.place
+        return new_initializer(place.graph, f"{self.name}.{what}", array, place.names)
 
     def put(self, op_type: str, inputs: list[ir.Value], **attributes: int) -> ir.Value:
         """Add a node; returns its output."""
         name = f"{self.name}/{len(self.nodes)}"
         node = ir.node(op_type, inputs, attributes, name=name)
-        node.outputs[0].name = free_name(self.graph, f"{name}.value")
+        node.outputs[0].name = self.place.names.free(f"{name}.value")
         self.nodes.append(node)
         return node.outputs[0]
 
@@ -110,9 +125,9 @@ class Writer:
         return self.put("Gather", [self.constant("scales", coded.scales), filters])
 
 
-def write_indices(graph: ir.Graph, name: str, *, steps: bool) -> ir.Value:
+def write_indices(place: Place, name: str, *, steps: bool) -> ir.Value:
     """Ascending indices as the steps between them; returns what stands for them."""
-    value = graph.initializers[name]
+    value = place.graph.initializers[name]
     indices = constant_array(value)
     assert indices is not None, name
     gaps = np.diff(indices, prepend=0)
@@ -120,27 +135,23 @@ def write_indices(graph: ir.Graph, name: str, *, steps: bool) -> ir.Value:
     if not steps or widest > np.iinfo(np.uint16).max:
         return value
     small = np.uint8 if widest <= np.iinfo(np.uint8).max else np.uint16
-    writer = Writer(graph, name)
+    writer = Writer(place, name)
     each = writer.whole(writer.constant("steps", gaps.astype(small)))
     writer.put("CumSum", [each, writer.constant("axis", np.array(0, np.int32))])
-    return take_place(graph, name, writer)
+    return take_place(name, writer)
 
 
-def take_place(graph: ir.Graph, name: str, writer: Writer) -> ir.Value:
+def take_place(name: str, writer: Writer) -> ir.Value:
     """Let the last node of ``writer`` make the value of an initializer, under its name."""
-    old, (made,) = graph.initializers[name], writer.nodes[-1].outputs
+    place, (made,) = writer.place, writer.nodes[-1].outputs
+    old = place.graph.initializers[name]
     made.type, made.shape = old.type, old.shape
     for use in list(old.uses()):
         if use.node not in writer.nodes:
             use.node.replace_input_with(use.idx, made)
-    graph.initializers.pop(name)
+    place.graph.initializers.pop(name)
     old.name, made.name = None, name
     # What makes constants comes first; each weight before those that were written earlier would
     # part scales from the indices that they are of.
-    graph.insert_before(first_reader(graph, made), writer.nodes)
+    place.graph.insert_before(place.first_reader(made), writer.nodes)
     return made
-
-
-def first_reader(graph: ir.Graph, value: ir.Value) -> ir.Node:
-    readers = {use.node for use in value.uses()}
-    return next(node for node in graph if node in readers)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from sparsepass.graph import constant_array, is_standard
 from sparsepass.layer import Array
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["SetWeights"]
 
@@ -33,14 +33,16 @@ class SetWeights(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Set those that differ from what is there."""
-        modified = False
+        modified, names = False, Names(model.graph)
         for node in model.graph:
             own = node.name or ""
             if own in self.weights and is_standard(node, "Conv", "Gemm"):
                 weight, bias = self.weights[own]
                 stem = self.names.get(own) or (node.inputs[1] or node.outputs[0]).name or ""
-                changed = put(model.graph, node, 1, stem, stored_weight(node, weight))
-                added = put(model.graph, node, 2, bias_name(node, stem), stored_bias(node, bias))
+                stored = stored_weight(node, weight)
+                changed = put(model.graph, node, 1, stem, stored, names)
+                stored = stored_bias(node, bias)
+                added = put(model.graph, node, 2, bias_name(node, stem), stored, names)
                 modified = changed or added or modified
         return ir.passes.PassResult(model, modified=modified)
 
@@ -67,7 +69,9 @@ def stored_bias(node: ir.Node, bias: Array) -> Array:
     return bias / np.float32(node.attributes.get_float("beta", 1.0) or 1.0)
 
 
-def put(graph: ir.Graph, node: ir.Node, position: int, name: str, array: Array) -> bool:
+def put(
+    graph: ir.Graph, node: ir.Node, position: int, name: str, array: Array, names: Names
+) -> bool:
     """Let the node read ``array`` from an initializer called ``name``; false where it did."""
     node.resize_inputs(max(len(node.inputs), position + 1))
     before = node.inputs[position]
@@ -81,5 +85,6 @@ def put(graph: ir.Graph, node: ir.Node, position: int, name: str, array: Array) 
     if before is not None and len(before.uses()) == 1 and before.is_initializer():
         node.replace_input_with(position, None)
         graph.initializers.pop(before.name or "")
-    node.replace_input_with(position, new_initializer(graph, name, array.reshape(shape)))
+        names.release(before.name or "")
+    node.replace_input_with(position, new_initializer(graph, name, array.reshape(shape), names))
     return True

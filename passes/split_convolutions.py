@@ -17,7 +17,7 @@ from sparsepass.algorithms import Term
 from sparsepass.errors import PlanError
 from sparsepass.graph import constant_array
 from sparsepass.layer import Array
-from sparsepass.passes.initializers import new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["Split", "SplitConvolutions"]
 
@@ -51,10 +51,11 @@ class SplitConvolutions(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the main graph in place."""
         found = [node for node in model.graph if node.name in self.splits]
+        names = Names(model.graph)
         for node in found:
             split = self.splits[node.name or ""]
             check(node, split)
-            rewrite(model.graph, node, split)
+            rewrite(model.graph, node, split, names)
             logger.info("%s became a sum of %d", node.name, len(split.terms))
         return ir.passes.PassResult(model, modified=bool(found))
 
@@ -77,11 +78,12 @@ def most_kept(term: Term) -> int:
     return int(np.add.reduceat(term.weight != 0, starts, axis=1, dtype=np.intp).max(initial=0))
 
 
-def rewrite(graph: ir.Graph, conv: ir.Node, split: Split) -> None:
+def rewrite(graph: ir.Graph, conv: ir.Node, split: Split, names: Names) -> None:
     nodes: list[ir.Node] = []
     total: ir.Value | None = None
     for position, term in enumerate(split.terms):
-        node = term_node(graph, conv, term, split.bias if position == 0 else None, position)
+        bias = split.bias if position == 0 else None
+        node = term_node(graph, conv, term, bias, position, names)
         nodes.append(node)
         if total is None:
             total = node.outputs[0]
@@ -101,12 +103,17 @@ def rewrite(graph: ir.Graph, conv: ir.Node, split: Split) -> None:
 
 
 def term_node(
-    graph: ir.Graph, conv: ir.Node, term: Term, bias: Array | None, position: int
+    graph: ir.Graph,
+    conv: ir.Node,
+    term: Term,
+    bias: Array | None,
+    position: int,
+    names: Names,
 ) -> ir.Node:
     name = f"{conv.name}/term{position}"
-    constants = [new_initializer(graph, f"{name}.weight", term.weight)]
+    constants = [new_initializer(graph, f"{name}.weight", term.weight, names)]
     if bias is not None:
-        constants.append(new_initializer(graph, f"{name}.bias", bias))
+        constants.append(new_initializer(graph, f"{name}.bias", bias, names))
     node = ir.node(
         "Conv",
         [conv.inputs[0], *constants],

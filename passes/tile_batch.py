@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from sparsepass.graph import Batch, constant_array, nodes_before
-from sparsepass.passes.initializers import free_name, new_initializer
+from sparsepass.passes.initializers import Names, new_initializer
 
 __all__ = ["BODY", "TileBatch"]
 
@@ -82,39 +82,41 @@ class Match:
 
 
 def rewrite(graph: ir.Graph, found: Match, batch: Batch, micro_batch: int) -> None:
-    moved = set(found.nodes)
+    moved, names = set(found.nodes), Names(graph)
     images = {name: dims[1:] for name, dims in batch.shapes.items()}
     for node in found.nodes:
         if node.outputs[0].name in batch.literals:
-            forget_batch(graph, node)
+            forget_batch(graph, node, names)
     sources = [value for value in graph.inputs if any(use.node in moved for use in value.uses())]
     split = [
-        reshape(graph, value, (-1, micro_batch, *images[value.name or ""]), f"{value.name}.tiles")
+        reshape(
+            graph, value, (-1, micro_batch, *images[value.name or ""]), f"{value.name}.tiles", names
+        )
         for value in sources
     ]
     slices = [
         ir.Value(
-            name=free_name(graph, f"{value.name}.tile"),
+            name=names.free(f"{value.name}.tile"),
             type=value.type,
             shape=ir.Shape((micro_batch, *images[value.name or ""])),
         )
         for value in sources
     ]
     read_instead(sources, slices, moved)
-    constants = take_constants(graph, moved)
+    constants = take_constants(graph, moved, names)
     scan = ir.node(
         "Scan",
         [node.outputs[0] for node in split],
         num_outputs=len(found.outputs),
-        name=free_name(graph, "tiles"),
+        name=names.free("tiles"),
     )
     for value, stacked in zip(found.outputs, scan.outputs, strict=True):
-        stacked.name, stacked.type = free_name(graph, f"{value.name}.tiles"), value.type
+        stacked.name, stacked.type = names.free(f"{value.name}.tiles"), value.type
     joined = [
-        reshape(graph, stacked, (-1, *images[value.name or ""]), f"{value.name}.joined")
+        reshape(graph, stacked, (-1, *images[value.name or ""]), f"{value.name}.joined", names)
         for value, stacked in zip(found.outputs, scan.outputs, strict=True)
     ]
-    hand_on(graph, found.outputs, [node.outputs[0] for node in joined], moved)
+    hand_on(graph, found.outputs, [node.outputs[0] for node in joined], moved, names)
     graph.remove(found.nodes)
     for value in (output for node in found.nodes for output in node.outputs):
         # It was the shape of the whole batch; ONNX Runtime infers that of a group.
@@ -134,6 +136,7 @@ def hand_on(
     values: Sequence[ir.Value],
     replacements: Sequence[ir.Value],
     moved: Collection[ir.Node],
+    names: Names,
 ) -> None:
     """Let nodes that stay, and callers, see ``replacements`` under the names of ``values``."""
     for value, replacement in zip(values, replacements, strict=True):
@@ -142,22 +145,25 @@ def hand_on(
         for index, output in enumerate(graph.outputs):
             if output is value:
                 graph.outputs[index] = replacement
-        inner = free_name(graph, f"{value.name}.tile")
+        inner = names.free(f"{value.name}.tile")
         replacement.name, replacement.shape = value.name, value.shape
         value.name = inner
 
 
-def forget_batch(graph: ir.Graph, node: ir.Node) -> None:
+def forget_batch(graph: ir.Graph, node: ir.Node, names: Names) -> None:
     """Let a Reshape take axis 0 from its input, where it names its size."""
     target = constant_array(node.inputs[1])
     assert target is not None, node.name
     sizes = np.concatenate([[0], target[1:]]).astype(np.int64)
-    node.replace_input_with(1, new_initializer(graph, f"{node.outputs[0].name}.shape", sizes))
+    own = new_initializer(graph, f"{node.outputs[0].name}.shape", sizes, names)
+    node.replace_input_with(1, own)
 
 
-def reshape(graph: ir.Graph, value: ir.Value, sizes: Sequence[int], name: str) -> ir.Node:
-    name = free_name(graph, name)
-    target = new_initializer(graph, f"{name}.shape", np.array(sizes, np.int64))
+def reshape(
+    graph: ir.Graph, value: ir.Value, sizes: Sequence[int], name: str, names: Names
+) -> ir.Node:
+    name = names.free(name)
+    target = new_initializer(graph, f"{name}.shape", np.array(sizes, np.int64), names)
     node = ir.node("Reshape", [value, target], name=name)
     node.outputs[0].name, node.outputs[0].type = name, value.type
     return node
@@ -173,7 +179,7 @@ def read_instead(
                 use.node.replace_input_with(use.idx, replacement)
 
 
-def take_constants(graph: ir.Graph, moved: Collection[ir.Node]) -> list[ir.Value]:
+def take_constants(graph: ir.Graph, moved: Collection[ir.Node], names: Names) -> list[ir.Value]:
     """The constants of the body; those that nodes outside read as well are copied."""
     taken: list[ir.Value] = []
     for name, value in list(graph.initializers.items()):
@@ -182,7 +188,7 @@ def take_constants(graph: ir.Graph, moved: Collection[ir.Node]) -> list[ir.Value
             continue
         own = value
         if not all(inside) and value.const_value is not None:
-            own = new_initializer(graph, f"{name}.tile", value.const_value.numpy())
+            own = new_initializer(graph, f"{name}.tile", value.const_value.numpy(), names)
             read_instead([value], [own], moved)
         taken.append(graph.initializers.pop(own.name or ""))
     return taken

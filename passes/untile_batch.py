@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from sparsepass.passes.initializers import free_name
+from sparsepass.passes.initializers import Names
 from sparsepass.passes.tile_batch import BODY
 
 __all__ = ["UntileBatch"]
@@ -56,9 +56,10 @@ def unwrap(graph: ir.Graph, scan: ir.Node) -> None:
     ends, nodes = list(body.outputs), list(body)
     body.outputs.clear()
     body.remove(nodes)
+    names = Names(graph)
     for name, value in list(body.initializers.items()):
         body.initializers.pop(name)
-        value.name = free_name(graph, name)
+        value.name = names.free(name)
         graph.register_initializer(value)
     graph.insert_before(scan, nodes)
     for node, value in zip(joined, ends, strict=True):
