@@ -135,6 +135,9 @@ def report_of(
     """The report of ``sparsepass optimize``; ``outcome`` is None for a dry run."""
     studied, options = offers.studied, offers.options
     fates: Mapping[str, str] = outcome.fates if outcome else {}
+    coded = (
+        coded_bytes(outcome.candidate.model, studied.layers) if outcome and plan.weight_bits else {}
+    )
     return Report(
         tool=tool_name(),
         model=model_file(studied.prepared, outcome.candidate.size if outcome else None),
@@ -148,7 +151,7 @@ def report_of(
         skipped=skipped_of(studied.prepared),
         warnings=warnings,
         layers=tuple(
-            layer_report(offers, layer, plan, fates.get(layer.name, ""), outcome)
+            layer_report(offers, layer, plan, fates.get(layer.name, ""), coded.get(layer.name))
             for layer in studied.layers
         ),
         plan=plan,
@@ -237,8 +240,9 @@ def layer_analysis(studied: Studied, layer: Layer) -> LayerAnalysis:
 
 
 def layer_report(
-    offers: Offers, layer: Layer, plan: Plan, fate: str, outcome: Outcome | None
+    offers: Offers, layer: Layer, plan: Plan, fate: str, coded: int | None
 ) -> LayerReport:
+    """What is reported of a layer; ``coded`` are the bytes of its weight where bits are few."""
     studied, answers = offers.studied, offers.answers[layer.name]
     choice = plan.choice(layer.name) or Choice(layer=layer.name, algorithm=DENSE.name)
     stats = studied.stats[layer.name]
@@ -250,9 +254,7 @@ def layer_report(
         now=time_of(offers, choice),
         certainty=offers.turns.certainty(choice),
         dense_bytes=layer.weight.nbytes,
-        packed_bytes=coded_bytes(studied, outcome.candidate.model, layer)
-        if outcome and plan.weight_bits
-        else packed_bytes(studied, layer, choice),
+        packed_bytes=packed_bytes(studied, layer, choice) if coded is None else coded,
         memory_bytes=round(
             held_bytes(layer, stats, studied.target, choice.algorithm, choice.parameters)
         ),

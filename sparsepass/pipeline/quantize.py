@@ -1,6 +1,7 @@
 """Weights of a rewritten network in few bits, rounded by what their layers read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -28,11 +29,13 @@ __all__ = ["coded_bytes", "quantize"]
 _optimize = cast(Any, optimize)  # its types are partial
 
 MOST_BITS: Bits = 8
-MOST_FACTORS = 3
+MOST_PARTS = 3
 # Samples on which the cost of few bits is measured: it decides an order of layers.
 PROBED_SAMPLES = 3
-# How the nodes of chains are called, after the layer: in its place, and beside it.
-CHAINS = ("/factor", BESIDE)
+# How the nodes that a layer becomes are called, after it: chains in its place and beside it, terms.
+PARTS = ("/factor", BESIDE, "/term")
+# What is added to a name that was taken.
+NUMBER = re.compile(r"_\d+$")
 
 Doubles = NDArray[np.float64]
 
@@ -127,24 +130,33 @@ def stand_in(
     return weight.astype(np.float32), shifted.astype(np.float32)
 
 
-def coded_bytes(studied: Studied, model: ir.Model, layer: Layer) -> int:
-    """Bytes that a model whose weights were quantized holds of the weight of a layer."""
-    own = next(node for node in studied.prepared.model.graph if node.name == layer.name)
-    dense = own.inputs[1].name if own.inputs[1] is not None else ""
-    op = (f"{layer.name}.{part}" for part in ("values", "indices", "weight"))
-    factors = (f"{layer.name}{way}{i}.weight" for way in CHAINS for i in range(MOST_FACTORS))
-    stems = (dense or "", *op, *factors)
-    return sum(
-        value.const_value.nbytes
-        for graph in model.graphs()
-        for name, value in graph.initializers.items()
-        if value.const_value and any(is_part(name, stem) for stem in stems)
-    )
+def coded_bytes(model: ir.Model, layers: Iterable[Layer]) -> dict[str, int]:
+    """Bytes that a model whose weights were quantized holds of the weight of each layer."""
+    nodes = {node.name or "": node for node in model.graph.all_nodes()}
+    ops = constants_of_ops(nodes.values())
+    found: dict[str, int] = {}
+    for layer in layers:
+        parts = (f"{layer.name}{way}{i}" for way in PARTS for i in range(MOST_PARTS))
+        plain = (nodes.get(name) for name in (layer.name, *parts))
+        weights = [node.inputs[1] for node in plain if node and node.domain != DOMAIN]
+        names = (f"{layer.name}.{part}" for part in ("values", "indices", "weight"))
+        made = constants_behind([*weights, *map(ops.get, names)])
+        found[layer.name] = sum(value.const_value.nbytes for value in made if value.const_value)
+    return found
 
 
-def is_part(name: str, stem: str) -> bool:
-    """Whether a constant is the one that is called so, or one of those that make it."""
-    return any(is_like(start, stem) for start in (name, name.rpartition(".")[0]))
+def constants_behind(values: Iterable[ir.Value | None]) -> set[ir.Value]:
+    """The values without a producer that ``values`` are, or are made of."""
+    found: set[ir.Value] = set()
+    waiting = [value for value in values if value is not None]
+    while waiting:
+        value = waiting.pop()
+        producer = value.producer()
+        if producer is None:
+            found.add(value)
+        else:
+            waiting.extend(source for source in producer.inputs if source is not None)
+    return found
 
 
 def rows_of(held: Sequence["Held"]) -> list[Array]:
@@ -234,8 +246,9 @@ class Held:
 def every_held(graph: ir.Graph, layers: Sequence[Layer]) -> Iterator[tuple[str, Layer, list[Held]]]:
     """The weights of each layer under its name, then those of the chain beside it, if there are."""
     nodes = {node.name: node for node in graph}
+    ops = constants_of_ops(graph)
     for layer in layers:
-        own, chain = held_of(graph, nodes, layer), chain_held(graph, nodes, beside(layer))
+        own, chain = held_of(graph, nodes, ops, layer), chain_held(graph, nodes, beside(layer))
         for name, held in ((layer.name, own), (beside(layer), chain)):
             if held:
                 yield name, layer, held
@@ -246,10 +259,16 @@ def beside(layer: Layer) -> str:
     return f"{layer.name}{BESIDE}"
 
 
-def held_of(graph: ir.Graph, nodes: Mapping[str | None, ir.Node], layer: Layer) -> list[Held]:
+def held_of(
+    graph: ir.Graph,
+    nodes: Mapping[str | None, ir.Node],
+    ops: Mapping[str, ir.Value],
+    layer: Layer,
+) -> list[Held]:
     """The weights of a layer in the order of a chain, empty where none is an initializer."""
     values, indices, weight, bias = (
-        of_an_op(graph, f"{layer.name}.{part}") for part in ("values", "indices", "weight", "bias")
+        found.name or "" if (found := ops.get(f"{layer.name}.{part}")) else ""
+        for part in ("values", "indices", "weight", "bias")
     )
     kept, places = array_of(graph, values), array_of(graph, indices)
     if kept is not None and places is not None:
@@ -274,20 +293,12 @@ def chain_held(graph: ir.Graph, nodes: Mapping[str | None, ir.Node], stem: str) 
     return chain
 
 
-def of_an_op(graph: ir.Graph, name: str) -> str:
-    """The constant of one of our operators that is called so, or like it where that was taken."""
-    found = (
-        each
-        for each, value in graph.initializers.items()
-        if is_like(each, name) and any(use.node.domain == DOMAIN for use in value.uses())
-    )
-    return next(found, "")
-
-
-def is_like(name: str, wanted: str) -> bool:
-    """Whether ``name`` is ``wanted``, or that with the number that made it free."""
-    number = name.removeprefix(wanted).removeprefix("_")
-    return name == wanted or (name.startswith(f"{wanted}_") and number.isdecimal())
+def constants_of_ops(nodes: Iterable[ir.Node]) -> dict[str, ir.Value]:
+    """What our operators read besides their input, by the name that it has or should have had."""
+    ours = (node for node in nodes if node.domain == DOMAIN)
+    read = [value for node in ours for value in node.inputs[1:] if value is not None]
+    exact = {value.name or "": value for value in read}
+    return {NUMBER.sub("", name): value for name, value in exact.items()} | exact
 
 
 def input_names(node: ir.Node) -> list[str]:

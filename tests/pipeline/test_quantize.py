@@ -44,6 +44,7 @@ CHAINS = [
 ]
 
 
+ALIKE = ("w", "w_1", "w_2")
 SPARSE = [Choice(layer=name, algorithm="spmm") for name in ("first", "second")]
 OTHER = Choice(layer="first", algorithm="winograd2")
 FORMS = [[], SPARSE[1:], SPARSE, [OTHER], *[[choice] for choice in CHAINS]]
@@ -149,8 +150,24 @@ def test_names_that_are_taken_hide_no_weight(choices):
         if value.dtype == ir.DataType.FLOAT and value.uses() and value.const_value.size > 64
     }
     assert left == {}
-    held = sum(coded_bytes(found, model, layer) for layer in found.layers)
+    held = sum(coded_bytes(model, found.layers).values())
     assert held > sum(np.count_nonzero(layer.weight) for layer in found.layers[-3:])
+
+
+def test_a_weight_is_not_charged_for_one_whose_name_begins_alike():
+    lines = " ".join(f"[l{i}] x{i + 1} = Conv(x{i}, {name})" for i, name in enumerate(ALIKE))
+    text = f"""
+    <ir_version: 8, opset_import: ["": 17]>
+    g (float[1, 16, 8, 8] x0) => (float[1, 16, 8, 8] x{len(ALIKE)}) {{ {lines} }}
+    """
+    given = proto_of(text, **{name: normal(16, 16, 1, 1, seed=1) / 8 for name in ALIKE})
+    found = study(given, RunOptions(samples=normal(8, 16, 8, 8), max_error=0.5))
+    model = rewrite(found, [])
+
+    quantize(found, model, 8)
+
+    codes, scales = 16 * 16, 4 * 16
+    assert {*coded_bytes(model, found.layers).values()} == {codes + scales}
 
 
 def test_layers_make_up_for_the_rounding_of_those_before_them(monkeypatch):
