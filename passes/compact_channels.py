@@ -100,27 +100,41 @@ def visits_of(
     graph: ir.Graph, value: ir.Value, offset: int, known: Floats, channels: dict[str, int]
 ) -> list[Visit] | None:
     """Return every node that the channels in ``value`` reach, or None where one needs them all."""
-    if value.is_graph_output():
-        return None
     found: list[Visit] = []
-    for node, index in value.uses():
-        if node.graph is not graph or any(output.uses() for output in node.outputs[1:]):
+    waiting = [(value, offset, known)]
+    while waiting:
+        value, offset, known = waiting.pop()
+        if value.is_graph_output():
             return None
-        start = offset
-        if is_standard(node, "Concat"):
-            before = concat_offset(node, index, channels)
-            if before is None:
+        for node, index in value.uses():
+            visit = visit_of(graph, node, index, offset, known, channels)
+            if visit is None:
                 return None
-            start += before
-        found.append(Visit(node, start, known))
-        if index == 0 and ends(node):
-            continue
-        after = known if is_standard(node, "Concat") else passed(node, index, start, known)
-        later = None if after is None else visits_of(graph, node.outputs[0], start, after, channels)
-        if later is None:
-            return None
-        found += later
+            found.append(visit)
+            if index == 0 and ends(node):
+                continue
+            after = passed(node, index, visit.offset, known)
+            if after is None:
+                return None
+            waiting.append((node.outputs[0], visit.offset, after))
     return found
+
+
+def visit_of(
+    graph: ir.Graph,
+    node: ir.Node,
+    index: int,
+    offset: int,
+    known: Floats,
+    channels: dict[str, int],
+) -> Visit | None:
+    """Return how channels reach ``node`` by its input ``index``, None where that is not known."""
+    if node.graph is not graph or any(output.uses() for output in node.outputs[1:]):
+        return None
+    if not is_standard(node, "Concat"):
+        return Visit(node, offset, known)
+    before = concat_offset(node, index, channels)
+    return None if before is None else Visit(node, offset + before, known)
 
 
 def concat_offset(node: ir.Node, index: int, channels: dict[str, int]) -> int | None:
@@ -134,6 +148,8 @@ def concat_offset(node: ir.Node, index: int, channels: dict[str, int]) -> int | 
 
 def passed(node: ir.Node, index: int, offset: int, known: Floats) -> Floats | None:
     """Return the values of the channels after ``node``, None where it mixes channels."""
+    if is_standard(node, "Concat"):
+        return known
     if index != 0:
         return None
     if is_standard(node, *UNARY):

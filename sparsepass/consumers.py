@@ -69,18 +69,30 @@ def values_for(value: ir.Value) -> Values | None:
     Floats are drawn from it as well where an operator needs positive ones.  A single integer is a
     size, a count or a divisor more often than not.
     """
-    for node, index in value.uses():
-        if node.domain not in ("", "ai.onnx"):
+    # By hand, not by recursion: numbers may be handed on a thousand times.
+    waiting = [(value, iter(value.uses()))]
+    while waiting:
+        read, uses = waiting[-1]
+        node, index = next(uses, (None, 0))
+        if node is None:
+            if is_single_integer(read):
+                return ONE
+            waiting.pop()
+        elif node.domain not in ("", "ai.onnx"):
             continue
-        found = taken(node, index)
-        if found is None and index == 0 and node.op_type in PASSING:
-            found = values_for(node.outputs[0])
-        if found is not None and not (is_free(value) and node.op_type in ("Div", "Mod")):
-            return found
-    single = (
-        value.shape is not None and value.shape.is_static() and math.prod(value.shape.numpy()) == 1
-    )
-    return ONE if single and value.dtype is not None and value.dtype.is_integer() else None
+        elif (found := taken(node, index)) is not None:
+            if not (is_free(read) and node.op_type in ("Div", "Mod")):
+                return found
+        elif index == 0 and node.op_type in PASSING:
+            waiting.append((node.outputs[0], iter(node.outputs[0].uses())))
+    return None
+
+
+def is_single_integer(value: ir.Value) -> bool:
+    """Tell whether ``value`` holds one integer, whatever its rank."""
+    shape = value.shape
+    single = shape is not None and shape.is_static() and math.prod(shape.numpy()) == 1
+    return single and value.dtype is not None and value.dtype.is_integer()
 
 
 def is_free(value: ir.Value) -> bool:

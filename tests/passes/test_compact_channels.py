@@ -168,3 +168,14 @@ def test_any_pattern_of_zeros_keeps_the_outputs(seed, activation, padding):
     between = f"r = {activation}(c) d = Conv<group = 5, {pads}>(r, wd, bd) m = {activation}(d)"
 
     compacted(chain(between, padding=1 - padding), params)
+
+
+def test_channels_are_followed_however_far():
+    steps = 1200
+    lines = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(steps))
+    params = parameters(1, 3)
+    model = model_of(chain(f"r0 = Relu(c) {lines} m = Identity(r{steps})"), **params)
+
+    assert CompactChannels()(model).modified
+
+    assert filters(model) == [COUNT - 2, 4]
