@@ -34,7 +34,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_document(path: Path) -> bytes:
-    """Return a plan, a profile or a report as it is in the file; raises OSError."""
+    """Return a plan, a profile, a report or labels as they are in the file; raises OSError."""
     return read_bytes(path, MOST_DOCUMENT_BYTES)
 
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.arrays import load_array
 from sparsepass.errors import UsageError
+from sparsepass.files import read_document
 
 __all__ = ["LabelSource", "folder_labels", "read_labels"]
 
@@ -51,7 +53,7 @@ def read_labels(
         return checked("labels", np.asarray(source), entries)
     path = Path(source)
     if path.suffix == ".npy":
-        return checked(str(path), load(path), entries)
+        return checked(str(path), load_array(path), entries)
     if path.suffix.lower() not in TEXT:
         raise UsageError(f"{path}: no labels; give an .npy, a .txt, a .csv or a .tsv file")
     lines = read_lines(path)
@@ -60,14 +62,6 @@ def read_labels(
     if folder is None:
         raise UsageError(f"{path}: names files, but the samples are arrays; give numbers only")
     return by_name(path, lines, files, folder)
-
-
-def load(path: Path) -> NDArray[Any]:
-    try:
-        return cast(NDArray[Any], np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
-        raise UsageError(f"{path}: cannot be read ({reason}); write it with numpy") from error
 
 
 def checked(source: str, labels: NDArray[Any], entries: int) -> Labels:
@@ -87,7 +81,7 @@ def read_lines(path: Path) -> list[tuple[str, int]]:
     """Names, empty where there are none, and labels; the first line of a table may be its head."""
     try:
         # With or without the mark that some editors put in front.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_document(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); give a file with one label a line"

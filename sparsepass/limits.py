@@ -11,7 +11,7 @@ MOST_BYTES = 16 << 30
 """Bytes of a model's weights, unless the caller says otherwise."""
 
 MOST_DOCUMENT_BYTES = 256 << 20
-"""Bytes of a plan, a profile or a report."""
+"""Bytes of a plan, a profile, a report or labels as text."""
 
 MOST_CALLS = 5_000
 """Calls of functions that are inlined, those inside functions as often as these are called."""

@@ -104,6 +104,17 @@ def test_an_absent_file_is_one_line(tmp_path):
             read_labels(tmp_path / name, 2)
 
 
+@pytest.mark.parametrize("shape", [(10**12,), (-1,)], ids=["more than follows", "negative"])
+def test_a_header_that_lies_is_one_line(tmp_path, shape):
+    path = tmp_path / "l.npy"
+    with path.open("wb") as file:
+        header = {"descr": "<i8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+
+    with pytest.raises(UsageError, match=r"l\.npy: cannot be read \((its header claims|shape is)"):
+        read_labels(path, 2)
+
+
 def test_a_batch_has_the_labels_of_its_images():
     array = np.arange(6 * 48, dtype=np.float32).reshape(6, 3, 4, 4)
 
