@@ -7,6 +7,7 @@ Runtime or build of our library it starts empty.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -30,8 +31,8 @@ __all__ = ["Measurements", "measurements_path", "signature", "software"]
 
 # Turns of an offer that are kept, the latest: those of a few races.
 MOST_TURNS = 40
-# Zeros count in steps of this many percent: a smaller one moves a time less than its noise.
-STEP = 2
+# Non-zeros count in steps of this share of them: a smaller one moves a time less than its noise.
+STEP = 0.05
 
 
 class Measured(BaseModel):
@@ -144,14 +145,18 @@ def signature(layer: Layer, stats: Stats) -> str:
         f"batch {layer.batch}",
         "pads " + "x".join(map(str, layer.pads)),
         layer.epilogue.suffix or "no epilogue",
-        f"weights {stepped(1 - stats.weight.density)} % zero",
-        "input not known" if zeros is None else f"input {stepped(zeros)} % zero",
+        f"{stepped(stats.weight.density)} % of weights",
+        "input not known" if zeros is None else f"{stepped(1 - zeros)} % of input",
     )
     return ", ".join(parts)
 
 
-def stepped(share: float) -> int:
-    return STEP * round(100 * share / STEP)
+def stepped(share: float) -> str:
+    """A share in percent, to the next step from all of it down."""
+    if share <= 0:
+        return "0"
+    steps = round(math.log(share) / math.log1p(STEP))
+    return f"{100 * (1 + STEP) ** steps:.3g}"
 
 
 def name_of(key: Key) -> str:

@@ -53,6 +53,13 @@ def test_times_come_back_from_the_file(tmp_path):
     assert Measurements.load(path) == found
 
 
+@pytest.mark.parametrize("zeros", [(0.0, 0.1), (0.9, 0.92), (0.971, 0.989), (0.99, 1.0)])
+def test_shares_of_weights_that_are_left_are_compared_with_each_other(zeros):
+    one, other = (text(layer(zeros=share)) for share in zeros)
+
+    assert one != other
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1, 2", '{"software": 3}'])
 def test_a_file_that_is_none_of_ours_is_as_good_as_none(content, tmp_path):
     path = tmp_path / "machine.json"
