@@ -74,6 +74,23 @@ class Measurements(BaseModel):
         make_folder(path.parent)
         write_text(path, self.model_dump_json() + "\n")
 
+    def save_changes(self, path: Path, before: "Measurements") -> None:
+        """Write what changed here since ``before``: another run may have saved times meanwhile.
+
+        Raises UsageError where that is impossible.
+        """
+        now = Measurements.load(path)
+        for layer in before.layers | self.layers:
+            old, new = before.layers.get(layer, {}), self.layers.get(layer, {})
+            offers = now.layers.setdefault(layer, {})
+            for name in old | new:
+                if old.get(name) == new.get(name):
+                    continue
+                offers.pop(name, None)
+                if name in new:
+                    offers[name] = new[name]
+        now.save(path)
+
     def known(
         self, studied: Studied, answers: Mapping[str, Sequence[Answer]]
     ) -> dict[Key, list[float]]:

@@ -141,10 +141,11 @@ def collect_offers(studied: Studied, costs: CostModel, options: RunOptions) -> O
     if options.measured and answers:
         path = measurements_path(cpu_name(), studied.target.isa, options.threads)
         memory = Measurements.load(path)
+        before = memory.model_copy(deep=True)
         answers, turns = measure(studied, answers, options, costs, memory)
         # Without a place to keep times the next run measures again, and that is all.
         with suppress(UsageError):
-            memory.save(path)
+            memory.save_changes(path, before)
     found = output_responses(studied, answers, options) if options.lossy else {}
     return Offers(studied, options, costs, answers, found, turns)
 

@@ -60,6 +60,26 @@ def test_shares_of_weights_that_are_left_are_compared_with_each_other(zeros):
     assert one != other
 
 
+def test_runs_at_a_time_keep_the_times_of_each_other(tmp_path):
+    path = tmp_path / "machine.json"
+    started = measured_offers(old=[1.0], dropped=[2.0])
+    started.save(path)
+    runs = [started.model_copy(deep=True) for _ in range(2)]
+    runs[0].layers["layer"]["first"] = Measured(times=[3.0])
+    runs[1].layers["layer"]["second"] = Measured(times=[4.0])
+    del runs[1].layers["layer"]["dropped"]
+
+    for run in runs:
+        run.save_changes(path, started)
+
+    assert Measurements.load(path) == measured_offers(old=[1.0], first=[3.0], second=[4.0])
+
+
+def measured_offers(**times: list[float]) -> Measurements:
+    offers = {name: Measured(times=found) for name, found in times.items()}
+    return Measurements(software=software(), layers={"layer": offers})
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1, 2", '{"software": 3}'])
 def test_a_file_that_is_none_of_ours_is_as_good_as_none(content, tmp_path):
     path = tmp_path / "machine.json"
