@@ -36,7 +36,7 @@ LINEAR_COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 
 def layout_graph(
     model: ir.Model, layers: Iterable[Layer], known: Inferred, *, block: int = 16
-) -> "nx.DiGraph[str]":
+) -> "nx.MultiDiGraph[str]":
     """Return the main graph as node names, with edges for the tensors between them.
 
     ``layers`` and ``known`` are what ``graph.layers`` and ``shapes.infer`` find in ``model``.
@@ -46,15 +46,15 @@ def layout_graph(
     (always) or "nchw".  ``reads_blocked`` and ``writes_blocked`` say what ONNX Runtime does with
     the node left to it.  A Concat of two ``branches`` has their names as its ``pair``, other nodes
     have None.  Inputs and outputs of the model are nodes of kind "nchw" named ``input x``
-    and ``output y``, with an empty ``op_type``.  Edges carry the ``value`` between their ends and
-    its ``bytes``; a layout change is paid once per value.
+    and ``output y``, with an empty ``op_type``.  Edges, one per value between their ends, carry the
+    ``value`` and its ``bytes``; a layout change is paid once per value.
 
     ``block`` is the number of channels ONNX Runtime keeps together: 16 with AVX-512, else 8.
     """
     sizes = known.sizes
     found = {layer.name: layer for layer in layers}
     pairs = branches(model, found.values(), known.shapes)
-    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for node in model.graph:
         name = node.name or ""
         reads, writes = blocked_ends(node, found.get(name), sizes, block)
@@ -107,7 +107,7 @@ def blocked_nodes(graph: "nx.DiGraph[str]", lowered: Collection[str]) -> frozens
 
 
 def add_edges(
-    graph: "nx.DiGraph[str]", source: str, readers: Sequence[str], value: str, size: int
+    graph: "nx.MultiDiGraph[str]", source: str, readers: Sequence[str], value: str, size: int
 ) -> None:
     for end in (source, *readers):
         if end not in graph:
@@ -115,7 +115,7 @@ def add_edges(
                 end, kind="nchw", op_type="", reads_blocked=False, writes_blocked=False, pair=None
             )
     for reader in readers:
-        graph.add_edge(source, reader, value=value, bytes=size)
+        graph.add_edge(source, reader, key=value, value=value, bytes=size)
 
 
 def blocked_ends(

@@ -30,7 +30,7 @@ def between(operator: str, channels: int) -> onnx.ModelProto:
     )  # fmt: skip
 
 
-def layouts(model: ir.Model, block: int = 16) -> nx.DiGraph:
+def layouts(model: ir.Model, block: int = 16) -> nx.MultiDiGraph:
     known = infer(model)
     return layout_graph(model, layers(model, known).layers, known, block=block)
 
@@ -78,7 +78,7 @@ def test_layout_is_predicted_as_onnxruntime_has_it(operator, channels, tmp_path)
 def test_edges_carry_the_bytes_of_their_tensor_and_ends_are_nodes():
     graph = layouts(load(between("Relu(c)", 24)))
 
-    assert graph.edges["first", "between"] == {"value": "c", "bytes": 4 * 24 * 64}
+    assert graph.edges["first", "between", "c"] == {"value": "c", "bytes": 4 * 24 * 64}
     assert graph.nodes["input x"]["kind"] == graph.nodes["output y"]["kind"] == "nchw"
     assert [graph.nodes[name]["kind"] for name in ("first", "between")] == ["layer", "transparent"]
 
@@ -91,3 +91,25 @@ def test_the_first_convolution_reads_plain_channels():
     )
 
     assert (graph.nodes["c"]["reads_blocked"], graph.nodes["c"]["writes_blocked"]) == (False, True)
+
+
+def test_every_tensor_between_two_nodes_counts():
+    model = model_of(
+        """
+        <ir_version: 8, opset_import: ["": 17]>
+        g (float[1, 32, 8, 8] x) => (float[1, 32, 8, 8] y) {
+          [parts] a, b = Split<axis = 1>(x)
+          [sum] s = Concat<axis = 1>(a, b, a)
+          [last] y = Conv(s, w)
+        }
+        """,
+        w=normal(32, 48, 1, 1),
+    )
+
+    graph = layouts(model)
+
+    edges = graph.get_edge_data("parts", "sum")
+    assert {value: data["bytes"] for value, data in edges.items()} == {
+        "a": 4 * 16 * 64,
+        "b": 4 * 16 * 64,
+    }
