@@ -15,7 +15,7 @@ from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
 from sparsepass.checks import all_tensors, check_convolutions, check_proto
 from sparsepass.densify import make_dense
 from sparsepass.errors import ModelError
-from sparsepass.files import read_bytes, staged
+from sparsepass.files import read_bytes, staged, write_bytes
 from sparsepass.limits import MOST_BYTES
 from sparsepass.shapes import check_shapes
 from sparsepass.spelling import spell_alike
@@ -97,13 +97,18 @@ def save(model: ir.Model, path: str | Path) -> None:
     where the folder cannot be written.
     """
     path = Path(path)
-    ready = with_ir_version(model)
-    data = f"{path.name}.data" if weight_bytes(model) > LARGEST_PROTOBUF - STRUCTURE_ROOM else None
+    if weight_bytes(model) <= LARGEST_PROTOBUF - STRUCTURE_ROOM:
+        write_bytes(path, to_bytes(model))
+        return
+    # Never over weights that are there: what is replaced needs its own until it is.
+    data = free_file(path.with_name(f"{path.name}.data"))
+    before = set(external_files(path)) - sources_of(model)
     with staged(path) as folder:
-        if data is None:
-            (folder / path.name).write_bytes(to_bytes(ready))
-        else:
-            cast(Any, ir).save(ready, folder / path.name, format="protobuf", external_data=data)
+        ready = with_ir_version(model)
+        cast(Any, ir).save(ready, folder / path.name, format="protobuf", external_data=data.name)
+    for old in before:
+        if old.name.startswith(f"{path.name}.") and old.suffix == ".data":
+            old.unlink(missing_ok=True)
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -230,6 +235,21 @@ def with_ir_version(model: ir.Model) -> ir.Model:
     raised = model.clone()
     raised.ir_version = FUNCTIONS_IR
     return raised
+
+
+def free_file(path: Path) -> Path:
+    """``path``, or one like it where a file is there."""
+    free, count = path, 1
+    while free.exists():
+        count += 1
+        free = path.with_stem(f"{path.stem}.{count}")
+    return free
+
+
+def sources_of(model: ir.Model) -> set[Path]:
+    """The files that weights of ``model`` are read from."""
+    tensors = (v.const_value for g in model.graphs() for v in g.initializers.values())
+    return {Path(tensor.path) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
 
 
 def weight_bytes(model: ir.Model) -> int:

@@ -1,5 +1,6 @@
 import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -237,16 +238,55 @@ def test_functions_raise_the_ir_version():
     assert model.ir_version == 7
 
 
+def save_in_two(model: ir.Model, path: Path, monkeypatch) -> None:
+    """Save a model as if it were above the limit."""
+    with monkeypatch.context() as patch:
+        patch.setattr("sparsepass.model.STRUCTURE_ROOM", 1 << 31)
+        save(model, path)
+
+
 def test_weights_above_the_limit_go_into_a_file_beside(proto, tmp_path, monkeypatch):
-    monkeypatch.setattr("sparsepass.model.LARGEST_PROTOBUF", 0)
-    monkeypatch.setattr("sparsepass.model.STRUCTURE_ROOM", 0)
     model = load(ir.from_proto(proto))
 
-    save(model, tmp_path / "out.onnx")
+    save_in_two(model, tmp_path / "out.onnx", monkeypatch)
 
-    monkeypatch.undo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.onnx", "out.onnx.data"]
     assert_same_outputs(proto.SerializeToString(), load(tmp_path / "out.onnx"))
+
+
+def test_weights_beside_are_replaced_with_their_model_or_not_at_all(proto, tmp_path, monkeypatch):
+    target, replace = tmp_path / "out.onnx", os.replace
+    other = proto_of(CONV, w=W + 1)
+    save_in_two(load(ir.from_proto(proto)), target, monkeypatch)
+
+    def cut_short(source, place):
+        if Path(place) == target:
+            raise OSError(28, "No space left on device")
+        replace(source, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", cut_short)
+        with pytest.raises(UsageError, match="No space left"):
+            save_in_two(load(ir.from_proto(other)), target, monkeypatch)
+    assert_same_outputs(proto.SerializeToString(), load(target))
+
+    save_in_two(load(ir.from_proto(other)), target, monkeypatch)
+
+    assert_same_outputs(other.SerializeToString(), load(target))
+    assert not (tmp_path / "out.onnx.data").exists()
+
+
+def test_weights_that_a_model_is_read_from_stay(tmp_path, monkeypatch):
+    proto = proto_of(CONV.replace("3, 8", "32, 8").replace("N, 4", "N, 64"), w=normal(64, 32, 3, 3))
+    content = proto.SerializeToString()
+    source, target = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    onnx.save(proto, source, save_as_external_data=True, location="out.onnx.data", size_threshold=0)
+    target.write_bytes(source.read_bytes())
+
+    save_in_two(load(source), target, monkeypatch)
+
+    assert_same_outputs(content, load(source))
+    assert_same_outputs(content, load(target))
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(proto, tmp_path, monkeypatch):
