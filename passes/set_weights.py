@@ -38,6 +38,7 @@ class SetWeights(ir.passes.InPlacePass):
             own = node.name or ""
             if own in self.weights and is_standard(node, "Conv", "Gemm"):
                 weight, bias = self.weights[own]
+                count_again(node)
                 stem = self.names.get(own) or (node.inputs[1] or node.outputs[0]).name or ""
                 stored = stored_weight(node, weight)
                 changed = put(model.graph, node, 1, stem, stored, names)
@@ -45,6 +46,13 @@ class SetWeights(ir.passes.InPlacePass):
                 added = put(model.graph, node, 2, bias_name(node, stem), stored, names)
                 modified = changed or added or modified
         return ir.passes.PassResult(model, modified=modified)
+
+
+def count_again(node: ir.Node) -> None:
+    """Let a Gemm read its weight and bias where it multiplies them by 0."""
+    for factor in ("alpha", "beta"):
+        if node.op_type == "Gemm" and node.attributes.get_float(factor, 1.0) == 0:
+            node.attributes[factor] = ir.AttrFloat32(factor, 1.0)
 
 
 def bias_name(node: ir.Node, weight_name: str) -> str:
@@ -66,7 +74,7 @@ def stored_weight(node: ir.Node, weight: Array) -> Array:
 def stored_bias(node: ir.Node, bias: Array) -> Array:
     if node.op_type == "Conv":
         return bias
-    return bias / np.float32(node.attributes.get_float("beta", 1.0) or 1.0)
+    return bias / np.float32(node.attributes.get_float("beta", 1.0))
 
 
 def put(

@@ -99,6 +99,23 @@ def test_a_gemm_computes_with_the_weight_as_layers_have_it(transposed):
     np.testing.assert_allclose(outputs(model, x), x @ weight.T + bias, atol=8 * 2.0**-23 * 16)
 
 
+def test_a_gemm_that_multiplies_by_nothing_reads_what_it_is_given():
+    model = model_of(
+        """
+        g (float[2, 6] x) => (float[2, 4] y) {
+            [gemm] y = Gemm<alpha = 0.0, beta = 0.0>(x, weight, bias)
+        }
+        """,
+        weight=normal(6, 4),
+        bias=normal(4),
+    )
+    weight, bias, x = normal(4, 6, seed=1), normal(4, seed=2), normal(2, 6, seed=3)
+
+    set_weights(model, gemm=(weight, bias))
+
+    np.testing.assert_allclose(outputs(model, x), x @ weight.T + bias, atol=8 * 2.0**-23 * 16)
+
+
 def test_layers_that_are_not_named_stay():
     model = model_of(SHARED, weight=normal(3, 3, 3, 3), bias=normal(3))
     x = normal(1, 3, 5, 5, seed=4)
