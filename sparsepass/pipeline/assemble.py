@@ -44,7 +44,7 @@ from sparsepass.sparsity import Stats, with_spectrum
 from sparsepass.target import Target
 from sparsepass.tool import tool_name
 
-__all__ = ["analysis_of", "latency", "machine_of", "report_of"]
+__all__ = ["analysis_of", "latency", "machine_elsewhere", "machine_of", "report_of"]
 
 
 def machine_of(cpu: str, threads: int, isa: str | None = None) -> Machine:

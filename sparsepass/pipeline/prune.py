@@ -5,14 +5,13 @@ percentages of ``zeros``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnx_ir as ir
 
-from sparsepass.cost import CostModel
 from sparsepass.errors import UsageError
 from sparsepass.labels import LabelSource
 from sparsepass.model import MOST_BYTES, save
@@ -20,14 +19,14 @@ from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.budget import fit
 from sparsepass.pipeline.densities import fastest_reaching, sparsest
 from sparsepass.pipeline.offers import collect_offers
+from sparsepass.pipeline.prices import prices_for
 from sparsepass.pipeline.pruning import Pruning
 from sparsepass.pipeline.stages import Unproven
 from sparsepass.pipeline.study import study, working_on
 from sparsepass.plan import Choice
-from sparsepass.profile import MachineProfile, doubt, find
+from sparsepass.profile import MachineProfile
 from sparsepass.report.schema import PruneReport
 from sparsepass.run import FREE, Pattern, Progress, RunOptions, silent
-from sparsepass.runtime.library import target
 from sparsepass.samples import SampleSource
 
 if TYPE_CHECKING:
@@ -96,20 +95,20 @@ def prune(
         max_bytes=max_bytes,
         measure=False,
     )
-    here = target(isa)
-    found, warning = (profile, doubt(profile, threads, here)) if profile else find(threads, here)
+    prices = prices_for(options, profile)
+    options = replace(options, elsewhere=prices.elsewhere is not None)
     with working_on(model):
-        studied = study(model, options, example_inputs)
+        studied = study(model, options, example_inputs, prices.target)
         if isinstance(studied, Unproven):
             raise UsageError(f"nothing to prune: {studied.reason}")
-        pruning = Pruning.of(collect_offers(studied, CostModel(found), options))
+        pruning = Pruning.of(collect_offers(studied, prices.costs, options))
         if sparsity is not None:
             choices = sparsest(pruning.offers, sparsity)
         elif speedup is not None:
             choices = fastest_reaching(pruning.offers, speedup)
         else:
             choices = within(pruning, options.max_error)
-        pruned, report = pruning.model(choices), pruning.report(choices, warning)
+        pruned, report = pruning.model(choices), pruning.report(choices, prices.warning)
     return Pruned(pruned, report)
 
 

@@ -13,7 +13,14 @@ from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import SetWeights
-from sparsepass.pipeline.assemble import machine_of, model_file, samples_of, skipped_of, tool_name
+from sparsepass.pipeline.assemble import (
+    machine_elsewhere,
+    machine_of,
+    model_file,
+    samples_of,
+    skipped_of,
+    tool_name,
+)
 from sparsepass.pipeline.densities import dense_time, time_of
 from sparsepass.pipeline.fit import approximated, fit
 from sparsepass.pipeline.offers import Offers
@@ -94,7 +101,11 @@ class Pruning:
         return PruneReport(
             tool=tool_name(),
             model=model_file(studied.prepared, len(to_bytes(self.model(choices)))),
-            machine=machine_of(cpu_name(), options.threads, options.isa),
+            machine=(
+                machine_elsewhere(offers.costs.profile)
+                if options.elsewhere
+                else machine_of(cpu_name(), options.threads, options.isa)
+            ),
             samples=samples_of(studied, options),
             passes=studied.prepared.passes,
             skipped=skipped_of(studied.prepared),

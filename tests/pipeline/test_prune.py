@@ -9,6 +9,7 @@ from onnx import numpy_helper
 import sparsepass
 from sparsepass.errors import UsageError
 from sparsepass.model import to_bytes
+from sparsepass.profile import shipped
 
 
 def pruned(**aim) -> sparsepass.Pruned:
@@ -51,6 +52,16 @@ def test_a_sparsity_is_reached_over_all_layers(half):
 
     assert 0.6 <= zeros < 0.67
     assert half.report.sparsity == pytest.approx(zeros)
+
+
+def test_with_a_profile_of_another_machine_it_is_pruned_for_that_one():
+    other = next(found for found in shipped() if found.isa == "avx2")
+    other = other.model_copy(update={"cpu": "another", "threads": 4, "block": None})
+
+    found = pruned(sparsity=0.6, profile=other)
+
+    assert (found.report.machine.cpu, found.report.machine.threads) == ("another", 4)
+    assert "planned for another machine" in found.report.warnings[0]
 
 
 def test_the_report_says_what_the_outputs_do(half):
