@@ -120,14 +120,14 @@ class Search:
         """Return layers to dense until a plan is right and fast, or none is left."""
         clean = self.passing(())
         choices = self.first_plan()
-        plans = variants(choices, self.answers) if self.extended else [choices]
+        plans = variants(choices, self.answers) if self.extended and choices else [choices]
         for rival in self.rivals if self.extended else ():
             if doing(rival) not in map(doing, plans):
                 plans.append(rival)
         if self.fitted and self.fitted.best:
             # An error has to buy time.
             plans.append(active(self.choose(0.0)))
-        while choices:
+        while plans := [plan for plan in plans if plan]:
             result = self.attempt(plans, clean)
             if isinstance(result, Outcome):
                 return result

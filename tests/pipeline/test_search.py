@@ -103,6 +103,13 @@ def test_a_plan_that_wins_is_kept():
     assert outcome.fates == {}
 
 
+@pytest.mark.parametrize(("saved", "taken"), [(2, {"a"}), (-2, set())])
+def test_beside_an_empty_plan_exact_rivals_are_tried(saved, taken):
+    outcome = found(Networks({"a": saved}), (), answers(a=-20), rivals=[spmm("a")])
+
+    assert layers_of(outcome) == taken
+
+
 def test_where_nothing_is_timed_the_first_plan_that_is_right_is_taken():
     tester = Networks({"a": -2, "b": 3}, wrong=frozenset("b"))
     tester.time = cast(Any, None)
