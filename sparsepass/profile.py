@@ -11,6 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Literal
 
+import onnxruntime
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -130,18 +131,32 @@ class MachineProfile(_Value):
 
 
 def find(threads: int, target: Target) -> tuple[MachineProfile, str | None]:
-    """The profile to use on this machine, and a warning where it was not measured on it.
+    """The profile to use on this machine, and a warning where it is not to be trusted on it.
 
     ``target`` is that of this machine.  The profile of this CPU and ``threads`` comes from the
-    user's cache, else the nearest that ships with the package.  Raises PlanError where a cached
-    file is broken.
+    user's cache, else, or where that file is broken, the nearest that ships with the package.
     """
-    cpu = cpu_name()
-    own = cached_path(cpu, target.isa, threads)
+    own = cached_path(cpu_name(), target.isa, threads)
+    found, broken = nearest(threads, target), None
     if own.exists():
-        return MachineProfile.load(own), None
-    found = nearest(threads, target)
-    return found, doubt(found, threads, target)
+        try:
+            known = MachineProfile.load(own)
+        except PlanError as error:
+            broken = f"{error}; until then, prices are of {found}"
+        else:
+            return known, outdated(known, own)
+    return found, broken or doubt(found, threads, target)
+
+
+def outdated(profile: MachineProfile, path: Path) -> str | None:
+    """Why a profile that was measured here is not to be trusted any longer, or None; one line."""
+    here = onnxruntime.__version__
+    if profile.onnxruntime == here:
+        return None
+    return (
+        f"{path}: prices are of ONNX Runtime {profile.onnxruntime}, this is {here}; "
+        "run sparsepass calibrate"
+    )
 
 
 def nearest(threads: int, target: Target) -> MachineProfile:

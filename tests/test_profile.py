@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from sparsepass import profile as profiles
@@ -88,7 +89,7 @@ def test_each_machine_and_number_of_threads_has_a_file_of_its_own(cache):
 
 
 def test_a_measured_profile_is_found_without_a_warning(cache):
-    own = profile_of(cpu=cpu_name(), threads=3)
+    own = profile_of(cpu=cpu_name(), threads=3, onnxruntime=onnxruntime.__version__)
     own.save(cached_path(own.cpu, own.isa, own.threads))
 
     found, warning = find(3, Target("avx2", 8))
@@ -132,13 +133,26 @@ def test_prices_of_another_machine_are_doubted_in_one_line(other, monkeypatch):
     assert "\n" not in doubts[1]
 
 
-def test_a_broken_cached_profile_is_named(cache):
+def test_in_the_place_of_a_broken_cached_profile_one_that_ships_is_used_and_named(cache):
     path = cached_path(cpu_name(), "avx2", 1)
     path.parent.mkdir()
     path.write_text("broken")
 
-    with pytest.raises(PlanError, match=path.name):
-        find(1, Target("avx2", 8))
+    found, warning = find(1, Target("avx2", 8))
+
+    assert found in list(profiles.shipped())
+    assert warning.startswith(f"{path}: not a machine profile of this version; run sparsepass")
+    assert str(found) in warning
+
+
+def test_a_profile_of_another_onnx_runtime_is_used_and_not_trusted(cache):
+    own = profile_of(cpu=cpu_name(), onnxruntime="1.2.3")
+    own.save(cached_path(own.cpu, own.isa, own.threads))
+
+    found, warning = find(1, Target("avx2", 8))
+
+    assert found == own
+    assert "prices are of ONNX Runtime 1.2.3, this is " in warning
 
 
 def test_shipped_profiles_have_prices_for_every_algorithm_that_is_measured():
