@@ -77,7 +77,8 @@ class MachineProfile(_Value):
     little else, and ``unblocked`` maps operators to what they cost more in NCHW than in the blocked
     layout.  ``peak_gflops`` is the highest rate that a sample reached, two operations per
     multiply-add performed.  ``isa`` is that of our kernels, ``block`` the channels of a block of
-    ONNX Runtime's layout, which stays that of the machine; None where both are of one.
+    ONNX Runtime's layout, which stays that of the machine; None where both are of one.  ``learned``
+    are digests of the measurements that prices were moved to, see ``pipeline.learn``.
     """
 
     version: Literal[1] = 1
@@ -97,6 +98,7 @@ class MachineProfile(_Value):
     from_blocked: Transfer
     unblocked: dict[str, Transfer]
     rates: dict[str, dict[str, Rates]]
+    learned: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
