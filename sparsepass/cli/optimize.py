@@ -127,11 +127,20 @@ def optimize(
         work.check_pareto(pareto)
     profiles = [work.MachineProfile.load(path) for path in profile or ()]
     if len(profiles) > 1:
-        if not dry_run or report or plan or pareto:
-            raise UsageError(
-                "several profiles are compared in a dry run: give --dry-run, and no --report, "
-                "--plan or --pareto"
-            )
+        others = {
+            "--report": report,
+            "--plan": plan,
+            "--pareto": pareto,
+            "--labels": labels,
+            "--max-drop": max_drop is not None,
+            "--weight-bits": weight_bits,
+            "--emit": emit != OPERATORS,
+            "--isa": isa,
+        }
+        given = [name for name, value in others.items() if value]
+        if not dry_run or given:
+            without = f", and no {', '.join(given)}" if given else ""
+            raise UsageError(f"several profiles are compared in a dry run: give --dry-run{without}")
         with progress_bars(quiet) as progress:
             options = RunOptions(
                 threads=threads,

@@ -320,14 +320,14 @@ def test_several_profiles_are_compared_in_a_dry_run(net, run):
     code, said, _ = run(
         "optimize", net, "--dry-run", *profiles, "--json", found, "--save-plan", plan
     )
-    refused, _, complaints = run("optimize", net, *profiles)
+    refused, _, complaints = run("optimize", net, *profiles, "--isa", "avx2", "--max-drop", 1)
 
     assert code == 0
     assert "one file serves all: the plans are the same" in said
     assert json.loads(found.read_text())["kind"] == "targets"
     assert Plan.load(plan).choices
     assert refused == 2
-    assert "give --dry-run" in complaints
+    assert "give --dry-run, and no --max-drop, --isa" in complaints
 
 
 def test_two_saved_reports_are_compared(net, run):
