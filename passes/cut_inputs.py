@@ -80,13 +80,14 @@ def without_cuts(model: ir.Model) -> ir.Model:
     for node in cut_nodes(copy):
         (output,), source = node.outputs, node.inputs[0]
         assert source is not None
+        assert node.graph is not None
         output.replace_all_uses_with(source)
-        copy.graph.remove(node, safe=True)
+        node.graph.remove(node, safe=True)
     return copy
 
 
 def cut_nodes(model: ir.Model) -> list[ir.Node]:
-    return [node for node in model.graph if READER in node.metadata_props]
+    return [node for node in model.graph.all_nodes() if READER in node.metadata_props]
 
 
 def is_open(node: ir.Node) -> bool:

@@ -30,6 +30,7 @@ from sparsepass.samples import Samples
 from sparsepass.verify import Comparison, compare, rounding_tolerances
 
 __all__ = [
+    "EXACT_SAMPLES",
     "Candidate",
     "Trials",
     "Verified",

@@ -10,14 +10,16 @@ from pydantic import ValidationError
 from sparsepass.errors import PlanError, UsageError, VerificationError
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.passes import without_cuts
 from sparsepass.pipeline.judging import judged
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.stages import Prepared, Unproven
 from sparsepass.pipeline.study import read, samples_for, working_on
-from sparsepass.pipeline.trials import open_batches, with_other_batches
+from sparsepass.pipeline.trials import EXACT_SAMPLES, open_batches, with_other_batches
 from sparsepass.plan import PLAN_KEY, Plan
 from sparsepass.report.schema import Verification
 from sparsepass.run import RunOptions
+from sparsepass.runtime.ops import DOMAIN
 from sparsepass.runtime.session import session
 from sparsepass.samples import inputs_of
 from sparsepass.verify import compare, rounding_tolerances
@@ -44,7 +46,8 @@ def verify_files(
     A network with an open batch is compared at other batches too.
     Files whose plan is exact are held to the rounding of the arithmetic, others to the budget that
     the plan was made for.  ``max_error`` overrules both; 0 asks for rounding only.  A maximal drop
-    of ``options`` is held by files of lossy plans besides.
+    of ``options`` is held by files of lossy plans besides.  Within a budget the op library is held
+    to what the function bodies of the same file give, with inputs as they are, see ``Trials``.
     """
     with working_on(original):
         prepared = fed(read(original, options), options)
@@ -77,6 +80,15 @@ def verify_files(
                 if max_error
                 else compared.exact(tolerances)
             )
+        if max_error and any(node.domain == DOMAIN for node in rewritten.graph.all_nodes()):
+            smooth, few = to_bytes(without_cuts(rewritten)), given.last(EXACT_SAMPLES)
+            bodies, library = (
+                runner(open_session(smooth, threads=options.threads))
+                for open_session in (plain_session, ours)
+            )
+            name = "the op library against function bodies"
+            done = options.step(f"comparing {name}")
+            verified[name] = compare(bodies, library, few, done).exact(tolerances)
     for name, found in verified.items():
         if not found.drop_passed and found.answers is not None:
             raise VerificationError(

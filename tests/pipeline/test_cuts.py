@@ -1,17 +1,23 @@
 """A layer behind a cut, from samples to outputs."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 from lossy_networks import classifier, images
 
 from models_in_text import op_types
 from sparsepass.algorithms import algorithm
-from sparsepass.model import load, to_bytes
+from sparsepass.errors import VerificationError
+from sparsepass.model import load, save, to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.pipeline.optimize import signed
 from sparsepass.pipeline.rewrite import check_choices, rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import open_trials
-from sparsepass.plan import Choice
+from sparsepass.pipeline.verification import verify_files
+from sparsepass.plan import Choice, Plan
 from sparsepass.run import DEFAULTS, RunOptions
 from sparsepass.runtime.ops import KEEP_LARGEST
 from sparsepass.runtime.session import session
@@ -60,3 +66,35 @@ def test_values_at_a_threshold_do_not_fail_the_exact_layers():
     np.testing.assert_allclose(smooth.run(feed)["y"], plain, rtol=1e-4, atol=1e-4)
     assert not np.allclose(candidate.run(feed)["y"], plain, rtol=1e-4, atol=1e-4)
     assert trials.without_jumps(trials.original) is trials.original
+
+
+def files(folder, *, activation: str) -> tuple[Path, Path]:
+    """The original, and a lossy file with another activation function in its function bodies."""
+    options = RunOptions(samples=images(40), max_error=0.9)
+    studied = study(load(classifier()), options)
+    row = algorithm("threshold")
+    option = row.options(studied.layers[1], studied.stats["second"], studied.target)[-1]
+    choices = (Choice(layer="second", algorithm="threshold", parameters=option.parameters),)
+    model = rewrite(studied, choices)
+    for node in (node for body in model.functions.values() for node in body):
+        node.op_type = activation if node.op_type == "Relu" else node.op_type
+    plan = Plan(tool="test", machine="any", threads=1, max_error=0.9, choices=choices)
+    original, lossy = folder / "net.onnx", folder / "lossy.onnx"
+    onnx.save(classifier(), original)
+    save(signed(model, plan), lossy)
+    return original, lossy
+
+
+def test_the_library_is_held_to_the_bodies_of_a_lossy_file(tmp_path):
+    given = RunOptions(samples=images(8))
+
+    verified = verify_files(*files(tmp_path, activation="Relu"), given)
+
+    assert verified["the op library against function bodies"].passed
+
+
+def test_a_wrong_body_within_the_error_of_a_lossy_file_fails(tmp_path):
+    original, lossy = files(tmp_path, activation="Abs")
+
+    with pytest.raises(VerificationError, match="against function bodies"):
+        verify_files(original, lossy, RunOptions(samples=images(8)))
