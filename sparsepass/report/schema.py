@@ -162,8 +162,8 @@ class Bought(_Value):
 class LayerReport(LayerAnalysis):
     """One layer and what became of it.
 
-    ``fate`` is empty where the first choice stood, else says what verification did to it, such as
-    "returned to dense: slower than predicted".  ``epilogue`` names the ops fused into the layer.
+    ``fate`` is empty where the first choice stood, else says why it did not, such as "returned to
+    dense: the whole network was not faster".  ``epilogue`` names the ops fused into the layer.
     ``packed_bytes`` is what the weight takes in the file, ``memory_bytes`` about what it takes in
     the form that its kernel holds, generated code included.  ``workspace_bytes`` is what kernels
     hold of the input of one image at the mean density, where that grows with the layer;
@@ -224,7 +224,10 @@ class Latency(_Value):
 
 
 class Engine(_Value):
-    """Another engine on the original model; ``absent`` says why there is no latency."""
+    """An engine: ours on the optimized model, others on the original.
+
+    ``absent`` says why there is no latency.
+    """
 
     name: str
     version: str = ""
@@ -394,10 +397,10 @@ class ParetoPoint(_Value):
 
 
 class Selector(_Value):
-    """How good the predictions were, over the layers where every offer was measured.
+    """How good the predictions were, over the ``layers`` of which two offers or more have times.
 
     ``best_share`` is the share of layers whose predicted best is the measured best; ``regret`` the
-    time of the predicted plan over the best measured plan, minus one.
+    times of the former, added up, over those of the latter, minus one.
     """
 
     layers: int
