@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
-from sparsepass.graph import bodies, constant_array
+from sparsepass.graph import RANDOM, bodies, constant_array
 from sparsepass.passes.initializers import Names, new_initializer
 from sparsepass.shapes import open_shapes
 
@@ -25,14 +25,6 @@ logger = logging.getLogger(__name__)
 
 # A quantized weight stays quantized: ONNX Runtime recognises the pattern.
 KEPT = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
-RANDOM = {
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-    "Multinomial",
-    "Bernoulli",
-}
 # Operators that the evaluator knows under their later name, and the opset of that.
 RENAMED = {"Scatter": ("ScatterElements", 11)}
 MOST_ELEMENTS = 1 << 26
@@ -74,7 +66,7 @@ def constant_outputs(
     """Return what ``node`` always gives, or None where it depends on an input or must stay."""
     if (
         node.domain != ""
-        or node.op_type in KEPT | RANDOM
+        or node.op_type in (*KEPT, *RANDOM)
         or any(v.is_graph_output() for v in node.outputs)
     ):
         return None

@@ -23,6 +23,7 @@ from sparsepass.passes import LowerConvolutions
 from sparsepass.runtime.profiling import NodeRun, end_profile
 from sparsepass.runtime.replacements import add_functions, replacement
 from sparsepass.runtime.session import session
+from sparsepass.runtime.timing import low
 
 __all__ = [
     "SampleNode",
@@ -40,9 +41,6 @@ __all__ = [
 OPSET = 17
 # Runs of each network, without those before caches and generated code are warm.
 FEWEST_RUNS, MOST_RUNS, WARM_RUNS = 9, 60, 2
-# Neighbours on a machine only ever add time: the times up to which this share of the runs reaches,
-# as for offers that are measured.
-LOW = 0.1
 # Operators that move memory and do little else.
 PASSES = ("ReorderInput", "ReorderOutput", "ThresholdedRelu")
 # The end of a branch: it reads a tensor and leaves one number.
@@ -233,12 +231,8 @@ def low_times(runs: Iterable[NodeRun]) -> Timed:
             sizes[key] = bytes_of(run.arguments["input_type_shape"])
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for key, durations in passes.items():
-        found[key[0]].append((sizes[key], low(durations)))
-    return Timed({name: low(values) for name, values in times.items()}, found)
-
-
-def low(durations: Sequence[float]) -> float:
-    return float(np.quantile(durations[WARM_RUNS:], LOW, method="lower"))
+        found[key[0]].append((sizes[key], low(durations[WARM_RUNS:])))
+    return Timed({name: low(values[WARM_RUNS:]) for name, values in times.items()}, found)
 
 
 def bytes_of(shapes: Sequence[Mapping[str, Sequence[int]]]) -> float:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from sparsepass.tuning import Column, InstructionSet, Tuning, tuning_for
 
-__all__ = ["Target", "block_of", "column_of"]
+__all__ = ["CHANNEL_STEP", "Target", "block_of", "column_of"]
 
+# ONNX Runtime blocks channels that come in fours; others it leaves to a matrix product.
+CHANNEL_STEP = 4
 # Floats of a vector.
 LANES: dict[InstructionSet, int] = {"baseline": 4, "avx2": 8, "avx512": 16}
 

@@ -4,6 +4,7 @@ import math
 
 from sparsepass.algorithms.row import Packed, Work
 from sparsepass.layer import Layer
+from sparsepass.target import CHANNEL_STEP
 
 __all__ = [
     "dense_pack",
@@ -13,8 +14,6 @@ __all__ = [
     "round_up",
 ]
 
-# ONNX Runtime blocks channels that come in fours; others it leaves to a matrix product.
-CHANNEL_STEP = 4
 # Outputs that a dense kernel keeps in registers: pixels by blocks of filters (MLAS).
 DENSE_PIXELS, DENSE_BLOCKS = 6, 4
 

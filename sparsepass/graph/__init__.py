@@ -1,6 +1,7 @@
 """Questions about a graph: its layers, what follows them, their layout, the images of a batch."""
 
 from sparsepass.graph.batch import Batch, batch_of, nodes_before
+from sparsepass.graph.batch_rules import RANDOM
 from sparsepass.graph.branches import branches
 from sparsepass.graph.fusions import Fusion, fusions
 from sparsepass.graph.layers import UNKNOWN_SHAPE, Layers, Skipped, layers
@@ -9,6 +10,7 @@ from sparsepass.graph.pools import Windows, float_image, max_pool_windows
 from sparsepass.graph.values import bodies, clip_bounds, constant_array, is_read_once, is_standard
 
 __all__ = [
+    "RANDOM",
     "UNKNOWN_SHAPE",
     "Batch",
     "Fusion",

@@ -17,14 +17,13 @@ from sparsepass.graph.pools import max_pool_windows
 from sparsepass.graph.values import bodies, constant_array, is_read_once, is_standard
 from sparsepass.layer import Layer
 from sparsepass.shapes import Inferred
+from sparsepass.target import CHANNEL_STEP
 
 __all__ = ["blocked_nodes", "layout_graph"]
 
 Dims = tuple[int, ...]
 
 FLOAT_BYTES = 4
-# ONNX Runtime reads and writes channels in fours when it blocks them.
-CHANNEL_STEP = 4
 ACTIVATIONS = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Identity", "Dropout")
 # Activation functions that are blocked only where they are fused into the convolution before them.
 FUSED_ACTIVATIONS = ("Clip", "LeakyRelu")

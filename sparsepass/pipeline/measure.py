@@ -15,10 +15,11 @@ from sparsepass.model import to_bytes
 from sparsepass.pipeline.measurements import Measurements
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
-from sparsepass.pipeline.turns import Key, Turns, key_of, low
+from sparsepass.pipeline.turns import Key, Turns, key_of
 from sparsepass.plan import Answer, Choice, Offer, Refusal, is_custom
 from sparsepass.run import RunOptions
 from sparsepass.runtime.node_times import layer_times, names_of_layers
+from sparsepass.runtime.timing import low
 
 __all__ = ["measure"]
 

@@ -19,11 +19,12 @@ from sparsepass.cost import kind
 from sparsepass.files import make_folder, read_document, write_text
 from sparsepass.layer import Layer
 from sparsepass.pipeline.stages import Studied
-from sparsepass.pipeline.turns import Key, key_of, low
+from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Answer, Offer
 from sparsepass.profile import cached_path
 from sparsepass.runtime.fitting import Sample
 from sparsepass.runtime.library import library_path
+from sparsepass.runtime.timing import low
 from sparsepass.sparsity import Stats
 from sparsepass.target import Target
 

@@ -6,26 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsepass.plan import Choice, Offer
+from sparsepass.runtime.timing import low
 
-__all__ = ["Key", "Turns", "key_of", "low"]
+__all__ = ["Key", "Turns", "key_of"]
 
 Parameters = tuple[tuple[str, int], ...]
 Key = tuple[str, str, Parameters]
 """A layer, an algorithm and its parameters."""
 
-# Neighbours on a machine only ever add time, in bursts: low times move least.  Of few turns this is
-# the least one, of many a later one, because a least one of many is luck again.
-LOW = 0.1
-
 
 def key_of(layer: str, offer: Offer | Choice) -> Key:
     """What an offer for a layer, or the choice of it, is known by."""
     return layer, offer.algorithm, tuple(sorted(offer.parameters.items()))
-
-
-def low(times: Sequence[float]) -> float:
-    """The time that decides: the lowest tenth of the turns reaches up to it."""
-    return float(np.quantile(times, LOW, method="lower"))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sparsepass.pipeline.turns import Turns, key_of, low
+from sparsepass.pipeline.turns import Turns, key_of
 from sparsepass.plan import Choice, Offer
+from sparsepass.runtime.timing import low
 
 SPMM, DENSE = (Choice(layer="a", algorithm=name) for name in ("spmm", "dense"))
 
