@@ -87,15 +87,17 @@ def tiler(batch: Batch, tiling: Tiling) -> TileBatch:
 def ends(graph: ir.Graph, batch: Batch) -> list[str]:
     """The last points where later nodes need one tensor only, before feature maps shrink."""
     last: dict[tuple[int, ...], str] = {}
-    for node in graph:
+    for node in reversed(graph):
         value = node.outputs[0]
         name = value.name or ""
         size = batch.shapes.get(name, ())[2:]
-        if name in batch.images and math.prod(size) > 1 and nodes_before(graph, value):
-            # Taken out first: the order is that of the last entry, not of the first.
-            last.pop(size, None)
+        if len(last) == MOST_ENDS:
+            break
+        # Asked last: the answer takes a walk through all that comes before.
+        new = size not in last and name in batch.images and math.prod(size) > 1
+        if new and nodes_before(graph, value):
             last[size] = name
-    return list(last.values())[-MOST_ENDS:]
+    return list(last.values())[::-1]
 
 
 def fastest(candidates: list[Candidate], trials: Trials) -> Candidate:

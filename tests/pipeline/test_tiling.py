@@ -10,10 +10,11 @@ import pytest
 import sparsepass
 from models_in_text import model_of, normal, op_types, proto_of
 from sparsepass.errors import PlanError
-from sparsepass.graph import batch_of
+from sparsepass.graph import batch_of, nodes_before
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
+from sparsepass.pipeline import tiling
 from sparsepass.pipeline.search import Outcome
 from sparsepass.pipeline.tiling import ends, tile
 from sparsepass.pipeline.trials import Candidate, Trials, Verified
@@ -112,6 +113,23 @@ def test_points_are_the_last_before_maps_shrink():
     model = model_of(NET.format(batch=4), **WEIGHTS)
 
     assert ends(model.graph, batch_of(model)) == ["r", "s"]
+
+
+def test_layers_of_one_size_are_looked_at_from_the_last_one(monkeypatch):
+    steps = 20
+    lines = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(steps))
+    lines = f"{lines} y = GlobalMaxPool(r{steps})"
+    model = model_of(f"g (float[4, 2, 8, 8] r0) => (float[4, 2, 1, 1] y) {{ {lines} }}")
+    asked = []
+
+    def counted(graph, value):
+        asked.append(value.name)
+        return nodes_before(graph, value)
+
+    monkeypatch.setattr(tiling, "nodes_before", counted)
+
+    assert ends(model.graph, batch_of(model)) == [f"r{steps}"]
+    assert asked == [f"r{steps}"]
 
 
 # --- the whole run -------------------------------------------------------------------------------
