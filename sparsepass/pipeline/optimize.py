@@ -309,7 +309,8 @@ def with_bits(trials: Trials) -> tuple[Trials, tuple[str, ...]]:
             break
     if verified is None:
         return trials, ()
-    found = f"weights in {bits} bits alone change the outputs by {verified.relative:.3g}"
+    finest = f", {FINER[-1]:.0%} of them in 8," if bits != 8 else " alone"
+    found = f"weights in {bits} bits{finest} change the outputs by {verified.relative:.3g}"
     without = replace(trials, options=replace(trials.options, weight_bits=None))
     return without, (f"{found}, more than is allowed: they stay float32",)
 

@@ -211,13 +211,15 @@ def test_the_run_writes_a_smaller_file_within_the_budget(bits):
         assert report.model.after_bytes < 0.6 * report.model.before_bytes
 
 
-def test_a_budget_that_bits_exceed_leaves_float32_and_says_why():
+@pytest.mark.parametrize(("bits", "held"), [(8, "8 bits alone"), (4, "4 bits, 90% of them in 8,")])
+def test_a_budget_that_bits_exceed_leaves_float32_and_says_why(bits, held):
     result = sparsepass.optimize(
-        network(), samples=samples(), max_error=1e-6, weight_bits=4, measure=False
+        network(), samples=samples(), max_error=1e-6, weight_bits=bits, measure=False
     )
 
     assert result.plan.weight_bits is None
-    assert any("they stay float32" in warning for warning in result.report.warnings)
+    (warning,) = [found for found in result.report.warnings if "they stay float32" in found]
+    assert warning.startswith(f"weights in {held} change the outputs by ")
 
 
 def test_a_dense_file_in_few_bits_is_verified_with_the_error_of_its_plan(tmp_path):
