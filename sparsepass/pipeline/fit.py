@@ -6,6 +6,7 @@ part of the errors that they read.
 """
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import dropwhile
 
@@ -16,16 +17,36 @@ from sparsepass.layer import Array, Layer
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.pipeline.stages import Studied
+from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Choice
 from sparsepass.reconstruction import Method, Weights, reconstructed, with_weights
 from sparsepass.run import RunOptions
 from sparsepass.runtime.replacements import cut_inputs
 from sparsepass.sensitivity import relative_error
 
-__all__ = ["approximated", "fit", "fitted_for_gain"]
+__all__ = ["FittedPlans", "approximated", "fit", "fitted_for_gain"]
 
 # Held-out samples that decide whether fitted weights are better.
 JUDGES = 32
+# Plans whose weights are kept: those of each may be as large as the network.
+MOST_PLANS = 6
+
+
+@dataclass(frozen=True)
+class FittedPlans:
+    """The weights of the last few plans of a run, so that the same choices are fitted once."""
+
+    plans: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
+
+    def weights(self, studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Weights:
+        """What ``fit`` gives for these."""
+        key = tuple(key_of(choice.layer, choice) for choice in choices)
+        known = self.plans.pop(key, None)
+        # Taken out and put back in: the first one is that which was asked for least lately.
+        self.plans[key] = fit(studied, choices, options) if known is None else known
+        if len(self.plans) > MOST_PLANS:
+            del self.plans[next(iter(self.plans))]
+        return self.plans[key]
 
 
 def fit(studied: Studied, choices: Sequence[Choice], options: RunOptions) -> Weights:

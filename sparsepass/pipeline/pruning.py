@@ -22,11 +22,10 @@ from sparsepass.pipeline.assemble import (
     tool_name,
 )
 from sparsepass.pipeline.densities import dense_time, time_of
-from sparsepass.pipeline.fit import approximated, fit
+from sparsepass.pipeline.fit import FittedPlans, approximated
 from sparsepass.pipeline.offers import Offers
 from sparsepass.pipeline.prepare import weight_names
 from sparsepass.pipeline.trials import Verified
-from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Answer, Choice
 from sparsepass.profile import cpu_name
 from sparsepass.reconstruction import Weights
@@ -45,7 +44,7 @@ class Pruning:
     """
 
     offers: Offers
-    fitted: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
+    fitted: FittedPlans = field(default_factory=FittedPlans)
 
     @classmethod
     def of(cls, offers: Offers) -> Self:
@@ -68,11 +67,8 @@ class Pruning:
         return {**found, **self.weights_for(tuple(taken.values()))}
 
     def weights_for(self, choices: Sequence[Choice]) -> Weights:
-        """The weights of layers with zeros, fitted again together; once for the same choices."""
-        key = tuple(key_of(choice.layer, choice) for choice in choices)
-        if key not in self.fitted:
-            self.fitted[key] = fit(self.offers.studied, choices, self.offers.options)
-        return self.fitted[key]
+        """The weights of layers with zeros, fitted again together, see ``FittedPlans``."""
+        return self.fitted.weights(self.offers.studied, choices, self.offers.options)
 
     def model(self, choices: Sequence[Choice]) -> ir.Model:
         """The original graph with other weights, but for normalisations that were folded."""

@@ -13,12 +13,11 @@ from sparsepass.graph import Batch
 from sparsepass.model import to_bytes
 from sparsepass.network import Run, plain_session, runner
 from sparsepass.passes import TileBatch, cuts_of, without_cuts
-from sparsepass.pipeline.fit import fit
+from sparsepass.pipeline.fit import FittedPlans
 from sparsepass.pipeline.noise import rounding_noise
 from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
-from sparsepass.pipeline.turns import Key, key_of
 from sparsepass.plan import Choice, Tiling, changes_outputs, is_lossy
 from sparsepass.reconstruction import Weights
 from sparsepass.report.schema import Verification
@@ -85,7 +84,7 @@ class Trials:
     samples: Samples
     noise: Comparison
     finer: float = 0.0
-    fitted: dict[tuple[Key, ...], Weights] = field(default_factory=dict[tuple[Key, ...], Weights])
+    fitted: FittedPlans = field(default_factory=FittedPlans)
 
     @property
     def images(self) -> int:
@@ -112,12 +111,8 @@ class Trials:
         return Candidate(tuple(choices), model, len(content), runner(opened), tiling)
 
     def weights_for(self, choices: Sequence[Choice]) -> Weights:
-        """The weights of lossy choices, fitted again together; once for the same choices."""
-        lossy = tuple(filter(is_lossy, choices))
-        key = tuple(key_of(choice.layer, choice) for choice in lossy)
-        if key not in self.fitted:
-            self.fitted[key] = fit(self.studied, lossy, self.options)
-        return self.fitted[key]
+        """The weights of lossy choices, fitted again together, see ``FittedPlans``."""
+        return self.fitted.weights(self.studied, tuple(filter(is_lossy, choices)), self.options)
 
     def verify(self, candidate: Candidate) -> Verified:
         """Compare a candidate with the original, and its run without our library.

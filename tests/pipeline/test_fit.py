@@ -9,6 +9,7 @@ from sparsepass.calibration import nodes_of
 from sparsepass.graph import constant_array
 from sparsepass.model import to_bytes
 from sparsepass.network import plain_session, runner
+from sparsepass.pipeline import fit as module
 from sparsepass.pipeline.fit import behind, fit
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
@@ -79,3 +80,18 @@ def test_a_layer_behind_a_threshold_is_fitted_to_what_passes_it(studied, options
 
     assert layer.name in weights
     assert relative_error(exact, after) < relative_error(exact, before)
+
+
+def test_the_weights_of_the_last_plans_are_kept(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        module, "fit", lambda studied, choices, options: asked.append(choices) or {}
+    )
+    plans = [[Choice(layer=str(i), algorithm="prune")] for i in range(module.MOST_PLANS + 1)]
+    kept = module.FittedPlans()
+
+    for choices in (*plans[:-1], plans[0], plans[-1], plans[0]):
+        kept.weights(None, choices, RunOptions())
+
+    assert asked == plans
+    assert len(kept.plans) == module.MOST_PLANS
