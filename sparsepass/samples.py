@@ -318,7 +318,7 @@ def is_sample_of(folder: Path, path: Path) -> bool:
 
 def from_folder(folder: Path, inputs: Sequence[InputSpec], transform: ImageTransform) -> Samples:
     spec = only(inputs, str(folder))
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = files_in(folder)
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     arrays = [path for path in files if path.suffix == ARRAY]
     if pictures and arrays:
@@ -345,6 +345,17 @@ def from_folder(folder: Path, inputs: Sequence[InputSpec], transform: ImageTrans
         files=tuple(chosen),
         folder=folder,
     )
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files in a folder and those below; raises UsageError where one cannot be looked into."""
+    try:
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+    except OSError as error:
+        where = error.filename or folder
+        raise UsageError(
+            f"{where}: cannot be read ({error.strerror}); give a folder of pictures or .npy files"
+        ) from error
 
 
 def array_file_reader(spec: InputSpec) -> Callable[[Path], AnyArray]:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -309,3 +310,15 @@ def test_an_input_larger_than_memory_is_refused():
 
     with pytest.raises(UsageError, match="give smaller sizes with --shape"):
         inputs_of(model, {"x": (1, 3, 10**6, 10**6)})
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named_with_the_remedy_for_reading(
+    tmp_path, monkeypatch
+):
+    def denied(folder, pattern):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "closed"))
+
+    monkeypatch.setattr(Path, "rglob", denied)
+
+    with pytest.raises(UsageError, match=r"closed: cannot be read .*; give a folder"):
+        load_samples(tmp_path, ONE)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,8 @@ def judged(prepared: Prepared, samples: Samples, options: RunOptions) -> tuple[S
         return replace(samples, labels=None), ""
     reason = misfit(run, samples, first.shape, options)
     if reason and options.labels is not None:
-        raise UsageError(f"labels: {reason}")
+        source = options.labels if isinstance(options.labels, str | Path) else "labels"
+        raise UsageError(f"{source}: {reason}")
     if reason:
         warning = f"{samples.source}: folders are no classes: {reason}; {AGREEMENT}"
         return replace(samples, labels=None), warning if options.max_drop is not None else ""

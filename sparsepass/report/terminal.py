@@ -162,6 +162,8 @@ def _pruned(console: Console, report: PruneReport) -> Table:
 
 def _headline(report: Report) -> Text:
     line = Text()
+    if report.network is None and not report.layers:
+        return line.append("no layer was changed or timed", style="bold")
     if report.network is not None:
         before, after = report.network.before.median_ms, report.network.after.median_ms
         ratio = report.network.speedup

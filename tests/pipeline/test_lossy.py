@@ -68,6 +68,14 @@ def test_labels_that_do_not_match_are_refused(labels, words):
         optimized(labels=labels, max_drop=1.0)
 
 
+def test_a_file_of_labels_that_do_not_match_is_named(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text(f"{CLASSES}\n" * 24)
+
+    with pytest.raises(UsageError, match=r"labels\.txt: label 4 is none of"):
+        optimized(labels=path, max_drop=1.0)
+
+
 def test_labels_of_another_order_are_refused():
     labels = (answers_of_the_original(64) + 2) % CLASSES
 

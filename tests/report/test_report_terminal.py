@@ -34,6 +34,14 @@ def test_a_dry_run_looks_as_agreed(golden):
     golden("report_predicted.txt", printed(print_report, predicted_report()))
 
 
+def test_without_layers_and_times_the_headline_has_no_figures():
+    left_alone = predicted_report().model_copy(update={"layers": ()})
+
+    text = printed(print_report, left_alone)
+
+    assert text.startswith("no layer was changed or timed\n")
+
+
 @pytest.mark.usefixtures("invented_table")
 def test_the_explanation_looks_as_agreed(golden):
     golden("explanation.txt", printed(print_explanation, tiny_report(), "/block/conv"))
