@@ -147,9 +147,7 @@ def choose(
             layer=layer.name,
             algorithm=picked[layer.name].offer.algorithm,
             parameters=picked[layer.name].offer.parameters,
-            reason=reason(
-                picked[layer.name], answers[layer.name], priced[layer.name], max_error, max_bytes
-            ),
+            reason=reason(picked[layer.name], answers[layer.name], priced[layer.name], max_bytes),
         )
         for layer in layers
     )
@@ -424,7 +422,6 @@ def reason(
     chosen: PricedOffer,
     answers: Sequence[Answer],
     priced: Sequence[PricedOffer],
-    max_error: float,
     max_bytes: float | None,
 ) -> str:
     """Why an offer won, in one short sentence."""
