@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsepass.approximation.moments import positive, square_root
+
 __all__ = ["NestedFit", "leading_features", "nested_fit", "repeated", "slice_features"]
 
 Floats = NDArray[np.floating[Any]]
@@ -57,11 +59,6 @@ def leading_features(unfolded: Floats, moments: Floats) -> Doubles:
     return rows / np.maximum(lengths, tiny())
 
 
-def square_root(moments: Floats) -> Doubles:
-    values, vectors = np.linalg.eigh(moments.astype(np.float64))
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-
-
 @dataclass(frozen=True)
 class NestedFit:
     """Maps of the first n features to the outputs of ``weight``, for every n.
@@ -94,15 +91,13 @@ class NestedFit:
 def nested_fit(weight: Floats, moments: Floats, features: Floats) -> NestedFit:
     """Fit ``features``, (features, taps), to the outputs of ``weight``, (outputs, taps).
 
-    Where inputs are all alike, as in smooth pictures, rounding may have left ``moments`` that are
-    not positive: what is negative of them is left out.
+    What rounding left that is negative of ``moments`` is left out.
     """
     exact, steady = features.astype(np.float64), moments.astype(np.float64)
     try:
         return fitted(weight, steady, exact)
     except np.linalg.LinAlgError:
-        root = square_root(steady)
-        return fitted(weight, root @ root, exact)
+        return fitted(weight, positive(steady), exact)
 
 
 def fitted(weight: Floats, moments: Doubles, features: Doubles) -> NestedFit:

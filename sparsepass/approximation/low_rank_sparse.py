@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsepass.approximation.admm import support
+from sparsepass.approximation.moments import damped
 from sparsepass.approximation.refit import lost, refit
-from sparsepass.approximation.supports import damped
 
 __all__ = ["LowRankSparse", "find_low_rank_sparse", "rank_costs"]
 

@@ -7,13 +7,16 @@ vary most come first, while there are many to make good.  Then each column is ro
 all others, a few times over (coordinate descent, QuantEase, arXiv 2309.01885).
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from sparsepass.approximation.levels import Levels
-from sparsepass.approximation.supports import damped
+from sparsepass.approximation.moments import damped
+
+_linalg = cast(Any, linalg)  # its types are partial
 
 __all__ = ["rounded"]
 
@@ -44,7 +47,7 @@ def rounded(levels: Levels, weight: Floats, moments: Floats) -> tuple[Levels, Co
 
 def rounded_to(levels: Levels, weight: Doubles, moments: Doubles) -> Codes:
     order = np.argsort(-np.diagonal(moments), kind="stable")
-    factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
+    factor = factor_of_inverse(moments[np.ix_(order, order)])
     left, kept = weight[:, order], weight[:, order] != 0
     codes = np.empty(left.shape, np.intp)
     for first in range(0, left.shape[1], BLOCK):
@@ -56,6 +59,13 @@ def rounded_to(levels: Levels, weight: Doubles, moments: Doubles) -> Codes:
     found = np.empty_like(codes)
     found[:, order] = codes
     return found
+
+
+def factor_of_inverse(moments: Doubles) -> Doubles:
+    """The upper Cholesky factor of the inverse, from that of the moments back to front."""
+    lower = np.linalg.cholesky(moments[::-1, ::-1])
+    inverse = _linalg.solve_triangular(lower, np.eye(len(lower)), lower=True)
+    return np.asarray(inverse[::-1, ::-1], np.float64)
 
 
 def round_block(

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsepass.approximation.admm import searched
-from sparsepass.approximation.supports import Supports, damped, priced_supports
+from sparsepass.approximation.moments import damped
+from sparsepass.approximation.supports import Supports, priced_supports
 
 __all__ = ["Series", "find_series", "series_terms"]
 

@@ -8,20 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsepass.approximation.admm import support
+from sparsepass.approximation.moments import damped
 from sparsepass.approximation.obs import Trace, removals
 from sparsepass.approximation.refit import lost, refit
 
 __all__ = [
-    "MOST_TAPS_OF_A_TRACE", "Supports", "damped", "find_supports", "priced_supports",
-    "supports_of_trace",
+    "MOST_TAPS_OF_A_TRACE", "Supports", "find_supports", "priced_supports", "supports_of_trace",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
-# The share of the mean variance that is added to each: it steadies the inverse, and stands for what
-# other images than the samples would show.
-DAMPING = 1e-3
 # Up to so many taps weights are removed one by one: rows d^3 / 3 multiply-adds are seconds there
 # and give all densities.  Beyond, a search for each density costs rows d^2.
 MOST_TAPS_OF_A_TRACE = 600
@@ -61,14 +58,6 @@ def priced_supports(weight: Floats, steady: Floats, sparse: Sequence[Floats]) ->
         for found, mask in zip(sparse, masks, strict=True)
     )
     return Supports(bits_of(masks), costs)
-
-
-def damped(moments: Floats) -> NDArray[np.float64]:
-    """Moments with a little added to the diagonal, so that they have an inverse."""
-    steady = moments.astype(np.float64)
-    mean = float(np.trace(steady)) / len(steady)
-    steady[np.diag_indices_from(steady)] += DAMPING * mean if mean > 0 else 1.0
-    return steady
 
 
 def supports_of_trace(trace: Trace, kept: Sequence[int]) -> Supports:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparsepass.approximation import find_blocks, lost, refit
 from sparsepass.approximation.blocks import projected
-from sparsepass.approximation.supports import damped
+from sparsepass.approximation.moments import damped
 
 
 def blocks_of(mask, channels):

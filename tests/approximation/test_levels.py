@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparsepass.approximation import Levels, find_levels, lost, rounded, rounding
-from sparsepass.approximation.supports import damped
+from sparsepass.approximation.moments import damped
 
 ROWS, TAPS = 6, 40
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparsepass.approximation import find_low_rank_sparse, find_supports, lost, rank_costs, refit
-from sparsepass.approximation.supports import damped
+from sparsepass.approximation.moments import damped
 
 
 def problem(rows: int = 24, taps: int = 40):

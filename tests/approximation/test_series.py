@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sparsepass.approximation import find_series, lost, refit, series_terms
+from sparsepass.approximation.moments import damped
 from sparsepass.approximation.series import projected
-from sparsepass.approximation.supports import damped
 
 SERIES = [((2, 4),), ((1, 4), (1, 8)), ((2, 8), (4, 16)), ((2, 8), (1, 8)), ((4, 8),)]
 

@@ -21,7 +21,7 @@ from results import ROOT
 
 from sparsepass.algorithms import DENSE, dense_work
 from sparsepass.algorithms.chains import Part, chain_of
-from sparsepass.approximation.supports import damped
+from sparsepass.approximation.moments import damped
 from sparsepass.calibration import nodes_of, value_name
 from sparsepass.cli.console import output, progress_bars
 from sparsepass.cost import CostModel
