@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from sparsepass.algorithms import DENSE, Algorithm
 from sparsepass.cost import CostModel
 from sparsepass.layer import Array, Layer
-from sparsepass.layout_costs import LayoutCosts, Sides
 from sparsepass.plan import Answer, Choice, Offer, is_custom, offered
 from sparsepass.pruning import Mask, density
-from sparsepass.select import EXACT, ask, choose, priced_offers
+from sparsepass.selection import EXACT, LayoutCosts, Sides, ask, choose, priced_offers
 from sparsepass.sparsity import Stats
 from sparsepass.target import Target
 
@@ -48,7 +47,7 @@ class Network:
     """The layers of a network, what is known of them, and what they are priced by.
 
     ``layouts`` is what ``graph.layout_graph`` makes of it.  ``target`` is where it will run.
-    ``refuse`` may add reasons against an algorithm, as in ``select.ask``.
+    ``refuse`` may add reasons against an algorithm, as in ``selection.ask``.
     """
 
     layers: tuple[Layer, ...]

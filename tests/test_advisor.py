@@ -17,7 +17,7 @@ from sparsepass.sparsity import ActivationStats, Stats, weight_stats
 from sparsepass.what_if import Network
 from test_cost import layer_of, rates
 from test_profile import profile_of
-from test_select import graph_of
+from test_choice import graph_of
 
 SPARSE, ENCODED = "spmm", "cpo"
 # A multiply-add of a sparse kernel costs twice a dense one: it wins from half of the zeros on.

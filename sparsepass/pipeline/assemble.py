@@ -39,7 +39,7 @@ from sparsepass.report.schema import (
 from sparsepass.run import RunOptions
 from sparsepass.runtime.library import instruction_set
 from sparsepass.runtime.timing import Timing
-from sparsepass.select import quality
+from sparsepass.selection import quality
 from sparsepass.sparsity import Stats, with_spectrum
 from sparsepass.target import Target
 from sparsepass.tool import tool_name

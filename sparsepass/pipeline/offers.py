@@ -18,7 +18,7 @@ from sparsepass.plan import Answer, Choice, Offer, offered
 from sparsepass.profile import cpu_name
 from sparsepass.run import NM_SERIES, RunOptions
 from sparsepass.runtime.replacements import refuse_opset
-from sparsepass.select import Limits, ask, choose
+from sparsepass.selection import Limits, ask, choose
 from sparsepass.sensitivity import Response, responses
 
 __all__ = ["Offers", "collect_offers"]

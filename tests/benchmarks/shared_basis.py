@@ -33,7 +33,7 @@ from sparsepass.profile import find
 from sparsepass.report.markdown import table
 from sparsepass.run import RunOptions
 from sparsepass.runtime.library import target
-from sparsepass.select import ask
+from sparsepass.selection import ask
 
 SHARED = ROOT.parent / "shared"
 # Ranks looked at, as parts of the channels.

@@ -14,7 +14,7 @@ from sparsepass.errors import PlanError
 from sparsepass.layer import Epilogue, Layer
 from sparsepass.plan import Offer, Refusal
 from sparsepass.profile import Transfer
-from sparsepass.select import Limits, ask, choose, quality
+from sparsepass.selection import Limits, ask, choose, quality
 from sparsepass.sensitivity import Response
 from sparsepass.sparsity import Stats, weight_stats
 from test_cost import layer_of, rates

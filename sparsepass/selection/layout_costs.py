@@ -1,6 +1,6 @@
 """What layouts cost around layers whose algorithms are given.
 
-``select.choose`` finds the best algorithms under the same prices.  Here one plan is priced, and
+``choose`` finds the best algorithms under the same prices.  Here one plan is priced, and
 what changes where a single layer changes sides: from ONNX Runtime's blocked layout to NCHW, where
 custom operators run, or back.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from sparsepass.cost import CostModel
 from sparsepass.graph.layout import blocked_nodes
 from sparsepass.layer import Layer
-from sparsepass.select import bytes_moved
+from sparsepass.selection.layouts import bytes_moved
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -5,12 +5,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from test_choice import COSTS, CUSTOM, algorithms, custom, dense, graph_of, named
 
 from sparsepass.algorithms import DENSE
 from sparsepass.layer import Epilogue
-from sparsepass.layout_costs import LayoutCosts
-from sparsepass.select import EXACT, choose, priced_offers
-from test_select import COSTS, CUSTOM, algorithms, custom, dense, graph_of, named
+from sparsepass.selection import EXACT, LayoutCosts, choose, priced_offers
 
 GRAPHS = {
     "chain": (graph_of("in>a a>b b>c c>d d>out"), ()),
