@@ -7,6 +7,7 @@ from dataclasses import replace
 import networkx as nx
 import numpy as np
 import pytest
+from test_choice import graph_of
 
 from sparsepass.advisor import CURVE, FIRST, advise
 from sparsepass.algorithms import DENSE
@@ -17,7 +18,6 @@ from sparsepass.sparsity import ActivationStats, Stats, weight_stats
 from sparsepass.what_if import Network
 from test_cost import layer_of, rates
 from test_profile import profile_of
-from test_choice import graph_of
 
 SPARSE, ENCODED = "spmm", "cpo"
 # A multiply-add of a sparse kernel costs twice a dense one: it wins from half of the zeros on.
