@@ -24,13 +24,12 @@ from sparsepass.report import (
     write,
     write_pareto,
 )
-from sparsepass.report.compared import print_difference
 from sparsepass.report.difference import compare as compare_reports
 from sparsepass.report.difference import render_markdown
 from sparsepass.report.facts import answers_fact
 from sparsepass.report.html import render_difference, render_html
 from sparsepass.report.markdown import table
-from sparsepass.report.targets import print_targets
+from sparsepass.report.terminal import print_difference, print_targets
 from sparsepass.runtime.library import instruction_set, library_path, registered_ops, target
 from sparsepass.runtime.microbench import correct_profile, measure_profile
 from sparsepass.runtime.ops import DOMAIN

@@ -7,10 +7,10 @@ from test_report_html import Page
 
 from sparsepass.plan import Choice
 from sparsepass.report.agreement import agreement, before_and_after
-from sparsepass.report.compared import print_difference
 from sparsepass.report.difference import compare, render_markdown
 from sparsepass.report.html import render_difference
 from sparsepass.report.schema import LayerTime
+from sparsepass.report.terminal import print_difference
 
 
 def changed_report(**changes):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -10,6 +9,7 @@ from rich.text import Text
 from sparsepass.advice import Advice, Curve, LayerAdvice
 from sparsepass.report import units
 from sparsepass.report.facts import advice_notes
+from sparsepass.report.terminal.cells import end_of, new_table
 
 __all__ = ["print_advice"]
 
@@ -21,17 +21,17 @@ NUMBERS = 62
 def print_advice(console: Console, advice: Advice) -> None:
     """The layers, the ten to begin with, the whole network, and what the numbers mean."""
     console.print(Text("\nWhat pruning would be worth, microseconds", style="bold"))
-    console.print(_layers(console, advice.layers))
+    console.print(layers_table(console, advice.layers))
     console.print(Text("\nPrune first, one after the other", style="bold"))
-    console.print(_first(console, advice) if advice.first else Text("no layer saves time"))
+    console.print(first_table(console, advice) if advice.first else Text("no layer saves time"))
     console.print(Text("\nSpeed-up over ONNX Runtime, the same zeros everywhere", style="bold"))
-    console.print(_curves(advice.curves))
+    console.print(curves_table(advice.curves))
     for note in advice_notes(advice):
         console.print(Text(units.printable(note), style="dim"))
 
 
-def _layers(console: Console, layers: Sequence[LayerAdvice]) -> Table:
-    table = _table()
+def layers_table(console: Console, layers: Sequence[LayerAdvice]) -> Table:
+    table = new_table(gap=1)
     table.add_column("layer", no_wrap=True)
     for header in ("now\nus", "wins\nfrom", "enough\nat"):
         table.add_column(header, justify="right", no_wrap=True)
@@ -41,24 +41,24 @@ def _layers(console: Console, layers: Sequence[LayerAdvice]) -> Table:
     table.add_column("zeros\nworth", no_wrap=True)
     for layer in layers:
         table.add_row(
-            _name(console, layer.layer),
+            end_of(console, layer.layer, room(console)),
             units.microseconds(layer.now_us),
             units.percent(layer.pays_from),
             units.percent(layer.enough_at),
-            *(_saving(us) for us in layer.savings_us.values()),
+            *(saved(us) for us in layer.savings_us.values()),
             Text(layer.worth_more.replace("neither", "-"), style="dim"),
         )
     return table
 
 
-def _first(console: Console, advice: Advice) -> Table:
-    table = _table()
+def first_table(console: Console, advice: Advice) -> Table:
+    table = new_table(gap=1)
     table.add_column("layer", no_wrap=True)
     for header in ("zeros", " saves us", " network then", " speed-up"):
         table.add_column(header, justify="right")
     for found in advice.first:
         table.add_row(
-            _name(console, found.layer),
+            end_of(console, found.layer, room(console)),
             units.percent(found.zeros),
             units.microseconds(found.saves_us),
             units.milliseconds(found.network_us / 1e3),
@@ -67,8 +67,8 @@ def _first(console: Console, advice: Advice) -> Table:
     return table
 
 
-def _curves(curves: Sequence[Curve]) -> Table:
-    table = _table()
+def curves_table(curves: Sequence[Curve]) -> Table:
+    table = new_table(gap=1)
     table.add_column("zeros")
     for share in SHOWN:
         table.add_column(units.percent(share), justify="right")
@@ -78,19 +78,12 @@ def _curves(curves: Sequence[Curve]) -> Table:
     return table
 
 
-def _name(console: Console, name: str) -> Text:
-    """The end of a long name is what tells layers apart."""
-    room = max(12, console.width - NUMBERS)
-    mark = "..." if console.options.ascii_only else "\N{HORIZONTAL ELLIPSIS}"
-    name = units.printable(name)
-    return Text(name if len(name) <= room else mark + name[len(mark) - room :])
+def room(console: Console) -> int:
+    """What the numbers leave for a name."""
+    return max(12, console.width - NUMBERS)
 
 
-def _saving(microseconds: float) -> Text:
+def saved(microseconds: float) -> Text:
     if microseconds <= 0:
         return Text("-", style="dim")
     return Text(units.microseconds(microseconds))
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")

@@ -1,12 +1,12 @@
 """Two reports side by side, in the terminal."""
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sparsepass.report import units
 from sparsepass.report.difference import Difference, LayerChange
+from sparsepass.report.terminal.cells import end_of, new_table
 
 __all__ = ["print_difference"]
 
@@ -22,7 +22,7 @@ def print_difference(console: Console, difference: Difference, *, quiet: bool = 
     console.print(Text(units.printable(difference.headline), style="bold"), soft_wrap=True)
     if quiet:
         return
-    runs = _table()
+    runs = new_table(gap=1)
     for header in ("", "before", "after"):
         runs.add_column(header)
     for fact in difference.facts():
@@ -32,11 +32,11 @@ def print_difference(console: Console, difference: Difference, *, quiet: bool = 
         )
     console.print(runs, "", sep="\n")
     if difference.changed:
-        console.print(_layers(console, difference.changed))
+        console.print(layer_table(console, difference.changed))
 
 
-def _layers(console: Console, layers: tuple[LayerChange, ...]) -> Table:
-    table = _table()
+def layer_table(console: Console, layers: tuple[LayerChange, ...]) -> Table:
+    table = new_table(gap=1)
     wide = console.width >= WIDE
     table.add_column("layer", no_wrap=True)
     headers = [*layers[0].cells()][1:] if wide else [*NARROW]
@@ -47,16 +47,5 @@ def _layers(console: Console, layers: tuple[LayerChange, ...]) -> Table:
     for layer in layers:
         cells = layer.cells()
         texts = (Text(units.printable(cells[header])) for header in headers)
-        table.add_row(_end(console, layer.name, room), *texts)
+        table.add_row(end_of(console, layer.name, room), *texts)
     return table
-
-
-def _end(console: Console, name: str, room: int) -> Text:
-    """The end of a long name is what tells layers apart."""
-    mark = "..." if console.options.ascii_only else "\N{HORIZONTAL ELLIPSIS}"
-    name = units.printable(name)
-    return Text(name if len(name) <= room else mark + name[len(mark) - room :])
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
