@@ -25,7 +25,7 @@ from sparsepass.network import Run, plain_session, runner
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.study import read
 from sparsepass.run import RunOptions
-from sparsepass.samples import open_source
+from sparsepass.samples.sources import open_source
 from sparsepass.sensitivity import weights_of
 
 MODEL = SHARED / "models" / "squeezenet1.1-imagenet.onnx"
