@@ -8,50 +8,29 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import onnx_ir as ir
 
-from sparsepass.algorithms import DENSE
 from sparsepass.bits import Bits
-from sparsepass.errors import PlanError
 from sparsepass.labels import LabelSource
 from sparsepass.limits import MOST_BYTES
 from sparsepass.model import save
 from sparsepass.pictures import ImageTransform
 from sparsepass.pipeline.advising import advice_of
-from sparsepass.pipeline.assemble import (
-    analysis_of,
-    report_of,
-    unproven_analysis,
-    unproven_report,
-)
-from sparsepass.pipeline.judging import too_few
-from sparsepass.pipeline.offers import Offers, collect_offers
-from sparsepass.pipeline.pareto import pareto_points
+from sparsepass.pipeline.assemble import report_of, unproven_report
+from sparsepass.pipeline.carry_out import carry_out, check_plan, error_of, plan_of
+from sparsepass.pipeline.offers import collect_offers
 from sparsepass.pipeline.prices import prices_for
-from sparsepass.pipeline.rewrite import check_choices
-from sparsepass.pipeline.search import Outcome, active, search
-from sparsepass.pipeline.stages import Prepared, Studied, Unproven
+from sparsepass.pipeline.stages import Studied, Unproven
 from sparsepass.pipeline.study import proven, study, working_on
-from sparsepass.pipeline.tiling import check_tiling, tile
-from sparsepass.pipeline.trials import Trials, open_trials
-from sparsepass.plan import PLAN_KEY, Choice, Plan, Tiling, changes_outputs
-from sparsepass.profile import MachineProfile, cpu_name
-from sparsepass.report.schema import Analysis, ParetoPoint, Report, StageTime
+from sparsepass.pipeline.warnings import NOTHING, constants_now
+from sparsepass.plan import PLAN_KEY, Plan, changes_outputs
+from sparsepass.profile import MachineProfile
+from sparsepass.report.schema import Report, StageTime
 from sparsepass.run import OPERATORS, Emit, Progress, RunOptions, Stopwatch, silent
 from sparsepass.samples import SampleSource
-from sparsepass.tool import tool_name
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NOTHING", "Result", "analyze", "optimize"]
-
-# How the report begins to say why a network runs as before.
-NOTHING = "nothing to optimize: "
-AGAIN = "sparsepass wrote this file: its plan was made anew from the layers that it came from"
-
-# Errors on other samples than those of a fit are within about this factor.
-SLACK = 1.2
-# Shares of the weights that 8 bits may hold where 4 were asked for: the first within the limits.
-FINER = (1 / 4, 1 / 2, 2 / 3, 9 / 10)
+__all__ = ["Result", "optimize", "signed"]
 
 
 @dataclass(frozen=True)
@@ -167,60 +146,6 @@ def optimize(
     return Result(signed(made.model, final), final, report)
 
 
-def analyze(
-    model: "str | Path | bytes | onnx.ModelProto | ir.Model | torch.nn.Module",
-    *,
-    samples: SampleSource | None = None,
-    image_transform: ImageTransform | None = None,
-    threads: int = 1,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    example_inputs: tuple[Any, ...] | None = None,
-    profile: MachineProfile | None = None,
-    isa: str | None = None,
-    seed: int = 0,
-    max_bytes: int = MOST_BYTES,
-    progress: Progress = silent,
-) -> Analysis:
-    """Measure where ``model`` is sparse, say what pruning would be worth, and change nothing.
-
-    See ``optimize`` for the arguments.  The advice is predicted, by the prices of ``profile``, or
-    those for this machine.
-    """
-    options = RunOptions(
-        threads=threads,
-        isa=isa,
-        seed=seed,
-        progress=progress,
-        samples=samples,
-        image_transform=image_transform,
-        shapes=shapes or {},
-        max_bytes=max_bytes,
-    )
-    prices = prices_for(options, profile)
-    with working_on(model):
-        studied = study(model, options, example_inputs, prices.target)
-        if isinstance(studied, Unproven):
-            return unproven_analysis(studied, options)
-        advice = advice_of(studied, prices.costs, options)
-    warnings = () if prices.warning is None else (prices.warning,)
-    return analysis_of(studied, options, prices.elsewhere).model_copy(
-        update={"advice": advice, "warnings": warnings}
-    )
-
-
-@dataclass(frozen=True)
-class Made:
-    """What became of a plan; ``outcome`` is None where it was not carried out."""
-
-    model: ir.Model
-    choices: tuple[Choice, ...]
-    tiling: Tiling | None = None
-    outcome: Outcome | None = None
-    warnings: tuple[str, ...] = ()
-    pareto: tuple[ParetoPoint, ...] = ()
-    weight_bits: Bits | None = None
-
-
 def kept(unproven: Unproven, options: RunOptions) -> Result:
     """The result for a network whose layers stay as they are: only exact passes ran."""
     plan = plan_of(options)
@@ -228,186 +153,6 @@ def kept(unproven: Unproven, options: RunOptions) -> Result:
     warnings = (NOTHING + unproven.reason, *constants_now(prepared))
     report = unproven_report(unproven, plan, options, warnings)
     return Result(signed(prepared.model, plan), plan, report)
-
-
-def plan_of(
-    options: RunOptions,
-    made: Made | None = None,
-    max_error: float = 0.0,
-    elsewhere: MachineProfile | None = None,
-) -> Plan:
-    """The plan of a run on this machine, or for that of a profile."""
-    return Plan(
-        tool=tool_name(),
-        machine=elsewhere.cpu if elsewhere else cpu_name(),
-        threads=elsewhere.threads if elsewhere else options.threads,
-        max_error=max_error,
-        max_drop=options.max_drop,
-        weight_bits=made.weight_bits if made else None,
-        tiling=made.tiling if made else None,
-        choices=made.choices if made else (),
-    )
-
-
-def check_plan(studied: Studied | Unproven, plan: Plan, options: RunOptions) -> None:
-    """Raise PlanError where a plan cannot be carried out."""
-    if isinstance(studied, Unproven):
-        if plan.choices:
-            raise PlanError(f"plan: {studied.reason}; optimize without a plan")
-        return
-    check_choices(studied, plan.choices, options)
-    if plan.tiling:
-        check_tiling(studied, plan.tiling)
-
-
-def carry_out(offers: Offers, plan: Plan | None) -> Made:
-    """Find the plan that is right and fast; a dry run only chooses one.  ``plan`` is replayed."""
-    studied, options = offers.studied, offers.options
-
-    def choices_for(budget: float) -> tuple[Choice, ...]:
-        return plan.choices if plan is not None else offers.choose(budget)
-
-    first = choices_for(options.first_budget)
-    tiling = plan.tiling if plan else None
-    if options.dry_run:
-        choices = every_layer(studied, first, first, {})
-        points = (
-            pareto_points(offers, choices, options.first_budget, None) if options.pareto else ()
-        )
-        return Made(studied.prepared.model, choices, tiling, pareto=points)
-    trials, refused = with_bits(open_trials(studied, options))
-    outcome = search(
-        choices_for,
-        offers.answers,
-        trials,
-        max_error=options.first_budget,
-        replayed=plan is not None,
-        extended=options.max_memory is None,
-        timed=options.timed,
-        rivals=[active(offers.by_predictions().choose(0.0))] if options.measured else (),
-    )
-    if plan is None or tiling:
-        outcome = tile(outcome, trials, tiling)
-    made = outcome.candidate
-    choices = every_layer(studied, made.choices, first, outcome.fates)
-    warnings = (*refused, *warnings_of(trials, outcome, plan))
-    budget = outcome.fitted.budget if outcome.fitted else options.first_budget
-    points = pareto_points(offers, choices, budget, trials) if options.pareto else ()
-    bits = None if outcome.untouched else trials.options.weight_bits
-    return Made(made.model, choices, made.tiling, outcome, warnings, points, bits)
-
-
-def with_bits(trials: Trials) -> tuple[Trials, tuple[str, ...]]:
-    """Trials with weights in the bits asked for where these alone keep the budget, else without."""
-    bits, verified = trials.options.weight_bits, None
-    for finer in FINER if bits is not None else ():
-        tried = replace(trials, finer=finer)
-        verified = trials.verify(tried.make(()))
-        if verified.passed:
-            return tried, ()
-        if bits == 8:
-            break
-    if verified is None:
-        return trials, ()
-    finest = f", {FINER[-1]:.0%} of them in 8," if bits != 8 else " alone"
-    found = f"weights in {bits} bits{finest} change the outputs by {verified.relative:.3g}"
-    without = replace(trials, options=replace(trials.options, weight_bits=None))
-    return without, (f"{found}, more than is allowed: they stay float32",)
-
-
-def error_of(made: Made, options: RunOptions) -> float:
-    """The error that other samples are verified with: as asked for, or a little above the measured.
-
-    Where only the answers are limited, the outputs of the same network differ by as much anywhere.
-    """
-    if options.max_error > 0 or options.max_drop is None or made.outcome is None:
-        return options.max_error
-    if not changes_outputs(made.choices, made.weight_bits):
-        return 0.0
-    return min(SLACK * made.outcome.verified.relative, options.error_limit)
-
-
-def warnings_of(trials: Trials, outcome: Outcome, plan: Plan | None) -> tuple[str, ...]:
-    """What a user should know of the outcome, and of a replayed plan."""
-    warnings = [
-        f"output {name} of the original has NaN or infinite values; give samples that avoid them"
-        for name, output in trials.noise.outputs.items()
-        if not output.finite
-    ]
-    studied = trials.studied
-    if PLAN_KEY in studied.prepared.original.metadata_props:
-        warnings.append(AGAIN)
-    warnings += lossy_warnings(trials, outcome)
-    if outcome.untouched:
-        warnings.append("nothing was as fast as the original network: the file is the original")
-    else:
-        warnings += constants_now(studied.prepared)
-    if not outcome.candidate.choices:
-        warnings.append(NOTHING + nothing_because(studied))
-    if plan is not None and outcome.fates:
-        listed = "; ".join(f"{layer} {fate}" for layer, fate in outcome.fates.items())
-        warnings.append(f"{len(outcome.fates)} layers of the plan did not keep it: {listed}")
-    if plan is not None and plan.tiling and not outcome.candidate.tiling:
-        groups = plan.tiling.micro_batch
-        warnings.append(f"groups of {groups} images were not faster: given up")
-    return tuple(warnings)
-
-
-def nothing_because(studied: Studied) -> str:
-    """Why no layer runs by another algorithm."""
-    absence = studied.prepared.found.absence
-    return absence or f"dense is fastest for all of its {len(studied.layers)} layers"
-
-
-def constants_now(prepared: Prepared) -> tuple[str, ...]:
-    """Which initializers callers could give other values for, and can no longer."""
-    graph, left = prepared.original.graph, {value.name for value in prepared.model.graph.inputs}
-    lost = [v.name or "" for v in graph.inputs if v.name in graph.initializers]
-    lost = [name for name in lost if name not in left]
-    return (
-        (f"initializers that were inputs too are constants now: {', '.join(lost)}",) if lost else ()
-    )
-
-
-def lossy_warnings(trials: Trials, outcome: Outcome) -> list[str]:
-    """Why nothing lossy was taken, and whether the samples can tell how many answers were lost."""
-    options, found = trials.options, outcome.verified.verification
-    if not options.bounded:
-        return []
-    if not trials.changes_outputs(outcome.candidate):
-        return [f"the plan is lossless: {why_lossless(outcome)}"]
-    if options.max_drop is None or found.answers is None:
-        return []
-    return [too_few(found.answers, options.max_drop)]
-
-
-def why_lossless(outcome: Outcome) -> str:
-    """Why a plan under an error budget takes none of it, in a phrase."""
-    tried = outcome.fitted.tried if outcome.fitted else ()
-    lossy = [entry for entry in tried if entry.lossy]
-    if not lossy:
-        return "within the budget, nothing lossy is faster than what is exact"
-    if any(entry.passed for entry in lossy):
-        return "what is lossy and keeps the budget was no faster in the whole network"
-    least = min(lossy, key=lambda entry: entry.spent)
-    return f"the least lossy plan took {least.spent:.3g} times the budget on held-out samples"
-
-
-def every_layer(
-    studied: Studied,
-    choices: Sequence[Choice],
-    first: Sequence[Choice],
-    fates: Mapping[str, str],
-) -> tuple[Choice, ...]:
-    """One choice a layer: dense ones keep the reason of the ``first`` plan, or say their fate."""
-    final = {choice.layer: choice for choice in choices}
-    reasons = {c.layer: c.reason for c in first if c.algorithm == DENSE.name}
-    reasons |= dict(fates)
-    return tuple(
-        final.get(layer.name)
-        or Choice(layer=layer.name, algorithm=DENSE.name, reason=reasons.get(layer.name, ""))
-        for layer in studied.layers
-    )
 
 
 def signed(model: ir.Model, plan: Plan) -> ir.Model:

@@ -10,10 +10,10 @@ import sparsepass
 from sparsepass.algorithms import ALGORITHMS, Algorithm
 from sparsepass.errors import SparsepassError
 from sparsepass.model import to_bytes
-from sparsepass.pipeline.optimize import NOTHING
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.stages import Studied
 from sparsepass.pipeline.study import study
+from sparsepass.pipeline.warnings import NOTHING
 from sparsepass.plan import Choice
 from sparsepass.run import RunOptions
 from sparsepass.runtime.ops import DOMAIN

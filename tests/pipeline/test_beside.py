@@ -11,9 +11,10 @@ from sparsepass.cost import CostModel
 from sparsepass.model import load, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import SetWeights
+from sparsepass.pipeline.held_weights import coded_bytes
 from sparsepass.pipeline.measure import measure
 from sparsepass.pipeline.measurements import Measurements
-from sparsepass.pipeline.quantize import coded_bytes, quantize
+from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import check_choices, rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.plan import Choice, Offer

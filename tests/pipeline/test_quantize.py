@@ -12,8 +12,9 @@ from sparsepass.model import save, to_bytes
 from sparsepass.network import plain_session, runner
 from sparsepass.passes import TileBatch
 from sparsepass.pipeline import quantize as module
+from sparsepass.pipeline.held_weights import coded_bytes
 from sparsepass.pipeline.optimize import signed
-from sparsepass.pipeline.quantize import coded_bytes, quantize
+from sparsepass.pipeline.quantize import quantize
 from sparsepass.pipeline.rewrite import rewrite
 from sparsepass.pipeline.study import study
 from sparsepass.pipeline.trials import Trials

@@ -9,8 +9,8 @@ import pytest
 import sparsepass
 from models_in_text import normal, op_types, proto_of
 from sparsepass.cli import main
-from sparsepass.pipeline.optimize import AGAIN
 from sparsepass.pipeline.trials import Candidate, Trials
+from sparsepass.pipeline.warnings import AGAIN
 from sparsepass.runtime.ops import DOMAIN
 from sparsepass.runtime.timing import Timing
 
