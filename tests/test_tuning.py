@@ -47,7 +47,6 @@ COUNTED_NUMBERS = {
         "UNIT",
     },
     "layouts": {
-        "CHANNEL_STEP",
         "DOT_BYTES",
         "GROUP_CHANNELS",
         "RUN_BYTES",
