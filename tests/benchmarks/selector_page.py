@@ -11,8 +11,8 @@ from results import ROOT, slug
 from rows import SelectorRow
 from scatter import scatter_chart
 from sections import text_of, write
+from selector_figures import errors_by, picks, regrets
 
-from selection import errors_by, picks, regrets
 from sparsepass.report.markdown import table
 from sparsepass.report.units import percent
 

@@ -15,7 +15,7 @@ from pages import write_pages
 from results import ROOT, Results, file_here, slug, this_machine
 from rows import NetworkRow, OfferRow, PeerRow, PlanRow, Row, SelectorRow
 from sections import lines_of, merged_table, under
-from selection import Picks, picks
+from selector_figures import Picks, picks
 from selector_page import write_page as write_selector_page
 from sweep import Case, measure
 from tables import peer_table
